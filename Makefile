@@ -1,0 +1,53 @@
+# Two commands: `make run` and `make test`. The README says the rest.
+
+PYTHON ?= python3.11
+PORT ?= 8000
+DATA_DIR ?= var
+export PORT DATA_DIR
+
+BIN := .venv/bin
+
+.PHONY: run test screens lint format lock clean
+
+run: .venv/runs
+	@exec $(BIN)/python -m datica_account.run
+
+test: .venv/tests
+	@$(BIN)/python -m tests.check
+
+screens: .venv/tests
+	@$(BIN)/python -m pytest tests/screens.py
+
+lint: .venv/tests
+	@$(BIN)/python -m tests.check lint
+
+format: .venv/tests
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+.venv/python:
+	@command -v $(PYTHON) >/dev/null || { \
+	  echo "$(PYTHON) is missing: install Python 3.11 (with venv), or name another: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than 3.11"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "$(PYTHON) has no venv module: install it (Debian: apt-get install python3-venv)"; exit 1; }
+	@echo "Making the virtual environment …"
+	@$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/runs: requirements.txt | .venv/python
+	@echo "Installing what the portal needs …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@touch $@
+
+.venv/tests: requirements-dev.txt .venv/runs
+	@echo "Installing what the tests need …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
+
+lock: .venv/python
+	@$(BIN)/python -m pip install --quiet uv
+	@$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 requirements.in -o requirements.txt
+	@$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 requirements-dev.in -o requirements-dev.txt
+
+clean:
+	@rm -rf .venv screens staticfiles

@@ -1,0 +1,175 @@
+"""Shapes of what is typed. No form checks a password or sends anything."""
+
+from django import forms
+from django.contrib.auth.password_validation import password_validators_help_texts, validate_password
+from django.core.exceptions import ValidationError
+from django.utils.functional import Promise, lazy
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import User
+from accounts.redirection import safe_path
+
+PASSWORD_AT_MOST = 1024  # SR-2
+
+
+def password_field(label: "str | Promise", *, new: bool = False) -> forms.CharField:
+    """Make a password field; nothing of a password is cut."""
+    return forms.CharField(
+        label=label,
+        label_suffix="",
+        strip=False,
+        max_length=PASSWORD_AT_MOST,
+        widget=forms.PasswordInput({"autocomplete": "new-password" if new else "current-password"}),
+    )
+
+
+class CredentialsForm(forms.Form):
+    """User name or e-mail, and password."""
+
+    identifier = forms.CharField(
+        label=_("Username or Email"),
+        label_suffix="",
+        max_length=254,
+        widget=forms.TextInput(
+            {
+                "autocomplete": "username",
+                "autocapitalize": "none",
+                "spellcheck": "false",
+                "placeholder": "jane.doe@company.com",
+            }
+        ),
+    )
+    password = password_field(_("Password"))
+
+
+class SignInForm(CredentialsForm):
+    """Credentials, and where to go on."""
+
+    next = forms.CharField(widget=forms.HiddenInput, required=False, max_length=2000)
+
+    def clean_next(self) -> str:
+        """Keep only a path of this site (SR-9)."""
+        return safe_path(self.cleaned_data["next"])
+
+
+def _advice() -> SafeString:
+    return format_html_join(" ", "{}", ((text,) for text in password_validators_help_texts()))
+
+
+class NewPasswordForm(forms.Form):
+    """A new password, twice; judged by Django's validators for ``user``, as far as it is known."""
+
+    password = password_field(_("New password"), new=True)
+    password_confirm = password_field(_("Confirm new password"), new=True)
+
+    def __init__(self, *args: object, user: User | None = None, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+        self.user = user
+        self.fields["password"].help_text = lazy(_advice, str)()
+
+    def clean(self) -> dict[str, object]:
+        """Judge the password and compare the two."""
+        cleaned = super().clean() or {}
+        password, confirm = cleaned.get("password"), cleaned.get("password_confirm")
+        if password and confirm and password != confirm:
+            self.add_error("password_confirm", _("The two passwords are not the same."))
+        elif password:
+            try:
+                validate_password(password, self._whose(cleaned))
+            except ValidationError as error:
+                self.add_error("password", error)
+        return cleaned
+
+    def _whose(self, _cleaned: dict[str, object]) -> User | None:
+        return self.user
+
+
+class RegisterForm(NewPasswordForm):
+    """A new account."""
+
+    email = forms.EmailField(
+        label=_("Email:"),
+        label_suffix="",
+        max_length=254,
+        widget=forms.EmailInput({"autocomplete": "email", "placeholder": "jane.doe@company.com"}),
+    )
+    password = password_field(_("Password:"), new=True)
+    password_confirm = password_field(_("Confirm Password:"), new=True)
+    field_order = ("email", "password", "password_confirm")
+
+    def _whose(self, cleaned: dict[str, object]) -> User | None:
+        return User(email=str(cleaned.get("email", "")))
+
+
+class ChangePasswordForm(NewPasswordForm):
+    """A new password, and the one until now."""
+
+    current_password = password_field(_("Current password"))
+    field_order = ("current_password", "password", "password_confirm")
+
+
+class MailboxCodeField(forms.CharField):
+    """The code of a mail, however it was copied: blanks, dashes and small letters do not matter."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            label=_("Code from the email"),
+            label_suffix="",
+            max_length=64,
+            widget=forms.TextInput(
+                {"autocomplete": "one-time-code", "autocapitalize": "characters", "spellcheck": "false"}
+            ),
+        )
+
+    def to_python(self, value: object) -> str:
+        """Bring the code into the form in which it was made."""
+        return "".join((super().to_python(value) or "").split()).replace("-", "").upper()
+
+
+class MailboxCodeForm(forms.Form):
+    """The code that proves a mailbox."""
+
+    code = MailboxCodeField()
+
+
+class ResetPasswordForm(NewPasswordForm):
+    """The code that proves a mailbox, and a new password."""
+
+    code = MailboxCodeField()
+    field_order = ("code", "password", "password_confirm")
+
+
+class IdentifierForm(forms.Form):
+    """Whose password was forgotten."""
+
+    identifier = forms.CharField(
+        label=_("Username or Email"),
+        label_suffix="",
+        max_length=254,
+        widget=forms.TextInput({"autocomplete": "username", "autocapitalize": "none", "spellcheck": "false"}),
+    )
+
+
+class ProfileForm(forms.Form):
+    """What people say of themselves."""
+
+    name = forms.CharField(
+        label=_("Name"),
+        label_suffix="",
+        max_length=128,
+        required=False,
+        widget=forms.TextInput({"autocomplete": "name"}),
+    )
+    username = forms.RegexField(
+        # No "@": a user name can never be mistaken for an address.
+        regex=r"\A[\w.+-]*\Z",
+        label=_("Username"),
+        label_suffix="",
+        max_length=64,
+        required=False,
+        help_text=_("Letters, digits and . + - _ only. You can sign in with it instead of your email address."),
+        error_messages={"invalid": _("Use letters, digits and . + - _ only.")},
+        widget=forms.TextInput({"autocomplete": "username", "autocapitalize": "none", "spellcheck": "false"}),
+    )

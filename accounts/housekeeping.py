@@ -1,0 +1,31 @@
+"""Keeps tables small: deletes, in batches, what has expired."""
+
+from datetime import timedelta
+
+from django.db.models import Model, QuerySet
+from django.utils import timezone
+
+from accounts.models import MailboxProof, Session, SignInAttempt
+
+BATCH = 1000
+# Expired rows explain "this has expired" for a while.
+KEPT_FOR = timedelta(hours=1)
+
+
+def delete_in_batches(rows: "QuerySet[Model]") -> int:
+    """Delete rows a batch at a time, so that no lock is held for long. Gives how many."""
+    count = 0
+    while batch := list(rows.values_list("pk", flat=True)[:BATCH]):
+        rows.model._default_manager.filter(pk__in=batch).delete()  # noqa: SLF001  (documented API)
+        count += len(batch)
+    return count
+
+
+def forget_expired() -> int:
+    """Delete expired sessions, sign-ins and mailbox proofs. Gives how many."""
+    now = timezone.now()
+    return (
+        delete_in_batches(Session.objects.filter(expire_date__lt=now))
+        + delete_in_batches(SignInAttempt.objects.filter(expires_at__lt=now - KEPT_FOR))
+        + delete_in_batches(MailboxProof.objects.filter(expires_at__lt=now - KEPT_FOR))
+    )

@@ -1,0 +1,33 @@
+"""Composes the mails of accounts. The tasks load the rows; retries and records are the outbox's."""
+
+from django.core.mail import EmailMultiAlternatives
+from django.urls import reverse
+
+from accounts.mailbox import spaced
+from accounts.mailing import compose
+from accounts.models import MailboxProof, SecurityEvent, User
+from accounts.security_log import Kind, agent_in_words
+
+
+def mailbox_code(proof: MailboxProof, user: User) -> EmailMultiAlternatives:
+    """Tell the code that proves a mailbox."""
+    return compose(proof.purpose, to=user.email, code=spaced(proof.code), expires_at=proof.expires_at)
+
+
+def address_taken(user: User) -> EmailMultiAlternatives:
+    """Tell the owner of an address that somebody tried to register with it."""
+    return compose("address_taken", to=user.email, reset_path=reverse("accounts:password_reset"))
+
+
+def security_notice(event: SecurityEvent) -> EmailMultiAlternatives:
+    """Tell the owner what happened, when and from where."""
+    return compose(
+        "security_notice",
+        to=event.user.email,
+        what=Kind(event.kind).label,
+        event=event,
+        browser=agent_in_words(event.agent),
+        mfa_is_on=event.user.mfa_is_on,
+        settings_path=reverse("accounts:settings"),
+        reset_path=reverse("accounts:password_reset"),
+    )

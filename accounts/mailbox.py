@@ -1,0 +1,199 @@
+"""Proving a mailbox by a mailed code: after registration, and for a new password.
+
+A code instead of a link: mail scanners open links, and no secret belongs in a URL (SR-19, SR-47). The proof
+is found by an id that the browser's session keeps, so the browser that asked is the one that confirms.
+"""
+
+import secrets
+from collections.abc import Callable
+from datetime import datetime
+from hmac import compare_digest
+
+from django.conf import settings
+from django.contrib.auth.password_validation import validate_password
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from accounts import outbox, security_log, sessions
+from accounts.identifiers import key_of
+from accounts.models import MailboxProof, User
+from accounts.refusals import Refused
+from accounts.security_log import Kind, Origin
+
+# Signs that nobody mistakes for another (no 0/O, 1/I/L, U/V); nine of them are 43 bits against five guesses.
+ALPHABET = "23456789ABCDEFGHJKMNPQRSTWXYZ"
+CODE_LENGTH = 9
+FAILURES_ALLOWED = 5
+MAILS_ALLOWED = 5
+
+
+class WrongCode(Refused):
+    """Counted."""
+
+    message = _("That code is not right. Copy it from the newest email that we sent you.")
+
+
+class ProofOver(Refused):
+    """Expired, used, or guessed at too often."""
+
+    message = _("That code has expired or was used. Please ask for a new one.")
+
+
+class TooManyMails(Refused):
+    """Asked again too soon, or too often."""
+
+    message = _("We have just sent you an email. Please wait a little before asking for another one.")
+
+
+def new_code() -> str:
+    """Make a code that proves a mailbox."""
+    return "".join(secrets.choice(ALPHABET) for _index in range(CODE_LENGTH))
+
+
+def spaced(code: str) -> str:
+    """Write a code in groups of three, as people read it: ``K7Q-F2M-9XA``."""
+    return "-".join(code[start : start + 3] for start in range(0, len(code), 3))
+
+
+def register(email: str, password: str, origin: Origin) -> MailboxProof:
+    """Register an account and mail a code that proves its mailbox.
+
+    For an address that is taken the answer is the same, and its owner is told by mail instead (SR-3).
+    """
+    user = User(email=email)
+    user.set_password(password)  # before the look-up: as much work whether the address is known or not
+    with transaction.atomic():
+        if not _save_unless_taken(user):
+            outbox.post("accounts.tell_address_taken", user=User.objects.get(email_key=key_of(email)))
+            return _new_proof(None, MailboxProof.Purpose.VERIFY_EMAIL)
+        security_log.record(user, Kind.REGISTERED, origin)
+        return ask(user, MailboxProof.Purpose.VERIFY_EMAIL)
+
+
+def _save_unless_taken(user: User) -> bool:
+    try:
+        with transaction.atomic():
+            user.save(force_insert=True)
+    except IntegrityError:
+        return False
+    return True
+
+
+def find_user(identifier: str) -> User | None:
+    """Find who may reset a password: an active account with this user name or address."""
+    try:
+        user = User.objects.get_by_natural_key(identifier)
+    except User.DoesNotExist:
+        return None
+    return user if user.is_active else None
+
+
+def ask(user: User | None, purpose: MailboxProof.Purpose) -> MailboxProof:
+    """Open a proof and mail its code. With no user everything happens but the mail."""
+    with transaction.atomic():
+        proof = _new_proof(user, purpose)
+        _post(proof)
+    return proof
+
+
+def _new_proof(user: User | None, purpose: MailboxProof.Purpose) -> MailboxProof:
+    lifetimes = {
+        MailboxProof.Purpose.VERIFY_EMAIL: settings.VERIFY_EMAIL_LIFETIME,
+        MailboxProof.Purpose.RESET_PASSWORD: settings.PASSWORD_RESET_LIFETIME,
+    }
+    proof = MailboxProof(user=user, purpose=purpose, expires_at=timezone.now() + lifetimes[purpose])
+    proof.code = new_code()
+    proof.save()
+    return proof
+
+
+def _post(proof: MailboxProof) -> None:
+    proof.mails += 1
+    proof.last_mail_at = timezone.now()
+    proof.save(update_fields=["mails", "last_mail_at"])
+    outbox.post("accounts.send_mailbox_code", user=proof.user, about=proof.pk, queue=outbox.OTP_QUEUE)
+
+
+def resend(proof: MailboxProof) -> None:
+    """Mail the same code once more. Raises ``ProofOver`` or ``TooManyMails``."""
+    now = timezone.now()
+    with transaction.atomic(durable=True):
+        proof = MailboxProof.objects.select_for_update().get(pk=proof.pk)
+        if not proof.is_open(now):
+            raise ProofOver
+        if proof.mails >= MAILS_ALLOWED:
+            raise TooManyMails
+        if now < (ready := resend_at(proof)):
+            raise TooManyMails(retry_at=ready)
+        _post(proof)
+
+
+def resend_at(proof: MailboxProof) -> datetime:
+    """When the next mail may be asked for."""
+    return (proof.last_mail_at or proof.created_at) + settings.OTP_MAIL_PAUSE
+
+
+def find(proof_id: str | None, purpose: MailboxProof.Purpose) -> MailboxProof | None:
+    """Find an open proof of this purpose."""
+    if not proof_id:
+        return None
+    proof = MailboxProof.objects.select_related("user").filter(pk=proof_id, purpose=purpose).first()
+    return proof if proof and proof.is_open(timezone.now()) else None
+
+
+def _spend(proof: MailboxProof, code: str, then: Callable[[User], None]) -> User:
+    """Check a code and, in the same transaction, do ``then`` for the user who proved the mailbox."""
+    refusal: Refused | None = None
+    now = timezone.now()
+    with transaction.atomic(durable=True):
+        user = User.objects.select_for_update(no_key=True).filter(pk=proof.user_id).first() if proof.user_id else None
+        proof = MailboxProof.objects.select_for_update().get(pk=proof.pk)
+        if not proof.is_open(now):
+            refusal = ProofOver()
+        elif not compare_digest(proof.code.encode(), code.encode()) or user is None:
+            refusal = _count_failure(proof, now)
+        else:
+            proof.ended_at = now
+            proof.save(update_fields=["ended_at"])
+            user.email_verified_at = user.email_verified_at or now
+            user.save(update_fields=["email_verified_at"])
+            then(user)
+
+    # Raised out here: inside the block it would roll the failure count back (SR-7).
+    if refusal or user is None:
+        raise refusal or ProofOver()
+    return user
+
+
+def _count_failure(proof: MailboxProof, now: datetime) -> Refused:
+    proof.failures += 1
+    proof.ended_at = now if proof.failures >= FAILURES_ALLOWED else None
+    proof.save(update_fields=["failures", "ended_at"])
+    return ProofOver() if proof.ended_at else WrongCode()
+
+
+def verify_email(proof: MailboxProof, code: str, origin: Origin) -> User:
+    """Note that the mailbox is the user's. Raises ``WrongCode`` (counted) or ``ProofOver``."""
+
+    def note(user: User) -> None:
+        security_log.record(user, Kind.EMAIL_VERIFIED, origin)
+
+    return _spend(proof, code, note)
+
+
+def reset_password(proof: MailboxProof, code: str, password: str, origin: Origin) -> User:
+    """Set a new password. It signs nobody in and leaves every factor as it is (SR-27).
+
+    Ends all sessions and pending sign-ins. Raises ``WrongCode`` (counted) or ``ProofOver``, and Django's
+    ``ValidationError`` (the code is not spent) if the password is too weak for this very account.
+    """
+
+    def set_password(user: User) -> None:
+        validate_password(password, user)
+        user.set_password(password)
+        user.save(update_fields=["password"])
+        sessions.end_others(user, keep=None)
+        security_log.record(user, Kind.PASSWORD_RESET, origin)
+
+    return _spend(proof, code, set_password)

@@ -1,0 +1,225 @@
+"""Who you are: users, their sessions and sign-ins, proofs of a mailbox, mail to be sent, the security log."""
+
+import uuid
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any, ClassVar
+
+from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
+from django.contrib.sessions.base_session import AbstractBaseSession, BaseSessionManager
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from accounts.encryption import seal, unseal
+from accounts.identifiers import key_of
+
+
+class Mode(models.TextChoices):
+    """The user's word for a factor."""
+
+    AUTHENTICATOR = "authenticator", "authenticator"
+    EMAIL = "email", "email"
+
+
+class UserManager(BaseUserManager["User"]):
+    """Finds users by what people type."""
+
+    def create_user(self, email: str, password: str | None, **fields: Any) -> "User":
+        """Make an account; the address counts as unverified unless ``email_verified_at`` says otherwise."""
+        user = self.model(email=email, **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, password: str | None, **fields: Any) -> "User":
+        """Make an operator's account."""
+        return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+
+    def get_by_natural_key(self, username: str | None) -> "User":
+        """Find by user name or e-mail, in any spelling (SR-4). Raises ``User.DoesNotExist``."""
+        key = key_of(username or "")
+        # A user name cannot hold an "@", an address must: no identifier can mean two accounts.
+        return self.get(email_key=key) if "@" in key else self.get(username_key=key)
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """A person."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    is_verified: Callable[[], bool]  # set on each request by django-otp's middleware
+
+    email = models.EmailField(_("email"), max_length=254, unique=True)
+    email_key = models.CharField(max_length=254, unique=True, editable=False)
+    email_verified_at = models.DateTimeField(null=True, blank=True)
+    username = models.CharField(_("username"), max_length=64, blank=True)
+    username_key = models.CharField(max_length=128, unique=True, null=True, editable=False)  # noqa: DJ001  (none is no name)
+    name = models.CharField(_("name"), max_length=128, blank=True)
+    # Blank: MFA is off. Written only by the mfa app, in the transaction that adds or removes a factor (SR-24).
+    preferred_mode = models.CharField(max_length=16, choices=Mode.choices, blank=True, editable=False)
+    is_active = models.BooleanField(default=True)
+    is_staff = models.BooleanField(default=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects: ClassVar[UserManager] = UserManager()
+
+    USERNAME_FIELD = "email"
+    EMAIL_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(preferred_mode__in=["", *Mode.values]), name="preferred_mode_is_a_mode"),
+        ]
+
+    def __str__(self) -> str:
+        return self.email
+
+    def save(self, *args: Any, update_fields: Iterable[str] | None = None, **kwargs: Any) -> None:
+        """Save, keeping the keys in step with what they are keys of."""
+        self.email_key = key_of(self.email)
+        self.username_key = key_of(self.username) or None
+        if update_fields is not None:
+            fields = set(update_fields)
+            update_fields = fields | {f"{name}_key" for name in ("email", "username") if name in fields}
+        super().save(*args, update_fields=update_fields, **kwargs)
+
+    @property
+    def mfa_is_on(self) -> bool:
+        """Whether a code is due at sign-in."""
+        return bool(self.preferred_mode)
+
+    @property
+    def display_name(self) -> str:
+        """What to call this person."""
+        return self.name or self.username or self.email
+
+
+class Session(AbstractBaseSession):
+    """A browser session that knows whose it is, so that a user's sessions can be ended."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, null=True, related_name="+")
+
+    objects: ClassVar[BaseSessionManager["Session"]] = BaseSessionManager()
+
+    @classmethod
+    def get_session_store_class(cls) -> type:
+        """Name the store that reads and writes these rows."""
+        from accounts.session_store import SessionStore  # noqa: PLC0415  (the store needs this model)
+
+        return SessionStore
+
+
+class Channel(models.TextChoices):
+    """The door through which somebody signs in."""
+
+    BROWSER = "browser"
+    CLI = "cli"
+
+
+class SignInAttempt(models.Model):
+    """A sign-in under way: the password was right, the last step is still to come. It authorises nothing (SR-30)."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    channel = models.CharField(max_length=8, choices=Channel.choices)
+    created_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField(db_index=True)
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(fields=["user"], condition=Q(ended_at=None), name="open_attempts_of_user"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.channel} sign-in {self.pk}"
+
+    def is_open(self, now: datetime) -> bool:
+        """Whether it can still be finished."""
+        return self.ended_at is None and now < self.expires_at
+
+
+class MailboxProof(models.Model):
+    """A request to prove a mailbox by a mailed code. ``user`` is empty for an unknown address: same page, no mail."""
+
+    class Purpose(models.TextChoices):
+        VERIFY_EMAIL = "verify_email"
+        RESET_PASSWORD = "reset_password"  # noqa: S105  (a name)
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, null=True, related_name="+")
+    purpose = models.CharField(max_length=16, choices=Purpose.choices)
+    sealed_code = models.TextField()
+    failures = models.PositiveSmallIntegerField(default=0)
+    mails = models.PositiveSmallIntegerField(default=0)
+    last_mail_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField(db_index=True)
+    ended_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.purpose} {self.pk}"
+
+    @property
+    def code(self) -> str:
+        """The code of the mail. Kept sealed: a stolen database opens no mailbox proof."""
+        return unseal(self.sealed_code).decode()
+
+    @code.setter
+    def code(self, code: str) -> None:
+        self.sealed_code = seal(code.encode())
+
+    def is_open(self, now: datetime) -> bool:
+        """Whether a code may still be tried."""
+        return self.ended_at is None and now < self.expires_at
+
+
+class SecurityEvent(models.Model):
+    """Something that happened to an account. Append-only; no secret (SR-53)."""
+
+    id = models.BigAutoField(primary_key=True)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    kind = models.CharField(max_length=40)
+    mode = models.CharField(max_length=16, blank=True)
+    address = models.GenericIPAddressField(null=True)
+    agent = models.CharField(max_length=255, blank=True)
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["user", "-at"], name="events_of_user")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.at:%Y-%m-%d %H:%M}"
+
+
+class Mail(models.Model):
+    """A mail to be sent: the outbox. Committed before it is queued, so that none is lost."""
+
+    class State(models.TextChoices):
+        QUEUED = "queued"
+        SENDING = "sending"
+        SENT = "sent"
+        DROPPED = "dropped"  # no longer wanted when its turn came
+        FAILED = "failed"  # given up after the last retry
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, null=True, related_name="+")
+    task = models.CharField(max_length=80)
+    queue = models.CharField(max_length=16)
+    about = models.CharField(max_length=36, blank=True)  # id of the row that the mail tells of
+    state = models.CharField(max_length=8, choices=State.choices, default=State.QUEUED)
+    tries = models.PositiveSmallIntegerField(default=0)
+    created_at = models.DateTimeField(default=timezone.now)
+    due_at = models.DateTimeField(default=timezone.now)
+    sent_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(fields=["due_at"], condition=Q(state__in=["queued", "sending"]), name="mail_to_send"),
+            models.Index(fields=["user", "task", "created_at"], name="mail_of_user"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.task} {self.state}"

@@ -1,0 +1,28 @@
+"""Changing a password that is known; a forgotten one is reset by a mailbox proof."""
+
+from django.db import transaction
+from django.utils.translation import gettext_lazy as _
+
+from accounts import security_log, sessions
+from accounts.models import User
+from accounts.refusals import Refused
+from accounts.security_log import Kind, Origin
+
+
+class WrongPassword(Refused):
+    """The current password, asked for before a new one."""
+
+    message = _("That is not your current password.")
+
+
+def change(user: User, password: str, origin: Origin, *, current: str, session_key: str | None) -> User:
+    """Set a password that its owner chose; every other session of theirs ends. Raises ``WrongPassword``."""
+    if not user.check_password(current):
+        raise WrongPassword
+    with transaction.atomic():
+        user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
+        user.set_password(password)
+        user.save(update_fields=["password"])
+        sessions.end_others(user, keep=session_key)
+        security_log.record(user, Kind.PASSWORD_CHANGED, origin)
+    return user

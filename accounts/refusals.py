@@ -1,0 +1,39 @@
+"""The base of every refusal: an exception that can tell a person what happened and what to do."""
+
+import math
+from datetime import datetime
+from typing import ClassVar
+
+from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.translation import ngettext
+
+
+class Refused(Exception):
+    """The domain said no. ``message`` is for the person; ``retry_at`` says when trying again makes sense."""
+
+    message: ClassVar[str | Promise] = ""
+
+    def __init__(self, *, retry_at: datetime | None = None) -> None:
+        super().__init__(type(self).__name__)
+        self.retry_at = retry_at
+
+    @property
+    def seconds_to_wait(self) -> int:
+        """How long until ``retry_at``, at least a second; 0 if there is nothing to wait for."""
+        if self.retry_at is None:
+            return 0
+        return max(1, math.ceil((self.retry_at - timezone.now()).total_seconds()))
+
+    @property
+    def text(self) -> str:
+        """The message and, where it helps, how long to wait."""
+        seconds = self.seconds_to_wait
+        if not seconds:
+            return str(self.message)
+        if seconds < 60:
+            wait = ngettext("Try again in %(n)d second.", "Try again in %(n)d seconds.", seconds) % {"n": seconds}
+        else:
+            minutes = math.ceil(seconds / 60)
+            wait = ngettext("Try again in %(n)d minute.", "Try again in %(n)d minutes.", minutes) % {"n": minutes}
+        return f"{self.message} {wait}"

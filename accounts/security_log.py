@@ -1,0 +1,61 @@
+"""What happened to an account: append-only, and told by mail where it matters (SR-53, SR-54)."""
+
+from dataclasses import dataclass
+
+from django.db import models
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from ua_parser import parse
+
+from accounts import outbox
+from accounts.models import SecurityEvent, User
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a request came from: the client's address and its browser's own description."""
+
+    address: str | None = None
+    agent: str = ""
+
+
+class Kind(models.TextChoices):
+    """What can happen. The label is what people read."""
+
+    REGISTERED = "registered", _("Account registered")
+    EMAIL_VERIFIED = "email_verified", _("Email address verified")
+    SIGNED_IN = "signed_in", _("Signed in")
+    SIGN_IN_REFUSED = "sign_in_refused", _("Wrong password")
+    CODE_REFUSED = "code_refused", _("Wrong one-time password")
+    SIGNED_OUT = "signed_out", _("Signed out")
+    PASSWORD_CHANGED = "password_changed", _("Password changed")
+    PASSWORD_RESET = "password_reset", _("Password reset")
+    PROFILE_CHANGED = "profile_changed", _("Profile changed")
+    MODE_ENABLED = "mode_enabled", _("Multi-factor authentication mode enabled")
+    MODE_DISABLED = "mode_disabled", _("Multi-factor authentication mode disabled")
+    MODE_PREFERRED = "mode_preferred", _("Preferred mode changed")
+
+
+TOLD_BY_MAIL = frozenset(
+    {Kind.PASSWORD_CHANGED, Kind.PASSWORD_RESET, Kind.MODE_ENABLED, Kind.MODE_DISABLED, Kind.MODE_PREFERRED}
+)
+
+
+def record(user: User, kind: Kind, origin: Origin, *, mode: str = "") -> SecurityEvent:
+    """Write down what happened and, where it matters, post the mail that tells the owner."""
+    event = SecurityEvent.objects.create(
+        user=user, kind=kind, mode=mode, address=origin.address, agent=origin.agent[:255]
+    )
+    if kind in TOLD_BY_MAIL:
+        outbox.post("accounts.tell_of_event", user=user, about=event.pk)
+    return event
+
+
+def agent_in_words(agent: str) -> str:
+    """Give a browser in words: ``Firefox on Windows``."""
+    seen = parse(agent)
+    browser = seen.user_agent.family if seen.user_agent else ""
+    system = seen.os.family if seen.os else ""
+    if browser and system:
+        return gettext("%(browser)s on %(system)s") % {"browser": browser, "system": system}
+    return browser or system or gettext("an unknown browser")

@@ -1,0 +1,55 @@
+"""Jobs: sending the mails of accounts, and keeping the tables small."""
+
+from celery import Task, shared_task
+from django.core.mail import EmailMultiAlternatives
+from django.utils import timezone
+
+from accounts import housekeeping, outbox
+from accounts import mail as mails
+from accounts.models import Mail, MailboxProof, SecurityEvent
+
+
+def _mailbox_code(mail: Mail) -> EmailMultiAlternatives | None:
+    proof = MailboxProof.objects.select_related("user").filter(pk=mail.about).first()
+    if proof is None or proof.user is None or not proof.is_open(timezone.now()):
+        return None
+    return mails.mailbox_code(proof, proof.user)
+
+
+def _address_taken(mail: Mail) -> EmailMultiAlternatives | None:
+    return mails.address_taken(mail.user) if mail.user else None
+
+
+def _event(mail: Mail) -> EmailMultiAlternatives | None:
+    event = SecurityEvent.objects.select_related("user").filter(pk=mail.about).first()
+    return mails.security_notice(event) if event else None
+
+
+@shared_task(bind=True, name="accounts.send_mailbox_code", max_retries=None)
+def send_mailbox_code(self: "Task[..., None]", mail_id: str) -> None:
+    """Mail the code that proves a mailbox."""
+    outbox.deliver_or_retry(self, mail_id, _mailbox_code)
+
+
+@shared_task(bind=True, name="accounts.tell_address_taken", max_retries=None)
+def tell_address_taken(self: "Task[..., None]", mail_id: str) -> None:
+    """Tell the owner of an address about an attempt to register with it."""
+    outbox.deliver_or_retry(self, mail_id, _address_taken)
+
+
+@shared_task(bind=True, name="accounts.tell_of_event", max_retries=None)
+def tell_of_event(self: "Task[..., None]", mail_id: str) -> None:
+    """Tell the owner of a change to the account."""
+    outbox.deliver_or_retry(self, mail_id, _event)
+
+
+@shared_task(name="accounts.sweep_outbox")
+def sweep_outbox() -> int:
+    """Queue again what got stuck."""
+    return outbox.sweep()
+
+
+@shared_task(name="accounts.forget_expired")
+def forget_expired() -> int:
+    """Delete what has expired."""
+    return housekeeping.forget_expired()

@@ -1,0 +1,21 @@
+"""The least that is valid of a person."""
+
+from typing import ClassVar
+
+import factory
+from django.utils import timezone
+from factory.django import DjangoModelFactory
+
+from accounts.models import User
+
+PASSWORD = "a quiet harbour at dawn"
+
+
+class UserFactory(DjangoModelFactory):
+    class Meta:
+        model = User
+        skip_postgeneration_save = True
+
+    email: ClassVar = factory.Sequence(lambda number: f"person{number}@example.com")
+    email_verified_at: ClassVar = factory.LazyFunction(timezone.now)
+    password: ClassVar = factory.django.Password(PASSWORD)

@@ -1,0 +1,18 @@
+from django.urls import path
+
+from accounts import views
+
+app_name = "accounts"
+urlpatterns = [
+    path("", views.dashboard, name="dashboard"),
+    path("/login", views.login, name="login"),
+    path("/logout", views.logout, name="logout"),
+    path("/register", views.register, name="register"),
+    path("/verify-email", views.verify_email, name="verify_email"),
+    path("/verify-email/resend", views.verify_email_resend, name="verify_email_resend"),
+    path("/password/reset", views.password_reset, name="password_reset"),
+    path("/password/reset/complete", views.password_reset_complete, name="password_reset_complete"),
+    path("/password/change", views.password_change, name="password_change"),
+    path("/view", views.settings, name="settings"),
+    path("/profile", views.profile_edit, name="profile_edit"),
+]

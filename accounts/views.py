@@ -1,0 +1,298 @@
+"""Pages of accounts: signing in and out, registration, passwords, dashboard and settings."""
+
+from django.conf import settings as configuration
+from django.contrib import auth, messages
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from accounts import mailbox, passwords, profile, security_log, signin
+from accounts.forms import (
+    ChangePasswordForm,
+    IdentifierForm,
+    MailboxCodeForm,
+    ProfileForm,
+    RegisterForm,
+    ResetPasswordForm,
+    SignInForm,
+)
+from accounts.identifiers import masked
+from accounts.models import Channel, MailboxProof, Mode, User
+from accounts.origin import origin_of
+from accounts.redirection import safe_path
+from accounts.refusals import Refused
+from accounts.requests import MAILBOX_PROOF, person, refuse, remember_mailbox_proof
+from mfa import browser, modes
+from mfa.stepup import needs_fresh_proof
+from organizations import membership, policy
+from organizations.context import as_row
+from organizations.policy import works_without_mfa
+
+Purpose = MailboxProof.Purpose
+ORGANIZATIONS_SHOWN = 10
+
+
+# --- signing in and out -----------------------------------------------------------------------
+
+
+@never_cache
+@sensitive_post_parameters("password")
+@require_http_methods(["GET", "POST"])
+@works_without_mfa
+def login(request: HttpRequest) -> HttpResponse:
+    """Ask for credentials; the OTP prompt follows where MFA is on."""
+    if request.method == "GET" and request.user.is_authenticated:
+        return redirect(safe_path(request.GET.get("next")) or "accounts:dashboard")
+    form = SignInForm(request.POST if request.method == "POST" else None, initial={"next": request.GET.get("next", "")})
+    status = 400 if form.errors else 200
+    if form.is_valid():
+        try:
+            user = signin.check_credentials(
+                form.cleaned_data["identifier"], form.cleaned_data["password"], origin_of(request)
+            )
+        except Refused as refused:
+            status = refuse(form, None, refused)
+        else:
+            return _sign_in(request, user, form.cleaned_data["next"])
+    return render(request, "accounts/login.html", {"form": form}, status=status)
+
+
+def _sign_in(request: HttpRequest, user: User, next_path: str) -> HttpResponse:
+    if user.mfa_is_on:
+        browser.begin_sign_in(request, user, next_path=next_path)
+        return redirect("mfa:otp_prompt")
+    auth.logout(request)
+    user = signin.finish(signin.begin(user, channel=Channel.BROWSER), origin_of(request))
+    auth.login(request, user, backend="django.contrib.auth.backends.ModelBackend")
+    return redirect(next_path or "accounts:dashboard")
+
+
+@require_POST
+@works_without_mfa
+def logout(request: HttpRequest) -> HttpResponse:
+    """End this session."""
+    if request.user.is_authenticated:
+        security_log.record(request.user, security_log.Kind.SIGNED_OUT, origin_of(request))
+    auth.logout(request)
+    messages.success(request, _("You have been signed out."))
+    return redirect("accounts:login")
+
+
+# --- registration and the mailbox ---------------------------------------------------------------
+
+
+@never_cache
+@sensitive_post_parameters("password", "password_confirm")
+@require_http_methods(["GET", "POST"])
+@works_without_mfa
+def register(request: HttpRequest) -> HttpResponse:
+    """Register an account."""
+    form = RegisterForm(request.POST if request.method == "POST" else None)
+    if form.is_valid():
+        email = form.cleaned_data["email"]
+        proof = mailbox.register(email, form.cleaned_data["password"], origin_of(request))
+        remember_mailbox_proof(request, proof)
+        return redirect("accounts:verify_email")
+    return render(request, "accounts/register.html", {"form": form}, status=400 if form.errors else 200)
+
+
+def _proof(request: HttpRequest, purpose: MailboxProof.Purpose) -> MailboxProof | None:
+    return mailbox.find(request.session.get(MAILBOX_PROOF), purpose)
+
+
+def _proof_is_over(request: HttpRequest, start_again: str) -> HttpResponse:
+    request.session.pop(MAILBOX_PROOF, None)
+    messages.warning(request, mailbox.ProofOver.message)
+    return redirect(start_again)
+
+
+def _resend_at(proof: MailboxProof) -> int:
+    ready = mailbox.resend_at(proof)
+    return int(ready.timestamp()) if ready > timezone.now() else 0
+
+
+@never_cache
+@sensitive_post_parameters("code")
+@require_http_methods(["GET", "POST"])
+@works_without_mfa
+def verify_email(request: HttpRequest) -> HttpResponse:
+    """Ask for the code that was mailed after registration."""
+    proof = _proof(request, Purpose.VERIFY_EMAIL)
+    if proof is None:
+        return _proof_is_over(request, "accounts:dashboard")
+    form = MailboxCodeForm(request.POST if request.method == "POST" else None)
+    status = 400 if form.errors else 200
+    if form.is_valid():
+        try:
+            mailbox.verify_email(proof, form.cleaned_data["code"], origin_of(request))
+        except Refused as refused:
+            status = refuse(form, "code", refused)
+        else:
+            request.session.pop(MAILBOX_PROOF, None)
+            messages.success(request, _("Your email address is verified."))
+            return redirect("accounts:dashboard")
+    context = {
+        "form": form,
+        "email": masked(request.user.email) if request.user.is_authenticated else "",
+        "resend_at": _resend_at(proof),
+        "lifetime_hours": int(configuration.VERIFY_EMAIL_LIFETIME.total_seconds() // 3600),
+    }
+    return render(request, "accounts/verify_email.html", context, status=status)
+
+
+@require_POST
+@works_without_mfa
+def verify_email_resend(request: HttpRequest) -> HttpResponse:
+    """Mail the code again, or a first one for the signed-in user."""
+    proof = _proof(request, Purpose.VERIFY_EMAIL)
+    user = person(request)
+    if proof is None and user.is_authenticated and user.email_verified_at is None:
+        remember_mailbox_proof(request, mailbox.ask(user, Purpose.VERIFY_EMAIL))
+        return redirect("accounts:verify_email")
+    if proof is None:
+        return _proof_is_over(request, "accounts:dashboard")
+    try:
+        mailbox.resend(proof)
+    except Refused as refused:
+        messages.warning(request, refused.text)
+    else:
+        messages.success(request, _("We have sent the code again."))
+    return redirect("accounts:verify_email")
+
+
+# --- passwords --------------------------------------------------------------------------------
+
+
+@never_cache
+@require_http_methods(["GET", "POST"])
+@works_without_mfa
+def password_reset(request: HttpRequest) -> HttpResponse:
+    """Mail a code for a new password, if there is such an account; the answer is always the same (SR-3)."""
+    form = IdentifierForm(request.POST if request.method == "POST" else None)
+    if form.is_valid():
+        user = mailbox.find_user(form.cleaned_data["identifier"])
+        remember_mailbox_proof(request, mailbox.ask(user, Purpose.RESET_PASSWORD))
+        return redirect("accounts:password_reset_complete")
+    return render(request, "accounts/password_reset.html", {"form": form}, status=400 if form.errors else 200)
+
+
+@never_cache
+@sensitive_post_parameters("code", "password", "password_confirm")
+@require_http_methods(["GET", "POST"])
+@works_without_mfa
+def password_reset_complete(request: HttpRequest) -> HttpResponse:
+    """Ask for the mailed code and a new password. Ends at the sign-in page (SR-27)."""
+    proof = _proof(request, Purpose.RESET_PASSWORD)
+    if proof is None:
+        return _proof_is_over(request, "accounts:password_reset")
+    form = ResetPasswordForm(request.POST if request.method == "POST" else None)
+    status = 400 if form.errors else 200
+    if form.is_valid():
+        try:
+            mailbox.reset_password(proof, form.cleaned_data["code"], form.cleaned_data["password"], origin_of(request))
+        except Refused as refused:
+            status = refuse(form, "code", refused)
+        except ValidationError as weak:
+            form.add_error("password", weak)
+            status = 400
+        else:
+            auth.logout(request)
+            messages.success(request, _("Your password is changed. Please sign in with it."))
+            return redirect("accounts:login")
+    return render(request, "accounts/password_reset_complete.html", {"form": form}, status=status)
+
+
+@never_cache
+@sensitive_post_parameters("current_password", "password", "password_confirm")
+@require_http_methods(["GET", "POST"])
+@login_required
+@needs_fresh_proof
+def password_change(request: HttpRequest) -> HttpResponse:
+    """Change the password; the other sessions end."""
+    user = person(request)
+    form = ChangePasswordForm(request.POST if request.method == "POST" else None, user=user)
+    status = 400 if form.errors else 200
+    if form.is_valid():
+        try:
+            changed = passwords.change(
+                user,  # type: ignore[arg-type]
+                form.cleaned_data["password"],
+                origin_of(request),
+                current=form.cleaned_data["current_password"],
+                session_key=request.session.session_key,
+            )
+        except Refused as refused:
+            status = refuse(form, "current_password", refused)
+        else:
+            auth.update_session_auth_hash(request, changed)
+            messages.success(request, _("Your password is changed. Your other sessions were signed out."))
+            return redirect("accounts:settings")
+    return render(request, "accounts/password_change.html", {"form": form}, status=status)
+
+
+# --- dashboard and settings ---------------------------------------------------------------------
+
+
+@require_GET
+@login_required
+def dashboard(request: HttpRequest) -> HttpResponse:
+    """Show where things stand."""
+    user = person(request)
+    rows = membership.of_user(user)[:ORGANIZATIONS_SHOWN]
+    context = {
+        "organizations": [as_row(row) for row in rows],
+        "mfa_on": user.mfa_is_on,
+        "preferred_mode": user.preferred_mode,
+        "email_verified": user.email_verified_at is not None,
+    }
+    return render(request, "accounts/dashboard.html", context)
+
+
+@require_GET
+@works_without_mfa
+@login_required
+def settings(request: HttpRequest) -> HttpResponse:
+    """Show the account's settings; the MFA section expands."""
+    user = person(request)
+    enabled = {factor.mode for factor in modes.enabled(user)}
+    context = {
+        "modes": [
+            {
+                "name": mode.value,
+                "icon": "phone" if mode == Mode.AUTHENTICATOR else "mail",
+                "enabled": mode in enabled,
+                "preferred": mode == user.preferred_mode,
+                "target": masked(user.email) if mode == Mode.EMAIL else "",
+            }
+            for mode in Mode
+        ],
+        "mfa_open": "mfa" in request.GET,
+        "required_by": policy.requiring(user),
+    }
+    return render(request, "accounts/settings.html", context)
+
+
+@require_http_methods(["GET", "POST"])
+@login_required
+def profile_edit(request: HttpRequest) -> HttpResponse:
+    """Change name and user name."""
+    user = person(request)
+    form = ProfileForm(
+        request.POST if request.method == "POST" else None, initial={"name": user.name, "username": user.username}
+    )
+    status = 400 if form.errors else 200
+    if form.is_valid():
+        try:
+            profile.change(user, **form.cleaned_data, origin=origin_of(request))
+        except Refused as refused:
+            status = refuse(form, "username", refused)
+        else:
+            messages.success(request, _("Your profile is saved."))
+            return redirect("accounts:settings")
+    return render(request, "accounts/profile_edit.html", {"form": form}, status=status)

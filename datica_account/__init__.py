@@ -1,0 +1,5 @@
+"""Wiring of the portal: settings, addresses, queue. Product logic lives in the apps."""
+
+from datica_account.celery import app as celery_app
+
+__all__ = ["celery_app"]

@@ -1,0 +1,17 @@
+"""The Celery application. Workers: ``celery -A datica_account worker -Q otp,celery,bulk``."""
+
+import os
+
+from celery import Celery
+from celery.signals import setup_logging
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "datica_account.settings")
+
+app = Celery("datica_account")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+
+@setup_logging.connect
+def keep_our_logging(**_kwargs: object) -> None:
+    """Leave logging to Django's settings; Celery would replace it and could print task arguments."""

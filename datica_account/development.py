@@ -1,0 +1,132 @@
+"""Mail on a developer's machine: each one a file, shown on the console and in an inbox page."""
+
+import email
+import email.policy
+import email.utils
+import re
+import sys
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from email.message import EmailMessage as ParsedMail
+from pathlib import Path
+
+from django.conf import settings
+from django.core.mail import EmailMessage
+from django.core.mail.backends.base import BaseEmailBackend
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import path, reverse
+from django.utils import timezone
+from django.views.decorators.http import require_GET
+
+from organizations.policy import works_without_mfa
+
+INBOX_LENGTH = 50
+NAME = re.compile(r"\A[0-9TZ.-]+-[0-9a-f]{8}\Z")
+
+
+def folder() -> Path:
+    """Give the folder of the mails."""
+    return Path(settings.DATA_DIR) / "mail"
+
+
+class MailFiles(BaseEmailBackend):
+    """Writes each mail as one ``.eml`` file and prints what a person needs of it."""
+
+    def send_messages(self, messages: Sequence[EmailMessage]) -> int:
+        """Write mails; a reader never sees half a one."""
+        folder().mkdir(parents=True, exist_ok=True)
+        for message in messages:
+            name = f"{timezone.now():%Y%m%dT%H%M%S.%fZ}-{uuid.uuid4().hex[:8]}"
+            draft = folder() / f"{name}.part"
+            draft.touch(mode=0o600)
+            draft.write_bytes(message.message().as_bytes())
+            draft.rename(folder() / f"{name}.eml")
+            text = "\n".join(f"  | {line}" for line in str(message.body).strip().splitlines())
+            sys.stdout.write(f"\nmail to {', '.join(message.to)}: {message.subject}\n{text}\n\n")
+            sys.stdout.flush()
+        return len(messages)
+
+
+@dataclass(frozen=True)
+class ReceivedMail:
+    """A mail as the inbox page shows it."""
+
+    id: str
+    to: str
+    sender: str
+    subject: str
+    date: object
+    text: str
+    html: str
+
+    @property
+    def first_line(self) -> str:
+        """The line that a mail program shows beside the subject."""
+        return next(iter(self.text.strip().splitlines()), "")
+
+    @property
+    def html_url(self) -> str:
+        """Give the address of the HTML part."""
+        return reverse("development:html", args=[self.id])
+
+
+def _part(mail: ParsedMail, kind: str) -> str:
+    body = mail.get_body((kind,))
+    return str(body.get_content()) if body else ""
+
+
+def read(name: str) -> ReceivedMail:
+    """Read a mail. Raises ``Http404``."""
+    file = folder() / f"{name}.eml"
+    if not NAME.match(name) or not file.exists():
+        raise Http404
+    mail = email.message_from_bytes(file.read_bytes(), _class=ParsedMail, policy=email.policy.default)
+    return ReceivedMail(
+        id=name,
+        to=str(mail["To"]),
+        sender=str(mail["From"]),
+        subject=str(mail["Subject"]),
+        date=email.utils.parsedate_to_datetime(str(mail["Date"])),
+        text=_part(mail, "plain"),
+        html=_part(mail, "html"),
+    )
+
+
+@require_GET
+@works_without_mfa
+def inbox(request: HttpRequest) -> HttpResponse:
+    """Show the newest mails."""
+    names = sorted((file.stem for file in folder().glob("*.eml")), reverse=True)[:INBOX_LENGTH]
+    return render(request, "development/inbox.html", {"mails": [read(name) for name in names]})
+
+
+@require_GET
+@works_without_mfa
+def show(request: HttpRequest, name: str) -> HttpResponse:
+    """Show a mail."""
+    return render(request, "development/mail.html", {"mail": read(name)})
+
+
+@require_GET
+@works_without_mfa
+def html(_request: HttpRequest, name: str) -> HttpResponse:
+    """Give the HTML part alone, for the frame of the page."""
+    response = HttpResponse(read(name).html)
+    response.headers["X-Frame-Options"] = "SAMEORIGIN"
+    response._csp_config = {  # type: ignore[attr-defined]  # noqa: SLF001  (documented by django-csp)
+        "default-src": ["'none'"],
+        "style-src": ["'unsafe-inline'"],  # mail programs know no style sheets
+        "frame-ancestors": ["'self'"],
+        "sandbox": [],
+    }
+    return response
+
+
+app_name = "development"
+urlpatterns = [
+    path("inbox", inbox, name="inbox"),
+    path("inbox/<str:name>", show, name="mail"),
+    path("inbox/<str:name>/html", html, name="html"),
+]

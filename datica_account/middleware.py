@@ -1,0 +1,41 @@
+"""Refuses what no page of ours could have sent, before anything reads it (SR-49)."""
+
+from collections.abc import Callable, Iterable
+from urllib.parse import unquote_to_bytes
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+GetResponse = Callable[[HttpRequest], HttpResponse]
+FORM = "application/x-www-form-urlencoded"
+
+
+def is_text(sent: bytes) -> bool:
+    """Whether bytes of a form or an address decode to text without a NUL."""
+    plain = unquote_to_bytes(sent.replace(b"+", b" "))
+    try:
+        return "\0" not in plain.decode()
+    except UnicodeDecodeError:
+        return False
+
+
+def _parts(request: HttpRequest) -> Iterable[bytes]:
+    yield request.META.get("QUERY_STRING", "").encode("latin-1", "replace")
+    yield request.path.encode("utf-8", "surrogatepass")
+    if request.method == "POST" and request.content_type == FORM:
+        yield request.body
+
+
+def refuse_malformed_requests(get_response: GetResponse) -> GetResponse:
+    """Answer 413 to a body that is too large, 400 to NUL bytes and invalid UTF-8."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        length = request.META.get("CONTENT_LENGTH") or "0"
+        if length.isascii() and length.isdigit() and int(length) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+            return render(request, "413.html", status=413)
+        if not all(is_text(part) for part in _parts(request)):
+            return render(request, "400.html", status=400)
+        return get_response(request)
+
+    return middleware

@@ -1,0 +1,324 @@
+"""Settings, read once from the environment. The README's table explains each for operators.
+
+``DEBUG=1`` is for one person on one machine: it brings defaults for everything. Without it
+nothing sensitive has a default, and a missing or wrong variable stops the start by name.
+"""
+
+import secrets
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import dj_database_url
+import structlog
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+from environs import Env, validate
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = Env(eager=False)
+
+DEBUG = env.bool("DEBUG", default=False)
+DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "var"))).resolve()
+
+
+def development_key(name: str) -> str | None:
+    """Read, or on first start create, a key of this developer's machine; None in production."""
+    if not DEBUG:
+        return None
+    path = DATA_DIR / name
+    if not path.exists():
+        DATA_DIR.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_urlsafe(64))
+    return path.read_text()
+
+
+def required(name: str, development: str | None) -> str:
+    """Read a variable that has a default in development only."""
+    return str(env.str(name, default=development) if DEBUG else env.str(name))
+
+
+# --- keys and addresses ---------------------------------------------------------------------
+
+SECRET_KEY = required("SECRET_KEY", development_key("secret-key"))
+# Encrypt secrets of factors and challenges: the first encrypts, all decrypt (SR-18).
+ENCRYPTION_KEYS: list[str] = env.list("ENCRYPTION_KEYS", default=[development_key("encryption-key")] if DEBUG else [])
+# Where people reach the portal. Links in mail start with it, never with a Host header (SR-47).
+SITE_URL = required("SITE_URL", f"http://127.0.0.1:{env.str('PORT', default='8000')}").rstrip("/")
+SITE_NAME = env.str("SITE_NAME", default="Datica")
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "testserver"] if DEBUG else [])
+CSRF_TRUSTED_ORIGINS = [SITE_URL]
+SECURE = SITE_URL.startswith("https://")
+
+# --- applications ---------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_otp",
+    "anymail",
+    "csp",
+    "django_structlog",
+    "accounts",
+    "mfa",
+    "organizations",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django_permissions_policy.PermissionsPolicyMiddleware",
+    "datica_account.middleware.refuse_malformed_requests",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_structlog.middlewares.RequestMiddleware",
+    "mfa.middleware.AskForProof",
+    "organizations.middleware.EnforceMfa",
+]
+
+ROOT_URLCONF = "datica_account.urls"
+WSGI_APPLICATION = "datica_account.wsgi.application"
+APPEND_SLASH = False
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "organizations.context.menu",
+                "datica_account.context.site",
+            ],
+        },
+    },
+]
+
+# --- data -----------------------------------------------------------------------------------
+
+DATABASE_URL = required("DATABASE_URL", f"sqlite:///{DATA_DIR / 'portal.sqlite3'}")
+DATABASE_POOL = env.bool("DATABASE_POOL", default=True)
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- people and sessions --------------------------------------------------------------------
+
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
+LOGIN_URL = "accounts:login"
+LOGIN_REDIRECT_URL = "accounts:dashboard"
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+PASSWORD_MIN_LENGTH = env.int("PASSWORD_MIN_LENGTH", default=12, validate=validate.Range(min=8))
+AUTH_PASSWORD_VALIDATORS = [
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": PASSWORD_MIN_LENGTH},
+    },
+    {
+        "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
+        "OPTIONS": {"user_attributes": ("email", "username", "name")},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+SESSION_ENGINE = "accounts.session_store"
+SESSION_COOKIE_NAME = "__Host-session" if SECURE else "session"
+SESSION_COOKIE_AGE = int(env.timedelta("SESSION_LIFETIME", default=timedelta(days=14)).total_seconds())
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_NAME = "__Host-csrf" if SECURE else "csrf"
+
+# --- one-time passwords: numbers of the security requirements ---------------------------------
+
+OTP_TOTP_ISSUER = SITE_NAME
+# How long a sign-in may take (SR-31), and a code from an e-mail works (SR-14): mail can be slow,
+# yet each minute more helps a thief.
+CHALLENGE_LIFETIME = env.timedelta("CHALLENGE_LIFETIME", default=timedelta(minutes=10))
+# How long a QR code may be scanned (SR-20).
+ENROLMENT_LIFETIME = env.timedelta("ENROLMENT_LIFETIME", default=timedelta(minutes=15))
+# How long a proof by a factor lets its session change factors and policy (SR-22).
+STEP_UP_LIFETIME = env.timedelta("STEP_UP_LIFETIME", default=timedelta(minutes=10))
+# Wrong codes: for one challenge, for an account in a while, for an account in a row (SR-15).
+OTP_FAILURES_PER_CHALLENGE = env.int("OTP_FAILURES_PER_CHALLENGE", default=5)
+OTP_FAILURES_PER_WINDOW = env.int("OTP_FAILURES_PER_WINDOW", default=10)
+OTP_FAILURE_WINDOW = env.timedelta("OTP_FAILURE_WINDOW", default=timedelta(minutes=15))
+OTP_FAILURES_IN_A_ROW = env.int("OTP_FAILURES_IN_A_ROW", default=100)
+# Mails with codes: pause between two, number for one challenge, number an hour for an account (SR-17).
+OTP_MAIL_PAUSE = env.timedelta("OTP_MAIL_PAUSE", default=timedelta(seconds=30))
+OTP_MAILS_PER_CHALLENGE = env.int("OTP_MAILS_PER_CHALLENGE", default=5)
+OTP_MAILS_PER_HOUR = env.int("OTP_MAILS_PER_HOUR", default=20)
+# Codes that prove a mailbox: after registration, for a new password.
+VERIFY_EMAIL_LIFETIME = env.timedelta("VERIFY_EMAIL_LIFETIME", default=timedelta(hours=24))
+PASSWORD_RESET_LIFETIME = env.timedelta("PASSWORD_RESET_LIFETIME", default=timedelta(hours=1))
+
+# --- e-mail ---------------------------------------------------------------------------------
+
+EMAIL_BACKEND = required("EMAIL_BACKEND", "datica_account.development.MailFiles")
+DEFAULT_FROM_EMAIL = required("DEFAULT_FROM_EMAIL", f"{SITE_NAME} <no-reply@localhost>")
+# The inbox page shows every mail to everybody: only where mail goes nowhere else.
+DEVELOPMENT_INBOX = DEBUG and EMAIL_BACKEND == "datica_account.development.MailFiles"
+SERVER_EMAIL = DEFAULT_FROM_EMAIL
+EMAIL_TIMEOUT = env.int("EMAIL_TIMEOUT", default=20)
+email = env.dj_email_url("EMAIL_URL", default="")
+if email["EMAIL_HOST"]:
+    EMAIL_HOST, EMAIL_PORT = email["EMAIL_HOST"], email["EMAIL_PORT"]
+    EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = email["EMAIL_HOST_USER"], email["EMAIL_HOST_PASSWORD"]
+    EMAIL_USE_TLS, EMAIL_USE_SSL = email["EMAIL_USE_TLS"], email["EMAIL_USE_SSL"]
+# Settings of the provider as JSON, for instance {"MAILGUN_API_KEY": "…"}.
+ANYMAIL = env.json("ANYMAIL", default={})
+
+# --- queue ----------------------------------------------------------------------------------
+
+CELERY_BROKER_URL = required("CELERY_BROKER_URL", "filesystem://")
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# A web request must learn quickly that the broker is away: it then sends the mail itself.
+CELERY_BROKER_CONNECTION_TIMEOUT = 2
+CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, object] = {"socket_connect_timeout": 2, "socket_timeout": 5}
+if CELERY_BROKER_URL.startswith("filesystem:"):
+    queue = DATA_DIR / "queue"
+    for folder in ("messages", "control"):
+        (queue / folder).mkdir(parents=True, exist_ok=True)
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "data_folder_in": str(queue / "messages"),
+        "data_folder_out": str(queue / "messages"),
+        "control_folder": str(queue / "control"),
+        "polling_interval": 0.2,
+    }
+CELERY_TASK_IGNORE_RESULT = True  # no result store: nothing to leak (SR-19)
+CELERY_TASK_SERIALIZER = CELERY_RESULT_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_TASK_TIME_LIMIT = 120
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_SEND_TASK_EVENTS = False
+CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat")
+CELERY_BEAT_SCHEDULE = {
+    "sweep-outbox": {"task": "accounts.sweep_outbox", "schedule": 30.0},
+    "forget-expired": {"task": "accounts.forget_expired", "schedule": 600.0},
+    "forget-expired-challenges": {"task": "mfa.forget_expired", "schedule": 600.0},
+}
+
+# --- web ------------------------------------------------------------------------------------
+
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en"
+LOCALE_PATHS = [BASE_DIR / "locale"]
+
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+WHITENOISE_USE_FINDERS = DEBUG
+
+# A body over 64 KB is refused before anything reads it (SR-49).
+DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 100
+
+SECURE_SSL_REDIRECT = False  # the proxy's task: a redirect of ours would break the CLI's POSTs
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("TRUST_PROXY", default=False) else None
+SECURE_HSTS_SECONDS = 31_536_000 if SECURE else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = SECURE
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+        **({"frame-src": [SELF]} if DEBUG else {}),  # the development inbox shows a mail in a frame
+    }
+}
+PERMISSIONS_POLICY: dict[str, list[str]] = {
+    name: [] for name in ("camera", "geolocation", "microphone", "payment", "usb", "display-capture")
+}
+CSRF_FAILURE_VIEW = "datica_account.views.csrf_failure"
+SILENCED_SYSTEM_CHECKS = ["security.W008"]  # see SECURE_SSL_REDIRECT
+
+# --- logs: events, one line each, no codes ----------------------------------------------------
+
+LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.filter_by_level,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso"),
+        structlog.processors.format_exc_info,
+        structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+    ],
+    logger_factory=structlog.stdlib.LoggerFactory(),
+    cache_logger_on_first_use=True,
+)
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "events": {
+            "()": structlog.stdlib.ProcessorFormatter,
+            "processor": structlog.dev.ConsoleRenderer(colors=False) if DEBUG else structlog.processors.JSONRenderer(),
+            "foreign_pre_chain": [
+                structlog.stdlib.add_log_level,
+                structlog.stdlib.add_logger_name,
+                structlog.processors.TimeStamper(fmt="iso"),
+            ],
+        }
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "events"}},
+    "root": {"handlers": ["console"], "level": LOG_LEVEL},
+    "loggers": {"django.server": {"handlers": ["console"], "level": LOG_LEVEL, "propagate": False}},
+}
+
+# --- what follows from the above --------------------------------------------------------------
+
+env.seal()  # one error that names every missing or wrong variable
+
+try:
+    DATABASES: dict[str, dict[str, Any]] = {"default": dict(dj_database_url.parse(DATABASE_URL))}
+except (ValueError, dj_database_url.UnknownSchemeError) as error:
+    raise ImproperlyConfigured(f"DATABASE_URL is not a database address: {error}") from None
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    # Row locks do not exist in SQLite: an immediate transaction makes the whole of it the lock (SR-12).
+    DATABASES["default"]["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+    }
+else:
+    DATABASES["default"]["OPTIONS"] = {"pool": DATABASE_POOL}
+
+if not DEBUG:
+    if len(SECRET_KEY) < 50:
+        raise ImproperlyConfigured("SECRET_KEY is too short: give at least 50 random characters.")
+    if not ENCRYPTION_KEYS or any(len(key) < 32 for key in ENCRYPTION_KEYS):
+        raise ImproperlyConfigured("ENCRYPTION_KEYS needs at least one key of 32 or more random characters.")
+    if not ALLOWED_HOSTS:
+        raise ImproperlyConfigured("ALLOWED_HOSTS is empty: name the hosts that people use to reach the portal.")

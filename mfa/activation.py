@@ -1,0 +1,95 @@
+"""Enabling a mode: an enrolment is a challenge whose right answer makes its mode a factor."""
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import Mode, User
+from accounts.refusals import Refused
+from accounts.security_log import Origin
+from mfa import challenges, codes, guesses, modes
+from mfa.models import Challenge, Factor
+
+
+class MailboxUnverified(Refused):
+    """The first factor needs a verified mailbox (SR-23)."""
+
+    message = _("Please verify your email address first: we have sent a code to it.")
+
+
+class AlreadyEnabled(Refused):
+    """There is nothing to replace: the address is the account's."""
+
+    message = _("This mode is already enabled for your account.")
+
+
+class ProofMissing(Refused):
+    """The account has a factor and none of its factors was proven for this enrolment (SR-22)."""
+
+    message = _("Your account is already protected. Please confirm with your current mode first.")
+
+
+def begin(user: User, mode: str, *, proven: bool) -> Challenge:
+    """Begin to enable or replace a mode; nothing is enabled before ``complete``.
+
+    ``proven``: an existing factor was proven moments ago. The password alone is enough only for the first.
+    Raises ``ProofMissing``, ``MailboxUnverified`` or ``AlreadyEnabled``.
+    """
+    if user.mfa_is_on and not proven:
+        raise ProofMissing
+    if user.email_verified_at is None:
+        raise MailboxUnverified
+    if mode == Mode.EMAIL and Factor.objects.filter(user=user, mode=mode).exists():
+        raise AlreadyEnabled
+    lifetime = settings.CHALLENGE_LIFETIME if mode == Mode.EMAIL else settings.ENROLMENT_LIFETIME
+    return challenges.begin(user, Challenge.Purpose.ENROLMENT, mode=mode, lifetime=lifetime)
+
+
+def find(enrolment_id: str | None) -> Challenge | None:
+    """Find an enrolment that can still be completed."""
+    return challenges.find(enrolment_id, Challenge.Purpose.ENROLMENT)
+
+
+def complete(
+    enrolment: Challenge, otp: str, *, set_as_preferred: bool, origin: Origin, session_key: str | None = None
+) -> Factor:
+    """Turn an enrolment into a mode of its user, spending ``otp`` (six ASCII digits).
+
+    Spent, not only checked: it cannot sign in a moment later (RFC 6238 section 5.2, SR-11). Ends the user's
+    other sessions, sign-ins and enrolments, so one that began with a password alone never outlives the first
+    factor. Raises ``WrongCode`` (counted), ``TooManyFailures`` or ``ChallengeOver`` (``otp`` was not looked at).
+    """
+    refusal: Refused | None = None
+    factor: Factor | None = None
+    now = timezone.now()
+    with transaction.atomic(durable=True):
+        user = User.objects.select_for_update(no_key=True).get(pk=enrolment.user_id)
+        enrolment = Challenge.objects.select_for_update().get(pk=enrolment.pk)
+        if not enrolment.is_open(now) or not user.is_active:
+            refusal = challenges.ChallengeOver()
+        elif until := guesses.blocked_until(user, now):
+            refusal = challenges.TooManyFailures(retry_at=until)
+        elif (step := _matching_step(enrolment, otp)) is None:
+            challenges.count_failure(enrolment, user, now, origin)
+            refusal = challenges.WrongCode()
+        else:
+            challenges.accept(enrolment, user, now)
+            modes.end_everything_else(user, session_key=session_key)
+            secret = None if enrolment.mode == Mode.EMAIL else enrolment.secret
+            factor = modes.add(
+                user, enrolment.mode, secret=secret, last_step=step, prefer=set_as_preferred, origin=origin
+            )
+
+    # Raised out here: inside the block it would roll the failure count back (SR-7).
+    if refusal or factor is None:
+        raise refusal or challenges.ChallengeOver()
+    factor.user = user
+    return factor
+
+
+def _matching_step(enrolment: Challenge, otp: str) -> int | None:
+    if enrolment.mode == Mode.EMAIL:
+        right = enrolment.mails > 0 and codes.same(codes.mailed_code(enrolment.secret), otp)
+        return 0 if right else None
+    return codes.matching_step(enrolment.secret, otp, now=timezone.now(), after=0)

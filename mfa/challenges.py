@@ -1,0 +1,231 @@
+"""Asking for a code and spending it: at sign-in and for a step-up. The one place that checks a code.
+
+The lock on the user's row comes first, so neither two challenges nor two doors can spend one code (SR-12).
+"""
+
+from datetime import datetime, timedelta
+
+import structlog
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from accounts import outbox, security_log, signin
+from accounts.housekeeping import KEPT_FOR, delete_in_batches
+from accounts.models import Mail, Mode, SignInAttempt, User
+from accounts.refusals import Refused
+from accounts.security_log import Kind, Origin
+from mfa import codes, guesses
+from mfa.models import Challenge, Factor
+from mfa.modes import NotEnabled
+
+log = structlog.get_logger(__name__)
+
+MAIL_TASK = "mfa.send_one_time_password"
+
+
+class WrongCode(Refused):
+    """Counted."""
+
+    message = _("That code is not right. Please check it and try again.")
+
+
+class CodeTooOld(Refused):
+    """A code of the app that was right some minutes ago. Counted."""
+
+    message = _(
+        "That code has expired. Enter the one that your app shows now; if it is the same, correct your phone's clock."
+    )
+
+
+class CodeUsed(Refused):
+    """A code of the app that was accepted before, or an older one. Counted."""
+
+    message = _("That code was already used. Wait until your app shows the next one.")
+
+
+class TooManyFailures(Refused):
+    """Too many wrong codes for this account; the code was not looked at."""
+
+    message = _("Too many wrong codes. For your safety no code is accepted for a while.")
+
+
+class ChallengeOver(Refused):
+    """Expired, answered, replaced or guessed at too often; the code was not looked at."""
+
+    message = _("This one-time password prompt has expired or was used. Please sign in again.")
+
+
+class MailTooSoon(Refused):
+    """A mail was sent moments ago."""
+
+    message = _("We have just sent you a code. Please wait a little before asking for another one.")
+
+
+class TooManyMails(Refused):
+    """The mails of this challenge, or of this account in an hour, are used up."""
+
+    message = _(
+        "No more codes can be sent for now. A code that you already received still works; else try again later."
+    )
+
+
+def begin(
+    user: User, purpose: str, *, mode: str, attempt: SignInAttempt | None = None, lifetime: timedelta | None = None
+) -> Challenge:
+    """Open a challenge. Nothing is mailed yet."""
+    challenge = Challenge(user=user, purpose=purpose, mode=mode, attempt=attempt)
+    challenge.expires_at = timezone.now() + (lifetime or settings.CHALLENGE_LIFETIME)
+    if attempt is not None:
+        challenge.expires_at = attempt.expires_at
+    challenge.secret = codes.new_secret()
+    challenge.save()
+    return challenge
+
+
+def find(challenge_id: str | None, purpose: str, **filters: object) -> Challenge | None:
+    """Find an open challenge of this purpose, with its user and attempt. One query."""
+    if not challenge_id:
+        return None
+    challenge = (
+        Challenge.objects.select_related("user", "attempt").filter(pk=challenge_id, purpose=purpose, **filters).first()
+    )
+    return challenge if challenge and challenge.is_open(timezone.now()) else None
+
+
+def send_code(challenge: Challenge) -> None:
+    """Mail the code of a challenge; each mail of one challenge carries the same code.
+
+    Raises ``MailTooSoon`` or ``TooManyMails`` with the time from which it works again, or ``ChallengeOver``.
+    """
+    now = timezone.now()
+    with transaction.atomic(durable=True):
+        user, challenge = _lock(challenge)
+        if not challenge.is_open(now) or challenge.mode != Mode.EMAIL:
+            raise ChallengeOver
+        _refuse_too_many_mails(user, challenge, now)
+        challenge.mails += 1
+        challenge.last_mail_at = now
+        challenge.save(update_fields=["mails", "last_mail_at"])
+        outbox.post(MAIL_TASK, user=user, about=challenge.pk, queue=outbox.OTP_QUEUE)
+
+
+def _refuse_too_many_mails(user: User, challenge: Challenge, now: datetime) -> None:
+    """SR-17. Asking for a mail never changes the number of guesses."""
+    if challenge.last_mail_at and now < resend_at(challenge):
+        raise MailTooSoon(retry_at=resend_at(challenge))
+    if challenge.mails >= settings.OTP_MAILS_PER_CHALLENGE:
+        raise TooManyMails
+    hour = timedelta(hours=1)
+    sent = Mail.objects.filter(user=user, task=MAIL_TASK, created_at__gt=now - hour).order_by("-created_at")
+    times = list(sent.values_list("created_at", flat=True)[: settings.OTP_MAILS_PER_HOUR])
+    if len(times) >= settings.OTP_MAILS_PER_HOUR:
+        raise TooManyMails(retry_at=times[-1] + hour)
+
+
+def resend_at(challenge: Challenge) -> datetime:
+    """When the next mail may be asked for."""
+    return (challenge.last_mail_at or challenge.created_at - settings.OTP_MAIL_PAUSE) + settings.OTP_MAIL_PAUSE
+
+
+def switch(challenge: Challenge, mode: str) -> Challenge:
+    """Ask for another enabled mode in this challenge alone; the preference stays. Raises ``NotEnabled``."""
+    now = timezone.now()
+    with transaction.atomic(durable=True):
+        user, challenge = _lock(challenge)
+        if not challenge.is_open(now):
+            raise ChallengeOver
+        if not Factor.objects.filter(user=user, mode=mode).exists():
+            raise NotEnabled
+        challenge.mode = mode
+        challenge.save(update_fields=["mode"])
+    return challenge
+
+
+def answer(challenge: Challenge, otp: str, origin: Origin) -> Factor:
+    """Spend ``otp`` (six ASCII digits) on a challenge; a sign-in's attempt is finished with it.
+
+    Gives the factor that proved it, with its user. Raises ``WrongCode``, ``CodeUsed`` or ``CodeTooOld`` (counted);
+    ``TooManyFailures`` or ``ChallengeOver`` (``otp`` was not looked at).
+    """
+    refusal: Refused | None = None
+    now = timezone.now()
+    with transaction.atomic(durable=True):
+        user, challenge = _lock(challenge)
+        factor = Factor.objects.filter(user=user, mode=challenge.mode).first()
+        if factor is None or not challenge.is_open(now):
+            refusal = ChallengeOver()
+        elif until := guesses.blocked_until(user, now):
+            refusal = TooManyFailures(retry_at=until)
+        else:
+            refusal = _spend(challenge, factor, otp, now)
+            if refusal:
+                count_failure(challenge, user, now, origin)
+            else:
+                accept(challenge, user, now)
+                if challenge.attempt:
+                    signin.finish(challenge.attempt, origin, mode=challenge.mode)
+
+    # Raised out here: inside the block it would roll the failure count back (SR-7).
+    if refusal or factor is None:
+        raise refusal or ChallengeOver()
+    factor.user = user
+    return factor
+
+
+def _lock(challenge: Challenge) -> tuple[User, Challenge]:
+    user = User.objects.select_for_update(no_key=True).get(pk=challenge.user_id)
+    return user, Challenge.objects.select_for_update(of=("self",)).select_related("attempt").get(pk=challenge.pk)
+
+
+def _spend(challenge: Challenge, factor: Factor, otp: str, now: datetime) -> Refused | None:
+    if challenge.mode == Mode.EMAIL:
+        # Before the first mail nobody can know the code: whoever hits it has guessed.
+        if not challenge.mails or not codes.same(codes.mailed_code(challenge.secret), otp):
+            return WrongCode()
+    else:
+        step = codes.matching_step(factor.secret, otp, now=now, after=factor.last_step)
+        if step is None:
+            return _why_refused(factor, otp, now)
+        factor.last_step = step
+    factor.last_used_at = now
+    factor.save(update_fields=["last_step", "last_used_at"])
+    return None
+
+
+def _why_refused(factor: Factor, otp: str, now: datetime) -> Refused:
+    step = codes.old_step(factor.secret, otp, now=now)
+    if step is None:
+        return WrongCode()
+    return CodeUsed() if step <= factor.last_step else CodeTooOld()
+
+
+def accept(challenge: Challenge, user: User, now: datetime) -> None:
+    """Close a challenge that was answered rightly. Call under the lock."""
+    challenge.ended_at = now
+    challenge.save(update_fields=["ended_at"])
+    guesses.forgive(user)
+
+
+def count_failure(challenge: Challenge, user: User, now: datetime, origin: Origin) -> None:
+    """Count a wrong code for the challenge and for the account; the last one ends the challenge (SR-15)."""
+    guesses.count(user, now)
+    challenge.failures += 1
+    if challenge.failures >= settings.OTP_FAILURES_PER_CHALLENGE:
+        challenge.ended_at = now
+        if challenge.attempt:
+            signin.cancel(challenge.attempt)
+    challenge.save(update_fields=["failures", "ended_at"])
+    security_log.record(user, Kind.CODE_REFUSED, origin, mode=challenge.mode)
+    log.info("mfa.code_refused", user_id=str(user.pk), purpose=challenge.purpose, mode=challenge.mode)
+
+
+def is_wanted(challenge: Challenge) -> bool:
+    """Whether a mail with its code would still be of use (SR-50)."""
+    return challenge.is_open(timezone.now()) and challenge.mails > 0
+
+
+def forget_expired() -> int:
+    """Delete challenges that expired; an abandoned enrolment leaves nothing behind (SR-21). Gives how many."""
+    return delete_in_batches(Challenge.objects.filter(expires_at__lt=timezone.now() - KEPT_FOR))

@@ -1,0 +1,70 @@
+"""One-time passwords: what a code is and when it matches. Pure functions, no database."""
+
+import secrets
+from base64 import b32encode
+from datetime import datetime
+from hmac import compare_digest
+
+import pyotp
+
+DIGITS = 6
+SECONDS_A_STEP = 30  # RFC 6238 section 5.2, SR-10
+STEPS_EITHER_SIDE = 1  # SR-13
+# How far back a code is recognised as "was right, is too old", to say so; it is never accepted.
+STEPS_REMEMBERED = 10
+
+
+def new_secret() -> bytes:
+    """Make a secret of 160 bits (RFC 4226 R6, SR-10)."""
+    return secrets.token_bytes(20)
+
+
+def base32(secret: bytes) -> str:
+    """Write a secret as authenticator apps read it."""
+    return b32encode(secret).decode()
+
+
+def mailed_code(secret: bytes) -> str:
+    """Give the code of a challenge's mails: an HOTP, so each mail of one challenge repeats it."""
+    return pyotp.HOTP(base32(secret), digits=DIGITS).at(0)
+
+
+def same(expected: str, typed: str) -> bool:
+    """Compare in constant time; other scripts' digits are not digits (SR-16)."""
+    return compare_digest(expected.encode(), typed.encode())
+
+
+def step_at(now: datetime) -> int:
+    """Give the number of the time step, counted from the epoch."""
+    return int(now.timestamp()) // SECONDS_A_STEP
+
+
+def matching_step(secret: bytes, otp: str, *, now: datetime, after: int) -> int | None:
+    """Give the time step whose code ``otp`` is, if near enough to now and later than ``after``.
+
+    Later than the last accepted step, not merely another code: else the one before it works again
+    (RFC 6238 section 5.2, SR-11).
+    """
+    current = step_at(now)
+    steps = range(max(current - STEPS_EITHER_SIDE, after + 1), current + STEPS_EITHER_SIDE + 1)
+    return _first_match(secret, otp, steps)
+
+
+def old_step(secret: bytes, otp: str, *, now: datetime) -> int | None:
+    """Give the step of a code that worked some minutes ago, so that a person can be told why it fails."""
+    current = step_at(now)
+    return _first_match(secret, otp, range(current - STEPS_REMEMBERED, current + STEPS_EITHER_SIDE + 1))
+
+
+def _first_match(secret: bytes, otp: str, steps: range) -> int | None:
+    codes = pyotp.HOTP(base32(secret), digits=DIGITS)
+    # Every step is compared, found or not: the time taken must not tell which one matched.
+    matches = [step for step in steps if same(codes.at(step), otp)]
+    return matches[0] if matches else None
+
+
+def provisioning_uri(secret: bytes, *, account: str, issuer: str) -> str:
+    """Give the ``otpauth:`` address that an authenticator app reads from the QR code."""
+    return pyotp.TOTP(base32(secret), digits=DIGITS, interval=SECONDS_A_STEP).provisioning_uri(
+        name=account, issuer_name=issuer
+    )

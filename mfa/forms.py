@@ -1,0 +1,72 @@
+"""Shapes of what is typed. No form checks a code or sends anything."""
+
+from typing import Any, ClassVar
+
+from django import forms
+from django.core.validators import RegexValidator
+from django.utils.translation import gettext_lazy as _
+
+from accounts.forms import CredentialsForm
+from accounts.models import Mode
+from accounts.redirection import safe_path
+
+
+class OneTimePasswordInput(forms.TextInput):
+    """Numeric keyboard, filled in by phones from mail or app; never echoes what was typed."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            {"inputmode": "numeric", "autocomplete": "one-time-code", "autocapitalize": "off", "spellcheck": "false"}
+        )
+
+    def format_value(self, _value: Any) -> None:
+        """Show nothing."""
+
+
+class OneTimePasswordField(forms.CharField):
+    """Six ASCII digits; spaces and dashes that came with typing or pasting go (SR-16)."""
+
+    default_validators: ClassVar = [RegexValidator(r"\A[0-9]{6}\Z", _("Enter the six digits of the code."))]
+    widget = OneTimePasswordInput
+
+    def __init__(self) -> None:
+        super().__init__(label=_("One Time Password"), label_suffix="", max_length=64)
+        self.widget.attrs.pop("maxlength", None)  # a pasted code with blanks around it must fit
+
+    def to_python(self, value: object) -> str:
+        """Take out what people type between the digits."""
+        return "".join((super().to_python(value) or "").split()).replace("-", "")
+
+
+class OtpForm(forms.Form):
+    """A one-time password."""
+
+    otp = OneTimePasswordField()
+
+
+class StepUpForm(OtpForm):
+    """A one-time password, and where to go on."""
+
+    next = forms.CharField(widget=forms.HiddenInput, required=False, max_length=2000)
+
+    def clean_next(self) -> str:
+        """Keep only a path of this site."""
+        return safe_path(self.cleaned_data["next"])
+
+
+class ActivateForm(CredentialsForm):
+    """Which mode to enable, and whose."""
+
+    type = forms.ChoiceField(
+        label=_("Multi-Factor Authentication Type"),
+        choices=Mode.choices,
+        widget=forms.RadioSelect,
+        error_messages={"required": _("Choose how you want to receive one-time passwords.")},
+    )
+    field_order = ("type", "identifier", "password")
+
+
+class CompleteActivationForm(OtpForm):
+    """The first one-time password of a new mode."""
+
+    set_as_preferred = forms.BooleanField(label=_("Set as preferred:"), label_suffix="", required=False, initial=True)

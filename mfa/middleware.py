@@ -1,0 +1,39 @@
+"""A session proves how it was made (design, decision 7)."""
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlencode
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+
+from mfa import browser
+
+GetResponse = Callable[[HttpRequest], HttpResponse]
+
+
+class AskForProof:
+    """Lead sessions of users with MFA on to the prompt: those never verified, and stale ones where it matters."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Pass the request on; the view is known only in ``process_view``."""
+        return self.get_response(request)
+
+    def process_view(
+        self, request: HttpRequest, view: Callable[..., HttpResponse], _args: list[Any], _kwargs: dict[str, Any]
+    ) -> HttpResponse | None:
+        """Redirect to the OTP prompt (SR-33) or to the step-up (SR-22) where a proof is missing."""
+        user = request.user
+        if not user.is_authenticated or not user.mfa_is_on:
+            return None
+        here = request.get_full_path()
+        if not user.is_verified():
+            browser.begin_sign_in(request, user, next_path=here if request.method == "GET" else "")
+            return redirect("mfa:otp_prompt")
+        if getattr(view, "needs_fresh_proof", False) and not browser.has_fresh_proof(request):
+            return redirect(f"{reverse('mfa:step_up')}?{urlencode({'next': here})}")
+        return None

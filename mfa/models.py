@@ -1,0 +1,111 @@
+"""What proves it: factors, challenges, the count of wrong guesses."""
+
+import uuid
+from datetime import datetime
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django_otp.models import Device, DeviceManager
+
+from accounts.encryption import seal, unseal
+from accounts.models import Mode, SignInAttempt, User
+
+
+class SealedSecret(models.Model):
+    """A secret that is encrypted in the database (SR-18)."""
+
+    sealed_secret = models.TextField(blank=True, editable=False)
+
+    class Meta:
+        abstract = True
+
+    @property
+    def secret(self) -> bytes:
+        """The secret itself."""
+        return unseal(self.sealed_secret)
+
+    @secret.setter
+    def secret(self, secret: bytes) -> None:
+        self.sealed_secret = seal(secret)
+
+
+class Factor(SealedSecret, Device):
+    """An enabled mode of a user. A row exists only after a right code completed its enrolment (SR-21).
+
+    A django-otp device, so that ``user.is_verified()`` and its admin site work. Its ``verify_token`` stays
+    what the base class makes it, a refusal: codes are checked in ``mfa.challenges`` alone, where they are counted.
+    """
+
+    mode = models.CharField(max_length=16, choices=Mode.choices)
+    last_step = models.BigIntegerField(default=0, editable=False)  # authenticator: the last accepted time step
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    last_used_at = models.DateTimeField(null=True, editable=False)
+
+    objects: ClassVar[DeviceManager] = DeviceManager()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["user", "mode"], name="one_factor_a_mode"),
+            models.CheckConstraint(
+                condition=Q(mode=Mode.EMAIL, sealed_secret="") | Q(mode=Mode.AUTHENTICATOR) & ~Q(sealed_secret=""),
+                name="authenticator_has_a_secret",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.mode} of {self.user_id}"
+
+
+class Challenge(SealedSecret):
+    """One code asked for. Found by an id that only the browser's session, or the CLI's ``mfaID``, knows.
+
+    ``secret`` is the key of the mailed code; in the enrolment of an authenticator it is the new factor's.
+    """
+
+    class Purpose(models.TextChoices):
+        SIGN_IN = "sign_in"
+        ENROLMENT = "enrolment"
+        STEP_UP = "step_up"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    purpose = models.CharField(max_length=16, choices=Purpose.choices)
+    attempt = models.OneToOneField(SignInAttempt, on_delete=models.CASCADE, null=True, related_name="+")
+    mode = models.CharField(max_length=16, choices=Mode.choices)  # the mode in use now
+    failures = models.PositiveSmallIntegerField(default=0)
+    mails = models.PositiveSmallIntegerField(default=0)
+    last_mail_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField(db_index=True)
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(fields=["user"], condition=Q(ended_at=None), name="open_challenges_of_user"),
+        ]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(purpose="sign_in", attempt__isnull=False) | ~Q(purpose="sign_in") & Q(attempt__isnull=True),
+                name="sign_in_challenge_has_an_attempt",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.purpose} by {self.mode} {self.pk}"
+
+    def is_open(self, now: datetime) -> bool:
+        """Whether a code may still be tried."""
+        return self.ended_at is None and now < self.expires_at
+
+
+class Guesses(models.Model):
+    """The wrong codes of an account, over all challenges, modes and doors (SR-15)."""
+
+    user = models.OneToOneField(User, on_delete=models.CASCADE, primary_key=True, related_name="+")
+    in_a_row = models.PositiveIntegerField(default=0)
+    recent = models.JSONField(default=list)  # Unix times of the last failures, oldest first
+
+    def __str__(self) -> str:
+        return f"{self.in_a_row} wrong codes in a row"

@@ -1,0 +1,86 @@
+"""The enabled modes of a user and the preferred one among them (design, decision 2; SR-24)."""
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from accounts import security_log, sessions
+from accounts.models import User
+from accounts.refusals import Refused
+from accounts.security_log import Kind, Origin
+from mfa.models import Challenge, Factor
+
+
+class NotEnabled(Refused):
+    """The mode is not one of the user's."""
+
+    message = _("This mode is not enabled for your account.")
+
+
+class StillRequired(Refused):
+    """The last mode, and an organization requires MFA (SR-42)."""
+
+    message = _(
+        "An organization that you belong to requires multi-factor authentication, so your last mode cannot be "
+        "disabled. Enable another mode first, or leave the organization."
+    )
+
+
+def enabled(user: User) -> list[Factor]:
+    """Give the factors of a user, oldest first. One query."""
+    return list(Factor.objects.filter(user=user).order_by("created_at", "pk"))
+
+
+def add(user: User, mode: str, *, secret: bytes | None, last_step: int, prefer: bool, origin: Origin) -> Factor:
+    """Enable or replace a mode. Call only under the lock on the user's row, after a right code."""
+    factor = Factor.objects.filter(user=user, mode=mode).first() or Factor(user=user, mode=mode, name=mode)
+    factor.last_step, factor.created_at = last_step, timezone.now()
+    if secret is not None:
+        factor.secret = secret
+    factor.save()
+    if prefer or not user.preferred_mode:
+        user.preferred_mode = mode
+        user.save(update_fields=["preferred_mode"])
+    security_log.record(user, Kind.MODE_ENABLED, origin, mode=mode)
+    return factor
+
+
+def disable(user: User, mode: str, *, mfa_required: bool, origin: Origin, session_key: str | None) -> Factor | None:
+    """Disable a mode; another enabled one becomes preferred in its place, the last one turns MFA off.
+
+    Ends the user's other sessions, sign-ins and enrolments (SR-25) and gives a factor that is left, if any.
+    Raises ``NotEnabled`` or, when ``mfa_required`` and it is the last one, ``StillRequired``.
+    """
+    with transaction.atomic(durable=True):
+        user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
+        factors = enabled(user)
+        left = [factor for factor in factors if factor.mode != mode]
+        if len(left) == len(factors):
+            raise NotEnabled
+        if mfa_required and not left:
+            raise StillRequired
+        Factor.objects.filter(user=user, mode=mode).delete()
+        if user.preferred_mode == mode:
+            user.preferred_mode = left[0].mode if left else ""
+            user.save(update_fields=["preferred_mode"])
+        end_everything_else(user, session_key=session_key)
+        security_log.record(user, Kind.MODE_DISABLED, origin, mode=mode)
+    return left[0] if left else None
+
+
+def prefer(user: User, mode: str, *, origin: Origin) -> None:
+    """Make an enabled mode the preferred one. Raises ``NotEnabled``."""
+    with transaction.atomic(durable=True):
+        user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
+        if not Factor.objects.filter(user=user, mode=mode).exists():
+            raise NotEnabled
+        if user.preferred_mode != mode:
+            user.preferred_mode = mode
+            user.save(update_fields=["preferred_mode"])
+            security_log.record(user, Kind.MODE_PREFERRED, origin, mode=mode)
+
+
+def end_everything_else(user: User, *, session_key: str | None) -> None:
+    """End other sessions, pending sign-ins and open challenges after a change of factors (SR-25)."""
+    sessions.end_others(user, keep=session_key)
+    Challenge.objects.filter(user=user, ended_at=None).update(ended_at=timezone.now())

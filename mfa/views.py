@@ -1,0 +1,439 @@
+"""Pages of codes: the OTP prompt, the step-up, enabling and disabling modes."""
+
+from datetime import datetime
+from urllib.parse import urlencode
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from accounts import mailbox, signin
+from accounts.identifiers import masked
+from accounts.models import MailboxProof, Mode, User
+from accounts.origin import origin_of
+from accounts.redirection import safe_path
+from accounts.refusals import Refused
+from accounts.requests import person, refuse, remember_mailbox_proof
+from mfa import activation, browser, challenges, codes, modes, qr, stepup
+from mfa.forms import ActivateForm, CompleteActivationForm, OtpForm, StepUpForm
+from mfa.models import Challenge
+from mfa.stepup import needs_fresh_proof
+from organizations import policy
+from organizations.policy import works_without_mfa
+
+
+def _settings_page() -> str:
+    return f"{reverse('accounts:settings')}?mfa=open#mfa"
+
+
+def _epoch(moment: datetime) -> int:
+    return int(moment.timestamp()) if moment > timezone.now() else 0
+
+
+def _prompt_context(challenge: Challenge) -> dict[str, object]:
+    """What both prompts show of a challenge. One query."""
+    enabled = modes.enabled(challenge.user)
+    return {
+        "mode": challenge.mode,
+        "other_modes": [factor.mode for factor in enabled if factor.mode != challenge.mode],
+        "mails_sent": challenge.mails,
+        "last_mail_at": challenge.last_mail_at,
+        "resend_at": _epoch(challenges.resend_at(challenge)),
+        "email": masked(challenge.user.email),
+        "expires_at": challenge.expires_at,
+    }
+
+
+# --- the OTP prompt at sign-in ----------------------------------------------------------------
+
+
+def _sign_in_is_over(request: HttpRequest) -> HttpResponse:
+    request.session.pop(browser.SIGN_IN, None)
+    if not request.user.is_authenticated:
+        messages.warning(request, signin.AttemptOver.message)
+    return redirect("accounts:login")
+
+
+@never_cache
+@sensitive_post_parameters("otp")
+@require_http_methods(["GET", "POST"])
+@works_without_mfa
+def otp_prompt(request: HttpRequest) -> HttpResponse:
+    """Ask for the code that completes a sign-in."""
+    challenge = browser.pending_sign_in(request)
+    if challenge is None:
+        return _sign_in_is_over(request)
+    form = OtpForm(request.POST if request.method == "POST" else None)
+    status = 400 if form.errors else 200
+    if form.is_valid():
+        try:
+            factor = challenges.answer(challenge, form.cleaned_data["otp"], origin_of(request))
+        except Refused as refused:
+            status = refuse(form, "otp", refused)
+            challenge = browser.pending_sign_in(request)
+            if challenge is None:
+                return _sign_in_is_over(request)
+        else:
+            return _go_on(request, browser.sign_in(request, factor))
+    return render(request, "mfa/otp_prompt.html", {"form": form, **_prompt_context(challenge)}, status=status)
+
+
+def _go_on(request: HttpRequest, remembered: dict[str, str]) -> HttpResponse:
+    """Lead on after a sign-in: to the enrolment that waited for it, or to where the person wanted to go."""
+    if mode := remembered.get("activate"):
+        return _begin_enrolment(request, mode, person(request))
+    return redirect(remembered.get("next") or "accounts:dashboard")
+
+
+@require_POST
+@works_without_mfa
+def resend(request: HttpRequest) -> HttpResponse:
+    """Mail the code of this sign-in again."""
+    challenge = browser.pending_sign_in(request)
+    if challenge is None:
+        return _sign_in_is_over(request)
+    _send(request, challenge)
+    return redirect("mfa:otp_prompt")
+
+
+def _send(request: HttpRequest, challenge: Challenge) -> None:
+    try:
+        challenges.send_code(challenge)
+    except Refused as refused:
+        messages.warning(request, refused.text)
+    else:
+        messages.success(request, _("We have sent the code. It may take a minute or two to arrive."))
+
+
+@require_POST
+@works_without_mfa
+def switch(request: HttpRequest) -> HttpResponse:
+    """Use another enabled mode for this sign-in alone."""
+    challenge = browser.pending_sign_in(request)
+    if challenge is None:
+        return _sign_in_is_over(request)
+    _switch(request, challenge)
+    return redirect("mfa:otp_prompt")
+
+
+def _switch(request: HttpRequest, challenge: Challenge) -> Challenge:
+    try:
+        challenge = challenges.switch(challenge, request.POST.get("mode", ""))
+    except Refused as refused:
+        messages.error(request, refused.text)
+    return challenge
+
+
+@require_POST
+@works_without_mfa
+def cancel_sign_in(request: HttpRequest) -> HttpResponse:
+    """Give up a sign-in."""
+    challenge = browser.pending_sign_in(request)
+    if challenge is not None and challenge.attempt is not None:
+        signin.cancel(challenge.attempt)
+    request.session.pop(browser.SIGN_IN, None)
+    return redirect("accounts:login")
+
+
+# --- the step-up: a proof by a factor, moments ago ----------------------------------------------
+
+
+def _step_up_challenge(request: HttpRequest) -> Challenge:
+    """Find this session's step-up, or begin one. The page is only reached by users with MFA on."""
+    challenge = stepup.find(request.session.get(browser.STEP_UP), person(request))
+    if challenge is None:
+        challenge = stepup.begin(person(request))
+        request.session[browser.STEP_UP] = str(challenge.pk)
+    return challenge
+
+
+@never_cache
+@sensitive_post_parameters("otp")
+@require_http_methods(["GET", "POST"])
+@login_required
+def step_up(request: HttpRequest) -> HttpResponse:
+    """Ask for a code before something sensitive, then go back to it."""
+    next_path = safe_path(request.POST.get("next") or request.GET.get("next")) or _settings_page()
+    if not person(request).mfa_is_on:
+        return redirect(next_path)
+    challenge = _step_up_challenge(request)
+    form = StepUpForm(request.POST if request.method == "POST" else None, initial={"next": next_path})
+    status = 400 if form.errors else 200
+    if form.is_valid():
+        try:
+            factor = challenges.answer(challenge, form.cleaned_data["otp"], origin_of(request))
+        except Refused as refused:
+            status = refuse(form, "otp", refused)
+            challenge = _step_up_challenge(request)
+        else:
+            request.session.pop(browser.STEP_UP, None)
+            browser.remember_proof(request, factor)
+            return redirect(next_path)
+    context = {"form": form, "next": next_path, "code_sent": challenge.mails > 0, **_prompt_context(challenge)}
+    return render(request, "mfa/step_up.html", context, status=status)
+
+
+def _back_to_step_up(request: HttpRequest) -> HttpResponse:
+    return redirect(f"{reverse('mfa:step_up')}?{urlencode({'next': safe_path(request.POST.get('next'))})}")
+
+
+@require_POST
+@login_required
+def step_up_send(request: HttpRequest) -> HttpResponse:
+    """Mail the code of this step-up."""
+    if person(request).mfa_is_on:
+        _send(request, _step_up_challenge(request))
+    return _back_to_step_up(request)
+
+
+@require_POST
+@login_required
+def step_up_switch(request: HttpRequest) -> HttpResponse:
+    """Use another enabled mode for this step-up alone."""
+    if person(request).mfa_is_on:
+        challenge = _switch(request, _step_up_challenge(request))
+        browser.mail_if_due(request, challenge)
+    return _back_to_step_up(request)
+
+
+# --- enabling a mode --------------------------------------------------------------------------
+
+
+@never_cache
+@sensitive_post_parameters("password")
+@require_http_methods(["GET", "POST"])
+@works_without_mfa
+@needs_fresh_proof
+def activate(request: HttpRequest) -> HttpResponse:
+    """Ask which mode to enable, and for the credentials of whose account."""
+    form = ActivateForm(
+        request.POST if request.method == "POST" else None, initial={"type": request.GET.get("type", "")}
+    )
+    status = 400 if form.errors else 200
+    if form.is_valid():
+        mode = form.cleaned_data["type"]
+        try:
+            user = signin.check_credentials(
+                form.cleaned_data["identifier"], form.cleaned_data["password"], origin_of(request)
+            )
+            if request.user.is_authenticated and user != request.user:
+                raise signin.WrongCredentials
+        except Refused as refused:
+            status = refuse(form, None, refused)
+        else:
+            if user.mfa_is_on and not request.user.is_authenticated:
+                browser.begin_sign_in(request, user, activate=mode)
+                return redirect("mfa:otp_prompt")
+            return _begin_enrolment(request, mode, user)
+    return render(request, "mfa/activate.html", {"form": form}, status=status)
+
+
+def _begin_enrolment(request: HttpRequest, mode: str, user: User) -> HttpResponse:
+    try:
+        enrolment = activation.begin(user, mode, proven=browser.has_fresh_proof(request))
+    except activation.MailboxUnverified as refused:
+        messages.warning(request, refused.text)
+        remember_mailbox_proof(request, mailbox.ask(user, MailboxProof.Purpose.VERIFY_EMAIL))
+        return redirect("accounts:verify_email")
+    except Refused as refused:
+        messages.error(request, refused.text)
+        return redirect(_settings_page())
+    request.session[browser.ENROLMENT] = str(enrolment.pk)
+    browser.mail_if_due(request, enrolment)
+    return redirect("mfa:complete_activation")
+
+
+def _enrolment(request: HttpRequest) -> Challenge | None:
+    """Find this browser's enrolment; one of another account than the signed-in one is none."""
+    enrolment = activation.find(request.session.get(browser.ENROLMENT))
+    if enrolment is not None and request.user.is_authenticated and enrolment.user_id != request.user.pk:
+        return None
+    return enrolment
+
+
+def _enrolment_is_over(request: HttpRequest) -> HttpResponse:
+    request.session.pop(browser.ENROLMENT, None)
+    messages.warning(request, _("This activation has expired or was completed. Please start again."))
+    return redirect("mfa:activate")
+
+
+@never_cache
+@sensitive_post_parameters("otp")
+@require_http_methods(["GET", "POST"])
+@works_without_mfa
+def complete_activation(request: HttpRequest) -> HttpResponse:
+    """Ask for the first one-time password of a new mode."""
+    enrolment = _enrolment(request)
+    if enrolment is None:
+        return _enrolment_is_over(request)
+    form = CompleteActivationForm(request.POST if request.method == "POST" else None)
+    status = 400 if form.errors else 200
+    if form.is_valid():
+        session_key = request.session.session_key if request.user.is_authenticated else None
+        try:
+            factor = activation.complete(
+                enrolment, **form.cleaned_data, origin=origin_of(request), session_key=session_key
+            )
+        except Refused as refused:
+            status = refuse(form, "otp", refused)
+            enrolment = _enrolment(request)
+            if enrolment is None:
+                return _enrolment_is_over(request)
+        else:
+            request.session.pop(browser.ENROLMENT, None)
+            messages.success(request, _("Multi-factor Authentication successfully enabled!"))
+            if not request.user.is_authenticated:
+                return redirect("accounts:login")
+            browser.remember_proof(request, factor)
+            return redirect(_settings_page())
+    context = {"form": form, **_enrolment_context(request, enrolment)}
+    return render(request, "mfa/complete_activation.html", context, status=status)
+
+
+def _enrolment_context(request: HttpRequest, enrolment: Challenge) -> dict[str, object]:
+    context: dict[str, object] = {
+        "mode": enrolment.mode,
+        "email": masked(enrolment.user.email),
+        "mails_sent": enrolment.mails,
+        "resend_at": _epoch(challenges.resend_at(enrolment)),
+        "cancel_url": _settings_page() if request.user.is_authenticated else reverse("accounts:login"),
+    }
+    if enrolment.mode == Mode.AUTHENTICATOR:
+        uri = codes.provisioning_uri(enrolment.secret, account=enrolment.user.email, issuer=settings.OTP_TOTP_ISSUER)
+        secret = codes.base32(enrolment.secret)
+        context |= {
+            "qr_svg": qr.svg(uri),
+            "secret_plain": secret,
+            "secret_groups": [secret[start : start + 4] for start in range(0, len(secret), 4)],
+            "otpauth_uri": uri,
+        }
+    return context
+
+
+@require_POST
+@works_without_mfa
+def resend_enrolment(request: HttpRequest) -> HttpResponse:
+    """Mail the code of this enrolment again."""
+    enrolment = _enrolment(request)
+    if enrolment is None:
+        return _enrolment_is_over(request)
+    _send(request, enrolment)
+    return redirect("mfa:complete_activation")
+
+
+# --- changing modes ---------------------------------------------------------------------------
+
+
+def _confirm(request: HttpRequest, **context: object) -> HttpResponse:
+    return render(request, "mfa/confirm.html", {"cancel_url": _settings_page(), **context})
+
+
+@require_GET
+@works_without_mfa
+@login_required
+@needs_fresh_proof
+def enable(request: HttpRequest, mode: str) -> HttpResponse:
+    """Confirm that a mode is to be enabled; the activation page follows."""
+    return _confirm(
+        request,
+        title=_("Enable the %(mode)s mode?") % {"mode": mode},
+        icon="phone" if mode == Mode.AUTHENTICATOR else "mail",
+        text=[
+            _("You will be asked for your credentials and for a first one-time password."),
+            _("When it is done, your other sessions are signed out."),
+        ],
+        button=_("Enable"),
+        button_class="action",
+        action_url=reverse("mfa:activate"),
+        method="get",
+        hidden={"type": mode},
+    )
+
+
+@require_http_methods(["GET", "POST"])
+@works_without_mfa
+@login_required
+@needs_fresh_proof
+def disable(request: HttpRequest, mode: str) -> HttpResponse:
+    """Disable a mode, after a confirmation that says what it means."""
+    user = person(request)
+    enabled = [factor.mode for factor in modes.enabled(user)]
+    requiring = policy.requiring(user)
+    if mode not in enabled:
+        messages.error(request, modes.NotEnabled.message)
+        return redirect(_settings_page())
+    if request.method == "POST":
+        return _disable(request, mode, requiring=[organization.name for organization in requiring])
+    others = [other for other in enabled if other != mode]
+    if others:
+        text = [_("From then on you sign in with: %(modes)s.") % {"modes": ", ".join(others)}]
+    else:
+        text = [
+            _("This is your last mode: multi-factor authentication will be off."),
+            _("Your password alone will then open your account, to you and to whoever knows it."),
+        ]
+    return _confirm(
+        request,
+        title=_("Disable the %(mode)s mode?") % {"mode": mode},
+        icon="warning",
+        text=[*text, _("Your other sessions are signed out.")],
+        button=_("Disable"),
+        button_class="danger",
+    )
+
+
+def _disable(request: HttpRequest, mode: str, *, requiring: list[str]) -> HttpResponse:
+    try:
+        left = modes.disable(
+            person(request),
+            mode,
+            mfa_required=bool(requiring),
+            origin=origin_of(request),
+            session_key=request.session.session_key,
+        )
+    except modes.StillRequired as refused:
+        messages.error(request, f"{refused.text} {_('It is required by:')} {', '.join(requiring)}.")
+        return redirect(_settings_page())
+    except Refused as refused:
+        messages.error(request, refused.text)
+        return redirect(_settings_page())
+    if left is None:
+        browser.forget_proof(request)
+        messages.success(
+            request, _("Multi-factor authentication is now off: only your password protects your account.")
+        )
+    else:
+        browser.remember_proof(request, left)
+        messages.success(request, _("The %(mode)s mode is disabled.") % {"mode": mode})
+    return redirect(_settings_page())
+
+
+@require_http_methods(["GET", "POST"])
+@login_required
+@needs_fresh_proof
+def prefer(request: HttpRequest, mode: str) -> HttpResponse:
+    """Make an enabled mode the preferred one."""
+    if request.method == "POST":
+        try:
+            modes.prefer(person(request), mode, origin=origin_of(request))
+        except Refused as refused:
+            messages.error(request, refused.text)
+        else:
+            messages.success(request, _("Your preferred mode is now %(mode)s.") % {"mode": mode})
+        return redirect(_settings_page())
+    return _confirm(
+        request,
+        title=_("Make %(mode)s your preferred mode?") % {"mode": mode},
+        icon="lock",
+        text=[_("It will be asked for first whenever you sign in, in the browser and on the command line.")],
+        button=_("Make Preferred"),
+        button_class="primary",
+    )

@@ -1,0 +1,49 @@
+"""Make demo accounts and organizations, on a development machine only."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.models import User
+from organizations.models import Membership, Organization, Role
+
+PASSWORD = "correct-horse-battery"  # noqa: S105  (demo accounts on a machine of one's own; printed anyway)
+PEOPLE = (("dana", "Dana Reyes"), ("olaf", "Olaf Berg"), ("sam", "Sam Okafor"))
+ORGANIZATIONS = {
+    "Sample Org 1": {"dana": Role.OWNER, "olaf": Role.MEMBER, "sam": Role.MEMBER},
+    "Sample Org 2": {"olaf": Role.OWNER, "dana": Role.MEMBER},
+}
+
+
+class Command(BaseCommand):
+    """Made on the first start only; later starts keep what is there."""
+
+    help = __doc__
+
+    def handle(self, *_args: Any, **_options: Any) -> None:
+        """Make the demo data unless there is an account, and print how to sign in."""
+        if not settings.DEBUG:
+            raise CommandError("Demo accounts have a public password: they are made only with DEBUG=1.")
+        if not User.objects.exists():
+            self._make()
+        emails = [f"{name}@example.com" for name, _full in PEOPLE]
+        known = set(User.objects.filter(email_key__in=emails).values_list("email", flat=True))
+        for email in emails:
+            if email in known:
+                self.stdout.write(f"  {email}   password: {PASSWORD}")
+
+    @transaction.atomic
+    def _make(self) -> None:
+        people = {
+            name: User.objects.create_user(
+                f"{name}@example.com", PASSWORD, username=name, name=full, email_verified_at=timezone.now()
+            )
+            for name, full in PEOPLE
+        }
+        for title, roles in ORGANIZATIONS.items():
+            organization = Organization.objects.create(name=title)
+            for name, role in roles.items():
+                Membership.objects.create(organization=organization, user=people[name], role=role)

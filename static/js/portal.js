@@ -1,0 +1,49 @@
+// Small comforts. Every page works without this file.
+"use strict";
+
+for (const button of document.querySelectorAll("[data-dismiss]")) {
+  button.hidden = false;
+  button.addEventListener("click", () => button.parentElement.remove());
+}
+
+for (const button of document.querySelectorAll("[data-copy]")) {
+  if (!navigator.clipboard) continue;
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(button.dataset.copy);
+    button.textContent = button.dataset.copied;
+  });
+}
+
+// The pause before another mail: the button waits, the seconds left stand beside it.
+for (const form of document.querySelectorAll("[data-wait-until]")) {
+  const button = form.querySelector("button");
+  const text = form.querySelector("[data-wait]");
+  const sentence = text.textContent;
+  const tick = () => {
+    const seconds = Math.ceil(Number(form.dataset.waitUntil) - Date.now() / 1000);
+    button.disabled = seconds > 0;
+    text.textContent = seconds > 0 ? `${sentence} (${seconds} s)` : "";
+    if (seconds > 0) setTimeout(tick, 1000);
+  };
+  tick();
+}
+
+// A double click submits once. Coming back by the back button, the form works again.
+document.addEventListener("submit", (event) => {
+  if (event.target.dataset.sent) return event.preventDefault();
+  if (event.target.method === "post") event.target.dataset.sent = "yes";
+});
+window.addEventListener("pageshow", () => {
+  for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
+});
+
+// Escape closes the Organizations menu; leaving it or coming back opens it again.
+for (const menu of document.querySelectorAll(".menu")) {
+  menu.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") menu.classList.add("closed");
+  });
+  for (const name of ["mouseleave", "focusout", "click"]) {
+    menu.addEventListener(name, () => menu.classList.remove("closed"));
+  }
+}

@@ -1,0 +1,174 @@
+"""Real servers for tests: PostgreSQL, Redis, an SMTP sink, each in a temporary place on a free port."""
+
+import email
+import email.policy
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+PATIENCE_SECONDS = 40
+
+
+class MissingServerError(RuntimeError):
+    """A server is not installed. The message says which, and how to get it."""
+
+
+def free_port() -> int:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for_port(port: int, process: subprocess.Popen[bytes] | None = None) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        if process is not None and process.poll() is not None:
+            raise RuntimeError(f"{process.args} ended with {process.returncode}")
+        with closing(socket.socket()) as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise RuntimeError(f"nothing answers on port {port}")
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(15)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def postgresql_programs() -> Path:
+    """Find the folder of initdb and postgres; Debian keeps them off the path."""
+    if found := shutil.which("initdb"):
+        return Path(found).parent
+    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not versions:
+        raise MissingServerError("PostgreSQL is not installed (Debian: apt-get install postgresql)")
+    return versions[-1].parent
+
+
+def as_postgres(command: list[str]) -> list[str]:
+    """PostgreSQL refuses to run as root."""
+    return ["runuser", "-u", "postgres", "--", *command] if os.geteuid() == 0 else command
+
+
+@contextmanager
+def postgresql() -> Iterator[str]:
+    """Run PostgreSQL; gives the address of an empty database."""
+    programs = postgresql_programs()
+    folder = Path(tempfile.mkdtemp(prefix="portal-postgresql-"))
+    if os.geteuid() == 0:
+        shutil.chown(folder, "postgres")
+    port = free_port()
+    initdb = [
+        str(programs / "initdb"),
+        "-D",
+        str(folder / "data"),
+        "-U",
+        "portal",
+        "-A",
+        "trust",
+        "--no-sync",
+        "-E",
+        "UTF8",
+    ]
+    subprocess.run(as_postgres(initdb), check=True, stdout=subprocess.DEVNULL, cwd="/")
+    options = ["-c", "fsync=off", "-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200"]
+    command = [str(programs / "postgres"), "-D", str(folder / "data"), "-p", str(port), "-k", str(folder), *options]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(as_postgres(command), cwd="/", stdout=log, stderr=log)
+    try:
+        wait_for_port(port, process)
+        create = ["createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "portal", "portal"]
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while subprocess.run(create, check=False, stderr=subprocess.DEVNULL).returncode:
+            if time.monotonic() > deadline:
+                raise RuntimeError("PostgreSQL does not make a database")
+            time.sleep(0.2)
+        yield f"postgres://portal@127.0.0.1:{port}/portal"
+    finally:
+        end(process)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def redis() -> Iterator[str]:
+    """Run Redis; gives its address."""
+    program = shutil.which("redis-server")
+    if program is None:
+        raise MissingServerError("Redis is not installed (Debian: apt-get install redis-server)")
+    port = free_port()
+    folder = tempfile.mkdtemp(prefix="portal-redis-")
+    command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        wait_for_port(port, process)
+        yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        end(process)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def chromium() -> str:
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        if found := shutil.which(name):
+            return found
+    raise MissingServerError("Chromium is not installed (Debian: apt-get install chromium)")
+
+
+class SmtpSink:
+    """A mail server that keeps what it is given: enough of RFC 5321 for a client that speaks it properly."""
+
+    def __init__(self) -> None:
+        self.mails: list[email.message.EmailMessage] = []
+        self.port = free_port()
+        self._server = socket.create_server(("127.0.0.1", self.port))
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _peer = self._server.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._talk, args=[connection], daemon=True).start()
+
+    def _talk(self, connection: socket.socket) -> None:
+        with connection, connection.makefile("rwb") as stream:
+
+            def say(line: str) -> None:
+                stream.write(line.encode() + b"\r\n")
+                stream.flush()
+
+            say("220 sink")
+            while line := stream.readline():
+                verb = line[:4].upper()
+                if verb == b"DATA":
+                    say("354 go on")
+                    self._keep(stream)
+                    say("250 kept")
+                elif verb == b"QUIT":
+                    say("221 bye")
+                    return
+                else:
+                    say("250 fine")
+
+    def _keep(self, stream: object) -> None:
+        lines = []
+        while (line := stream.readline()) and line != b".\r\n":  # type: ignore[attr-defined]
+            lines.append(line[1:] if line.startswith(b".") else line)
+        mail = email.message_from_bytes(b"".join(lines), _class=email.message.EmailMessage, policy=email.policy.default)
+        self.mails.append(mail)
