@@ -34,8 +34,8 @@ def commands(port: int) -> list[list[str]]:
     return [
         [*python, "gunicorn", "datica_account.wsgi", "--bind", f"{HOST}:{port}", "--workers", "2", "--threads", "4",
          "--log-level", "warning"],
-        [*python, "celery", "-A", "datica_account", "worker", "--beat", "--queues", "otp,celery,bulk",
-         "--pool", "threads", "--concurrency", "4", "--loglevel", "WARNING", "--without-mingle", "--without-gossip", "--quiet"],
+        [*python, "celery", "--quiet", "-A", "datica_account", "worker", "--beat", "--queues", "otp,celery,bulk",
+         "--pool", "threads", "--concurrency", "4", "--loglevel", "WARNING", "--without-mingle", "--without-gossip"],
     ]  # fmt: skip
 
 
