@@ -48,7 +48,13 @@ def _enqueue(mail: Mail) -> None:
         # Slower for this one request, but a person who waits for a code gets it. What fails here too
         # stays in the outbox for the sweep.
         log.warning("outbox.broker_unreachable", mail_id=str(mail.pk), task=mail.task, error=type(error).__name__)
-        current_app.tasks[mail.task].apply((str(mail.pk),))
+        send_here(mail)
+
+
+def send_here(mail: Mail) -> None:
+    """Do the worker's job in this process."""
+    current_app.loader.import_default_modules()  # only workers know all tasks from the start
+    current_app.tasks[mail.task].apply((str(mail.pk),), throw=True)
 
 
 def back_off(tries: int) -> timedelta:
@@ -70,7 +76,11 @@ def deliver(mail_id: str, compose: Callable[[Mail], EmailMultiAlternatives | Non
     if not mine.update(state=Mail.State.SENDING, tries=F("tries") + 1, due_at=now + SENDING_TAKES_AT_MOST):
         return None
     mail = Mail.objects.select_related("user").get(pk=mail_id)
-    message = compose(mail)
+    try:
+        message = compose(mail)
+    except Exception as error:
+        _put_back(mail, error)
+        raise  # a bug of ours: the mail waits for its next try, the log shows where
     if message is None:
         _close(mail, Mail.State.DROPPED)
         return None

@@ -151,7 +151,7 @@ def verify_email(request: HttpRequest) -> HttpResponse:
 def verify_email_resend(request: HttpRequest) -> HttpResponse:
     """Mail the code again, or a first one for the signed-in user."""
     proof = _proof(request, Purpose.VERIFY_EMAIL)
-    user = person(request)
+    user = request.user
     if proof is None and user.is_authenticated and user.email_verified_at is None:
         remember_mailbox_proof(request, mailbox.ask(user, Purpose.VERIFY_EMAIL))
         return redirect("accounts:verify_email")

@@ -69,9 +69,6 @@ def forget_proof(request: HttpRequest) -> None:
 
 
 def has_fresh_proof(request: HttpRequest) -> bool:
-    """Whether a factor was proven in this session moments ago."""
-    return (
-        request.user.is_authenticated
-        and request.user.is_verified()
-        and stepup.is_fresh(request.session.get(PROVEN_AT), timezone.now())
-    )
+    """Whether a factor that still exists was proven in this session moments ago."""
+    device = getattr(request.user, "otp_device", None)  # also right after signing in, unlike is_verified()
+    return device is not None and stepup.is_fresh(request.session.get(PROVEN_AT), timezone.now())

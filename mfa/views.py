@@ -120,7 +120,7 @@ def switch(request: HttpRequest) -> HttpResponse:
     challenge = browser.pending_sign_in(request)
     if challenge is None:
         return _sign_in_is_over(request)
-    _switch(request, challenge)
+    browser.mail_if_due(request, _switch(request, challenge))
     return redirect("mfa:otp_prompt")
 
 

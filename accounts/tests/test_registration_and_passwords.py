@@ -1,0 +1,275 @@
+"""Registering, verifying the mailbox, and getting a new password."""
+
+from datetime import timedelta
+
+import pytest
+import time_machine
+from django.core import mail
+from django.utils import timezone
+
+from accounts.models import Mail, MailboxProof, Session, SignInAttempt, User
+from accounts.tests.factories import PASSWORD, UserFactory
+from conftest import give_credentials, is_signed_in, mailed_code, read_mail, sign_in, text_of
+from mfa.modes import enabled
+
+pytestmark = pytest.mark.django_db
+
+REGISTER = "/account/register"
+VERIFY = "/account/verify-email"
+RESET = "/account/password/reset"
+COMPLETE = "/account/password/reset/complete"
+NEW = "an entirely different phrase"
+
+
+def register(client, email="New.Person@example.com", password=NEW):
+    return client.post(REGISTER, {"email": email, "password": password, "password_confirm": password})
+
+
+def choose(client, code, password=NEW):
+    return client.post(COMPLETE, {"code": code, "password": password, "password_confirm": password})
+
+
+def test_i_register_and_verify_my_mailbox(client):
+    assert register(client).url == VERIFY
+    user = User.objects.get(email_key="new.person@example.com")
+    assert user.email_verified_at is None
+
+    code = mailed_code()
+    response = client.post(VERIFY, {"code": f" {code.lower().replace('-', ' ')} "})
+
+    assert response.url == "/account"
+    user.refresh_from_db()
+    assert user.email_verified_at
+    assert mail.outbox[0].body.startswith(code)
+    assert "http" not in mail.outbox[0].body
+
+
+def test_verifying_does_not_sign_in(client):
+    register(client)
+
+    client.post(VERIFY, {"code": mailed_code()})
+
+    assert not is_signed_in(client)
+
+
+def test_an_address_that_is_taken_gets_the_same_answer_and_its_owner_a_mail(client, another_browser, dana):
+    """SR-3."""
+    fresh, taken = register(client), register(another_browser(), "DANA@example.com")
+
+    assert (fresh.status_code, fresh.url) == (taken.status_code, taken.url)
+    assert "already have" in read_mail()[-1].body
+    dana.refresh_from_db()
+    assert dana.check_password(PASSWORD)
+
+
+def test_the_pages_after_registering_read_the_same_for_a_taken_address(client, another_browser, dana):
+    """SR-3."""
+    other = another_browser()
+    register(client)
+    register(other, "dana@example.com")
+
+    pages = [browser.post(VERIFY, {"code": "WRONG-CODE"}) for browser in (client, other)]
+
+    assert text_of(pages[0]) == text_of(pages[1])
+    assert pages[0].status_code == pages[1].status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("password", "complaint"),
+    [
+        ("short", "at least 12 characters"),
+        ("1qaz2wsx3edc", "too common"),
+        ("new.person@example.com", "too similar to the email"),
+    ],
+)
+def test_a_weak_password_is_refused(client, password, complaint):
+    """SR-2."""
+    page = register(client, password=password)
+
+    assert page.status_code == 400
+    assert complaint in text_of(page)
+    assert not User.objects.exists()
+
+
+def test_a_long_password_of_any_script_is_kept_whole(client):
+    """SR-2: nothing is cut."""
+    password = "ключ 鍵 🔑 " * 100
+    register(client, password=password)
+
+    assert give_credentials(client, "new.person@example.com", password[:-1]).status_code == 400
+    assert give_credentials(client, "new.person@example.com", password).status_code == 302
+
+
+def test_the_code_is_guessed_at_five_times_at_most(client):
+    register(client)
+    code = mailed_code()
+    for _guess in range(5):
+        client.post(VERIFY, {"code": "222-222-222"})
+
+    client.post(VERIFY, {"code": code})
+
+    assert User.objects.get().email_verified_at is None
+
+
+def test_a_code_is_sent_again_after_a_pause_and_stays_the_same(client):
+    """SR-17."""
+    register(client)
+    first = mailed_code()
+    assert "Try again in 30 seconds" in text_of(client.post(f"{VERIFY}/resend", follow=True))
+
+    with time_machine.travel(timezone.now() + timedelta(seconds=31), tick=False):
+        client.post(f"{VERIFY}/resend")
+
+    assert mailed_code() == first
+    assert len([message for message in mail.outbox if "is your code" in message.body]) == 2
+
+
+def test_an_expired_code_is_refused_in_words(client):
+    register(client)
+    code = mailed_code()
+
+    with time_machine.travel(timezone.now() + timedelta(hours=25)):
+        page = client.post(VERIFY, {"code": code}, follow=True)
+
+    assert "has expired or was used" in text_of(page)
+    assert User.objects.get().email_verified_at is None
+
+
+def test_i_get_a_new_password_by_mail_and_then_sign_in_as_always(client, dana_with_app):
+    """SR-27: a reset never signs in, and never asks for or changes a factor."""
+    client.post(RESET, {"identifier": "dana"})
+    page = choose(client, mailed_code())
+
+    assert page.url == "/account/login"
+    assert not is_signed_in(client)
+    assert give_credentials(client, "dana", NEW).url == "/account/login/otp"
+    assert [factor.mode for factor in enabled(dana_with_app)] == ["authenticator"]
+
+
+def test_a_reset_ends_every_session_and_pending_sign_in_and_tells_me(client, another_browser, dana_with_email):
+    """SR-27."""
+    thief, half_in = another_browser(), another_browser()
+    sign_in(thief, dana_with_email)
+    give_credentials(half_in, "dana")
+
+    client.post(RESET, {"identifier": "dana@example.com"})
+    choose(client, mailed_code())
+
+    assert not Session.objects.filter(user=dana_with_email).exists()
+    assert not SignInAttempt.objects.filter(user=dana_with_email, ended_at=None).exists()
+    assert half_in.post("/account/login/otp", {"otp": "123456"}).url == "/account/login"
+    assert any("Password reset" in message.subject for message in read_mail())
+
+
+def test_an_unknown_account_gets_the_same_answers_but_no_mail(client, another_browser, dana):
+    """SR-3."""
+    other = another_browser()
+    answers = [browser.post(RESET, {"identifier": name}) for browser, name in ((client, "dana"), (other, "nobody"))]
+    sent = len(read_mail())
+    wrong = [choose(browser, "222222222") for browser in (client, other)]
+
+    assert {(answer.status_code, answer.url) for answer in answers} == {(302, COMPLETE)}
+    assert text_of(wrong[0]) == text_of(wrong[1])
+    assert sent == 1
+    assert Mail.objects.filter(state="dropped").count() == 1
+
+
+def test_a_reset_code_belongs_to_the_browser_that_asked(client, another_browser, dana):
+    client.post(RESET, {"identifier": "dana"})
+
+    page = choose(another_browser(), mailed_code())
+
+    assert page.url == RESET
+    dana.refresh_from_db()
+    assert dana.check_password(PASSWORD)
+
+
+def test_a_reset_code_does_not_verify_and_a_verifying_code_does_not_reset(client, dana):
+    """SR-14: bound to its purpose."""
+    client.post(RESET, {"identifier": "dana"})
+
+    assert client.post(VERIFY, {"code": mailed_code()}).url == "/account"
+    assert MailboxProof.objects.get().ended_at is None
+
+
+def test_a_reset_code_works_once(client, dana):
+    client.post(RESET, {"identifier": "dana"})
+    code = mailed_code()
+    choose(client, code)
+
+    assert choose(client, code, "yet another phrase here").url == RESET
+
+
+def test_a_too_weak_new_password_does_not_spend_the_code(client, dana):
+    client.post(RESET, {"identifier": "dana"})
+    code = mailed_code()
+
+    assert "too similar" in text_of(choose(client, code, "dana@example.com"))
+    assert choose(client, code).url == "/account/login"
+
+
+def test_i_change_my_password_and_my_other_sessions_end(client, another_browser, dana):
+    other = another_browser()
+    sign_in(other, dana)
+    sign_in(client, dana)
+    fields = {"password": NEW, "password_confirm": NEW}
+
+    wrong = client.post("/account/password/change", {"current_password": "wrong", **fields})
+    client.post("/account/password/change", {"current_password": PASSWORD, **fields})
+
+    assert "not your current password" in text_of(wrong)
+    assert is_signed_in(client)
+    assert not is_signed_in(other)
+    assert any("Password changed" in message.subject for message in read_mail())
+
+
+def test_i_choose_a_username_that_nobody_has(client, dana, sam):
+    sign_in(client, sam)
+
+    page = client.post("/account/profile", {"name": "Sam", "username": "DANA"})
+    client.post("/account/profile", {"name": "Sam", "username": "sammy", "is_staff": "on", "preferred_mode": "email"})
+
+    assert "That username is taken" in text_of(page)
+    sam.refresh_from_db()
+    assert (sam.username, sam.is_staff, sam.preferred_mode) == ("sammy", False, "")  # SR-44
+
+
+def test_a_username_never_looks_like_an_address(client, sam):
+    sign_in(client, sam)
+
+    assert client.post("/account/profile", {"name": "", "username": "dana@example.com"}).status_code == 400
+
+
+def test_registering_needs_a_mailbox_before_the_first_factor(client):
+    """SR-23."""
+    register(client)
+    mailed_code()
+
+    fields = {"type": "email", "identifier": "new.person@example.com", "password": NEW}
+    page = client.post("/account/mfa/activate", fields)
+
+    assert page.url == VERIFY
+    user = User.objects.get()
+    assert user.preferred_mode == ""
+    assert not enabled(user)
+
+
+def test_a_squatter_loses_the_account_to_the_owner_of_the_mailbox(client, another_browser):
+    squatter = another_browser()
+    register(squatter, "victim@example.com")
+    give_credentials(squatter, "victim@example.com", NEW)
+    assert is_signed_in(squatter)
+
+    client.post(RESET, {"identifier": "victim@example.com"})
+    choose(client, mailed_code(), "only the owner knows this")
+
+    assert not is_signed_in(squatter)
+    assert give_credentials(squatter, "victim@example.com", NEW).status_code == 400
+
+
+def test_nobody_is_told_whether_a_disabled_account_exists(client):
+    UserFactory(email="gone@example.com", is_active=False)
+
+    client.post(RESET, {"identifier": "gone@example.com"})
+
+    assert read_mail() == []

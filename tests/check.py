@@ -1,0 +1,87 @@
+"""``make test``: everything that must hold, in the order in which it is fastest to learn that it does not.
+
+``python -m tests.check lint`` stops after the static checks.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+
+from tests import servers
+
+CI = bool(os.environ.get("CI"))
+PYTHON = sys.executable
+# What an operator would set; `check --deploy` is clean with it.
+PRODUCTION = {
+    "DEBUG": "0",
+    "SECRET_KEY": "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",
+    "ENCRYPTION_KEYS": "0123456789abcdefghijklmnopqrstuvwxyz",
+    "SITE_URL": "https://portal.example.com",
+    "ALLOWED_HOSTS": "portal.example.com",
+    "DATABASE_URL": "postgres://portal@127.0.0.1/portal",
+    "CELERY_BROKER_URL": "redis://127.0.0.1/0",
+    "EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend",
+    "EMAIL_URL": "smtp://mail.example.com:25",
+    "DEFAULT_FROM_EMAIL": "Datica <no-reply@example.com>",
+}
+MANAGE = [PYTHON, "-W", "ignore", "manage.py"]
+PYTEST = [PYTHON, "-m", "pytest"]
+STATIC_CHECKS = {
+    "lint": ["ruff", "check", "--quiet", "."],
+    "format": ["ruff", "format", "--quiet", "--check", "."],
+    "types": ["mypy", "--no-error-summary", "."],
+    "imports": ["lint-imports", "--no-cache"],
+}
+
+
+def step(name: str, command: list[str], **environment: str) -> None:
+    """Run one check; the first that fails ends the run with its own words."""
+    started = time.monotonic()
+    if command[0] != PYTHON:
+        command = [os.path.join(os.path.dirname(PYTHON), command[0]), *command[1:]]  # noqa: PTH118, PTH120
+    quiet = "pytest" not in command
+    done = subprocess.run(
+        command,
+        env={**os.environ, **environment},
+        check=False,
+        stdout=subprocess.PIPE if quiet else None,
+        stderr=subprocess.STDOUT if quiet else None,
+    )
+    print(f"{'ok' if done.returncode == 0 else 'FAILED':7}{name} ({time.monotonic() - started:.0f} s)", flush=True)
+    if done.returncode:
+        print((done.stdout or b"").decode(), flush=True)
+        sys.exit(1)
+
+
+def need(stack: ExitStack, server: str) -> str | None:
+    """Start a server. Without it: a failure in CI, elsewhere a loud gap."""
+    try:
+        return stack.enter_context(getattr(servers, server)())
+    except servers.MissingServerError as missing:
+        print(f"{'FAILED' if CI else 'GAP':7}{missing}", flush=True)
+        if CI:
+            sys.exit(1)
+        return None
+
+
+def main() -> None:
+    for name, command in STATIC_CHECKS.items():
+        step(name, command, **PRODUCTION)
+    step(
+        "migrations", [*MANAGE, "makemigrations", "--check", "--dry-run"], **{**PRODUCTION, "DATABASE_URL": "sqlite://"}
+    )
+    step("deployment", [*MANAGE, "check", "--deploy", "--fail-level", "WARNING"], **PRODUCTION)
+    if "lint" in sys.argv[1:]:
+        return
+    step("unit tests on SQLite", [*PYTEST, "-m", "not browser and not postgresql"])
+    with ExitStack() as stack:
+        database = need(stack, "postgresql")
+        if database:
+            step("unit and concurrency tests on PostgreSQL", [*PYTEST, "-m", "not browser"], DATABASE_URL=database)
+    step("browser tests", [*PYTEST, "-m", "browser"])
+
+
+if __name__ == "__main__":
+    main()

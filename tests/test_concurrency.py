@@ -1,0 +1,216 @@
+"""Whatever is spent is spent once: ten threads on PostgreSQL, each with its own connection."""
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import pyotp
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from accounts import mailbox, signin
+from accounts.models import Channel, MailboxProof, Mode, SignInAttempt, User
+from accounts.refusals import Refused
+from accounts.security_log import Origin
+from mfa import activation, challenges, codes, modes
+from mfa.models import Challenge, Factor, Guesses
+from mfa.tests.factories import add_mode
+from organizations import membership, policy
+from organizations.models import Membership, Role
+from organizations.tests.factories import MembershipFactory, OrganizationFactory
+
+pytestmark = [pytest.mark.postgresql, pytest.mark.django_db(transaction=True)]
+
+ORIGIN = Origin("127.0.0.1", "threads")
+THREADS = 10
+
+
+def at_once(*jobs) -> list:
+    """Run jobs at the same moment; gives what each returned, or the name of its refusal."""
+    barrier = Barrier(len(jobs))
+
+    def run(job):
+        try:
+            barrier.wait(timeout=20)
+            return job()
+        except Refused as refused:
+            return type(refused).__name__
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(len(jobs)) as pool:
+        return [future.result(timeout=60) for future in [pool.submit(run, job) for job in jobs]]
+
+
+def a_sign_in(user) -> Challenge:
+    attempt = signin.begin(user, channel=Channel.BROWSER)
+    return challenges.begin(user, "sign_in", mode=user.preferred_mode, attempt=attempt)
+
+
+def winners(results) -> int:
+    return sum(not isinstance(result, str) for result in results)
+
+
+def app_code(user) -> str:
+    secret = Factor.objects.get(user=user, mode=Mode.AUTHENTICATOR).secret
+    return pyotp.TOTP(codes.base32(secret)).at(timezone.now())
+
+
+def test_one_code_brought_by_ten_sign_ins_opens_one(dana_with_app):
+    """SR-12."""
+    sign_ins = [a_sign_in(dana_with_app) for _number in range(THREADS)]
+    otp = app_code(dana_with_app)
+
+    results = at_once(
+        *[lambda challenge=challenge: challenges.answer(challenge, otp, ORIGIN) for challenge in sign_ins]
+    )
+
+    assert winners(results) == 1
+    assert results.count("CodeUsed") == THREADS - 1
+    assert SignInAttempt.objects.exclude(ended_at=None).count() == 1
+
+
+def test_one_sign_in_answered_ten_times_is_finished_once(dana_with_email):
+    """SR-12."""
+    challenge = a_sign_in(dana_with_email)
+    challenges.send_code(challenge)
+    otp = codes.mailed_code(challenge.secret)
+
+    results = at_once(*[lambda: challenges.answer(challenge, otp, ORIGIN)] * THREADS)
+
+    assert winners(results) == 1
+    assert results.count("ChallengeOver") == THREADS - 1
+
+
+def test_parallel_guesses_are_counted_to_the_last_one(dana_with_app):
+    """SR-15: five for one challenge, however fast they come."""
+    challenge = a_sign_in(dana_with_app)
+
+    results = at_once(*[lambda: challenges.answer(challenge, "000000", ORIGIN)] * THREADS)
+
+    assert results.count("WrongCode") == 5
+    assert results.count("ChallengeOver") == 5
+    assert Guesses.objects.get().in_a_row == 5
+
+
+def test_parallel_guesses_over_many_sign_ins_stop_at_the_accounts_limit(dana_with_app):
+    """SR-15."""
+    sign_ins = [a_sign_in(dana_with_app) for _number in range(20)]
+
+    results = at_once(*[lambda c=challenge: challenges.answer(c, "000000", ORIGIN) for challenge in sign_ins])
+
+    assert results.count("WrongCode") == 10
+    assert results.count("TooManyFailures") == 10
+
+
+def test_one_enrolment_completed_ten_times_makes_one_factor(dana):
+    """SR-12."""
+    enrolment = activation.begin(dana, Mode.AUTHENTICATOR, proven=False)
+    otp = pyotp.TOTP(codes.base32(enrolment.secret)).at(timezone.now())
+
+    results = at_once(*[lambda: activation.complete(enrolment, otp, set_as_preferred=True, origin=ORIGIN)] * THREADS)
+
+    assert winners(results) == 1
+    assert Factor.objects.count() == 1
+
+
+def test_two_enrolments_begun_with_a_password_alone_do_not_both_become_factors(dana):
+    """SR-22: the owner's first factor ends a thief's enrolment, whoever is faster."""
+    enrolments = [activation.begin(dana, Mode.AUTHENTICATOR, proven=False) for _number in range(THREADS)]
+
+    def complete(enrolment):
+        otp = pyotp.TOTP(codes.base32(enrolment.secret)).at(timezone.now())
+        return activation.complete(enrolment, otp, set_as_preferred=True, origin=ORIGIN)
+
+    results = at_once(*[lambda enrolment=enrolment: complete(enrolment) for enrolment in enrolments])
+
+    assert winners(results) == 1
+
+
+def test_two_tabs_cannot_each_disable_the_others_last_mode(dana_with_both):
+    """SR-42, SR-24."""
+
+    def disable(mode):
+        return modes.disable(dana_with_both, mode, mfa_required=True, origin=ORIGIN, session_key=None)
+
+    results = at_once(lambda: disable(Mode.EMAIL), lambda: disable(Mode.AUTHENTICATOR))
+
+    assert winners(results) == 1
+    assert "StillRequired" in results
+    left = Factor.objects.get()
+    dana_with_both.refresh_from_db()
+    assert dana_with_both.preferred_mode == left.mode
+
+
+def test_preferring_and_disabling_at_once_leaves_a_preferred_mode_that_is_enabled(dana_with_both):
+    """SR-24."""
+    for _round in range(5):
+        Factor.objects.all().delete()
+        User.objects.update(preferred_mode="")
+        dana_with_both.refresh_from_db()
+        add_mode(dana_with_both, Mode.AUTHENTICATOR)
+        add_mode(dana_with_both, Mode.EMAIL)
+
+        at_once(
+            lambda: modes.prefer(dana_with_both, Mode.EMAIL, origin=ORIGIN),
+            lambda: modes.disable(dana_with_both, Mode.EMAIL, mfa_required=False, origin=ORIGIN, session_key=None),
+        )
+
+        dana_with_both.refresh_from_db()
+        assert dana_with_both.preferred_mode == Factor.objects.get().mode
+
+
+def test_ten_clicks_on_resend_send_one_mail(dana_with_email):
+    """SR-17."""
+    challenge = a_sign_in(dana_with_email)
+
+    results = at_once(*[lambda: challenges.send_code(challenge) or challenge] * THREADS)
+
+    assert winners(results) == 1
+    assert results.count("MailTooSoon") == THREADS - 1
+
+
+def test_a_reset_code_is_spent_once(dana):
+    """SR-12."""
+    proof = mailbox.ask(dana, MailboxProof.Purpose.RESET_PASSWORD)
+
+    results = at_once(*[lambda: mailbox.reset_password(proof, proof.code, "a brand new password", ORIGIN)] * THREADS)
+
+    assert winners(results) == 1
+
+
+def test_one_address_registered_ten_times_at_once_is_one_account(db):
+    """SR-4."""
+    results = at_once(
+        *[lambda: mailbox.register("x@example.com", "a long password here", ORIGIN) for _number in range(THREADS)]
+    )
+
+    assert winners(results) == THREADS
+    assert User.objects.count() == 1
+
+
+def test_two_owners_who_leave_at_once_leave_one_owner(dana, sam):
+    """SR-40."""
+    organization = OrganizationFactory()
+    both = [MembershipFactory(organization=organization, user=user, role=Role.OWNER) for user in (dana, sam)]
+
+    results = at_once(*[lambda m=m: membership.leave(m, ORIGIN) or m for m in both])
+
+    assert results.count("LastOwner") == 1
+    assert Membership.objects.filter(role=Role.OWNER).count() == 1
+
+
+def test_requiring_while_the_owner_disables_never_leaves_an_owner_without_mfa_requiring_it(dana_with_app):
+    """SR-40."""
+    owner = MembershipFactory(user=dana_with_app, role=Role.OWNER)
+
+    at_once(
+        lambda: policy.require(owner, ORIGIN),
+        lambda: modes.disable(dana_with_app, Mode.AUTHENTICATOR, mfa_required=False, origin=ORIGIN, session_key=None),
+    )
+
+    dana_with_app.refresh_from_db()
+    owner.organization.refresh_from_db()
+    # Either order is fine: refused because MFA is off, or required first and then enforced by the middleware.
+    assert dana_with_app.mfa_is_on is False
+    assert policy.blocking(dana_with_app) == ([owner.organization] if owner.organization.mfa_required else [])
