@@ -1,9 +1,11 @@
 """Shapes of what is typed. No form checks a password or sends anything."""
 
+from typing import Any
+
 from django import forms
 from django.contrib.auth.password_validation import password_validators_help_texts, validate_password
 from django.core.exceptions import ValidationError
-from django.utils.functional import Promise, lazy
+from django.utils.functional import lazy
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
@@ -14,7 +16,7 @@ from accounts.redirection import safe_path
 PASSWORD_AT_MOST = 1024  # SR-2
 
 
-def password_field(label: "str | Promise", *, new: bool = False) -> forms.CharField:
+def password_field(label: Any, *, new: bool = False) -> forms.CharField:
     """Make a password field; nothing of a password is cut."""
     return forms.CharField(
         label=label,

@@ -44,7 +44,7 @@ class UserManager(BaseUserManager["User"]):
         return self.get(email_key=key) if "@" in key else self.get(username_key=key)
 
 
-class User(AbstractBaseUser, PermissionsMixin):
+class User(AbstractBaseUser, PermissionsMixin):  # type: ignore[django-manager-missing]  # django-otp has no types
     """A person."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -101,7 +101,7 @@ class Session(AbstractBaseSession):
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, null=True, related_name="+")
 
-    objects: ClassVar[BaseSessionManager["Session"]] = BaseSessionManager()
+    objects: ClassVar[BaseSessionManager[Any]] = BaseSessionManager()
 
     @classmethod
     def get_session_store_class(cls) -> type:

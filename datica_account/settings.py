@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import dj_database_url
+import dj_email_url
 import structlog
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
@@ -44,7 +45,7 @@ def required(name: str, development: str | None) -> str:
 
 SECRET_KEY = required("SECRET_KEY", development_key("secret-key"))
 # Encrypt secrets of factors and challenges: the first encrypts, all decrypt (SR-18).
-ENCRYPTION_KEYS: list[str] = env.list("ENCRYPTION_KEYS", default=[development_key("encryption-key")] if DEBUG else [])
+ENCRYPTION_KEYS: list[str] = env.list("ENCRYPTION_KEYS", default=[development_key("encryption-key") or ""])
 # Where people reach the portal. Links in mail start with it, never with a Host header (SR-47).
 SITE_URL = required("SITE_URL", f"http://127.0.0.1:{env.str('PORT', default='8000')}").rstrip("/")
 SITE_NAME = env.str("SITE_NAME", default="Datica")
@@ -168,17 +169,14 @@ PASSWORD_RESET_LIFETIME = env.timedelta("PASSWORD_RESET_LIFETIME", default=timed
 
 # --- e-mail ---------------------------------------------------------------------------------
 
+SMTP = "django.core.mail.backends.smtp.EmailBackend"
 EMAIL_BACKEND = required("EMAIL_BACKEND", "datica_account.development.MailFiles")
 DEFAULT_FROM_EMAIL = required("DEFAULT_FROM_EMAIL", f"{SITE_NAME} <no-reply@localhost>")
 # The inbox page shows every mail to everybody: only where mail goes nowhere else.
 DEVELOPMENT_INBOX = DEBUG and EMAIL_BACKEND == "datica_account.development.MailFiles"
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
 EMAIL_TIMEOUT = env.int("EMAIL_TIMEOUT", default=20)
-email = env.dj_email_url("EMAIL_URL", default="")
-if email["EMAIL_HOST"]:
-    EMAIL_HOST, EMAIL_PORT = email["EMAIL_HOST"], email["EMAIL_PORT"]
-    EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = email["EMAIL_HOST_USER"], email["EMAIL_HOST_PASSWORD"]
-    EMAIL_USE_TLS, EMAIL_USE_SSL = email["EMAIL_USE_TLS"], email["EMAIL_USE_SSL"]
+EMAIL_URL = env.str("EMAIL_URL", default="")
 # Settings of the provider as JSON, for instance {"MAILGUN_API_KEY": "…"}.
 ANYMAIL = env.json("ANYMAIL", default={})
 
@@ -319,7 +317,20 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
 else:
     DATABASES["default"]["OPTIONS"] = {"pool": DATABASE_POOL}
 
+if EMAIL_URL:
+    smtp = dj_email_url.parse(EMAIL_URL)
+    if smtp.get("EMAIL_BACKEND") != SMTP:
+        raise ImproperlyConfigured(
+            "EMAIL_URL is no address of a mail server: write smtp://host:port or submission://user:password@host."
+        )
+    EMAIL_HOST, EMAIL_PORT = smtp["EMAIL_HOST"], smtp["EMAIL_PORT"] or 25
+    EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = smtp["EMAIL_HOST_USER"], smtp["EMAIL_HOST_PASSWORD"]
+    EMAIL_USE_TLS, EMAIL_USE_SSL = smtp["EMAIL_USE_TLS"], smtp["EMAIL_USE_SSL"]
 if not DEBUG:
+    if EMAIL_BACKEND != SMTP and not EMAIL_BACKEND.startswith("anymail."):
+        raise ImproperlyConfigured(f"EMAIL_BACKEND sends nothing: name {SMTP} or a backend of Anymail.")
+    if EMAIL_BACKEND == SMTP and not EMAIL_URL:
+        raise ImproperlyConfigured("EMAIL_URL is missing: where is the mail server that EMAIL_BACKEND speaks to?")
     if len(SECRET_KEY) < 50:
         raise ImproperlyConfigured("SECRET_KEY is too short: give at least 50 random characters.")
     if not ENCRYPTION_KEYS or any(len(key) < 32 for key in ENCRYPTION_KEYS):

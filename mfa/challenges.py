@@ -153,7 +153,7 @@ def answer(challenge: Challenge, otp: str, origin: Origin) -> Factor:
     now = timezone.now()
     with transaction.atomic(durable=True):
         user, challenge = _lock(challenge)
-        factor = Factor.objects.filter(user=user, mode=challenge.mode).first()
+        factor: Factor | None = Factor.objects.filter(user=user, mode=challenge.mode).first()
         if factor is None or not challenge.is_open(now):
             refusal = ChallengeOver()
         elif until := guesses.blocked_until(user, now):

@@ -1,6 +1,6 @@
 """Shapes of what is typed. No form checks a code or sends anything."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 from django import forms
 from django.core.validators import RegexValidator
@@ -26,11 +26,11 @@ class OneTimePasswordInput(forms.TextInput):
 class OneTimePasswordField(forms.CharField):
     """Six ASCII digits; spaces and dashes that came with typing or pasting go (SR-16)."""
 
-    default_validators: ClassVar = [RegexValidator(r"\A[0-9]{6}\Z", _("Enter the six digits of the code."))]
     widget = OneTimePasswordInput
 
     def __init__(self) -> None:
-        super().__init__(label=_("One Time Password"), label_suffix="", max_length=64)
+        six_digits = RegexValidator(r"\A[0-9]{6}\Z", _("Enter the six digits of the code."))
+        super().__init__(label=_("One Time Password"), label_suffix="", max_length=64, validators=[six_digits])
         self.widget.attrs.pop("maxlength", None)  # a pasted code with blanks around it must fit
 
     def to_python(self, value: object) -> str:

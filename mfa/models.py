@@ -31,7 +31,7 @@ class SealedSecret(models.Model):
         self.sealed_secret = seal(secret)
 
 
-class Factor(SealedSecret, Device):
+class Factor(SealedSecret, Device):  # type: ignore[misc]  # django-otp has no types
     """An enabled mode of a user. A row exists only after a right code completed its enrolment (SR-21).
 
     A django-otp device, so that ``user.is_verified()`` and its admin site work. Its ``verify_token`` stays

@@ -41,8 +41,8 @@ def _membership(request: HttpRequest, organization_id: UUID, *, role: str | None
 def list_mine(request: HttpRequest) -> HttpResponse:
     """All organizations of the signed-in user."""
     page = Paginator(memberships.of_user(person(request)), PER_PAGE).get_page(request.GET.get("page"))
-    page.object_list = [as_row(membership) for membership in page.object_list]
-    return render(request, "organizations/list.html", {"page": page})
+    context = {"page": page, "organizations": [as_row(membership) for membership in page]}
+    return render(request, "organizations/list.html", context)
 
 
 @require_http_methods(["GET", "POST"])

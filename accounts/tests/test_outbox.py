@@ -1,0 +1,190 @@
+"""No mail is lost, none is sent twice, none carries more than an id through the broker."""
+
+import json
+from datetime import timedelta
+
+import pytest
+import time_machine
+from celery import current_app
+from django.core import mail
+from django.core.mail.backends.locmem import EmailBackend
+from django.utils import timezone
+from kombu.exceptions import OperationalError
+
+from accounts import housekeeping, outbox
+from accounts.models import Mail, MailboxProof, Session, SignInAttempt
+from accounts.tests.factories import UserFactory
+from conftest import OTP, give_credentials, mailed_code, read_mail
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def broken_mail_server(monkeypatch):
+    def refuse(_self, _messages):
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(EmailBackend, "send_messages", refuse)
+    return monkeypatch
+
+
+def test_every_name_in_the_outbox_is_a_task(db, client, dana_with_email):
+    current_app.loader.import_default_modules()
+    give_credentials(client, "dana")
+
+    assert Mail.objects.get().task in current_app.tasks
+
+
+def test_the_broker_carries_only_the_id_of_the_mail(client, dana_with_email, django_capture_on_commit_callbacks):
+    """SR-19, SR-50."""
+    sent = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(current_app, "send_task", lambda *args, **options: sent.append((args, options)))
+        with django_capture_on_commit_callbacks(execute=True):
+            give_credentials(client, "dana")
+
+    row = Mail.objects.get()
+    assert sent == [(("mfa.send_one_time_password", [str(row.pk)]), {"queue": "otp", "retry": False})]
+    assert mailed_code() not in json.dumps(sent, default=str)
+
+
+def test_without_the_broker_it_is_slower_but_nothing_is_lost(
+    client, dana_with_email, django_capture_on_commit_callbacks
+):
+    def away(*_args, **_options):
+        raise OperationalError
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(current_app, "send_task", away)
+        with django_capture_on_commit_callbacks(execute=True):
+            response = give_credentials(client, "dana")
+
+    assert response.url == OTP
+    assert len(mail.outbox) == 1
+    assert Mail.objects.get().state == "sent"
+
+
+def test_broker_and_mail_server_away_the_sign_in_goes_on_and_the_mail_waits(
+    client, dana_with_email, broken_mail_server, django_capture_on_commit_callbacks
+):
+    def away(*_args, **_options):
+        raise OperationalError
+
+    broken_mail_server.setattr(current_app, "send_task", away)
+    with django_capture_on_commit_callbacks(execute=True):
+        response = give_credentials(client, "dana")
+
+    assert response.url == OTP
+    assert Mail.objects.get().state == "queued"
+
+
+def test_a_mail_is_sent_once_however_often_it_is_queued(client, dana_with_email):
+    give_credentials(client, "dana")
+    row = Mail.objects.get()
+
+    for _time in range(3):
+        outbox.send_here(row)
+
+    assert len(mail.outbox) == 1
+
+
+def test_a_mail_that_another_worker_is_sending_is_left_to_it(client, dana_with_email):
+    give_credentials(client, "dana")
+    row = Mail.objects.get()
+    Mail.objects.update(state="sending", due_at=timezone.now() + timedelta(minutes=1))
+
+    outbox.send_here(row)
+
+    assert mail.outbox == []
+
+
+def test_a_refused_mail_is_tried_again_later_each_time(client, dana_with_email, broken_mail_server):
+    give_credentials(client, "dana")
+    row = Mail.objects.get()
+
+    outbox.send_here(row)
+
+    row.refresh_from_db()
+    assert (row.state, row.tries) == ("queued", 1)
+    assert row.due_at > timezone.now()
+    pauses = [outbox.back_off(tries) for tries in range(1, 7)]
+    assert pauses == sorted(pauses)
+    assert pauses[-1] <= timedelta(minutes=20)
+
+
+def test_after_the_last_try_it_is_given_up_and_marked(client, dana_with_email, broken_mail_server):
+    give_credentials(client, "dana")
+    row = Mail.objects.get()
+
+    for _time in range(outbox.TRIES):
+        outbox.send_here(row)
+
+    row.refresh_from_db()
+    assert row.state == "failed"
+
+
+def test_the_sweep_queues_what_a_dead_worker_left(client, dana_with_email):
+    give_credentials(client, "dana")
+    Mail.objects.update(state="sending", due_at=timezone.now())
+    sent = []
+
+    with time_machine.travel(timezone.now() + timedelta(minutes=2)), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(current_app, "send_task", lambda _task, ids, **_options: sent.append(ids))
+        assert outbox.sweep() == 1
+        outbox.send_here(Mail.objects.get())
+
+    assert sent == [[str(Mail.objects.get().pk)]]
+    assert len(mail.outbox) == 1
+
+
+def test_the_sweep_leaves_alone_what_is_probably_on_its_way(client, dana_with_email):
+    give_credentials(client, "dana")
+
+    assert outbox.sweep() == 0
+
+
+def test_a_name_cannot_add_a_header_or_markup_to_a_mail(client, another_browser):
+    """SR-48."""
+    from accounts.mailing import compose
+
+    message = compose("security_notice", to="a@example.com", what="x\r\nBcc: thief@example.com", event=None)
+
+    assert "\n" not in message.subject
+    assert message.message()["Bcc"] is None
+
+
+def test_html_mail_escapes_what_people_chose():
+    """SR-48."""
+    from accounts.mailing import compose
+
+    message = compose("security_notice", to="a@example.com", what="<script>alert(1)</script>", event=None)
+
+    assert "<script>" not in message.alternatives[0][0]
+
+
+def test_links_in_mail_come_from_the_setting_not_from_the_request(client, settings):
+    """SR-47."""
+    settings.SITE_URL = "https://portal.example.com"
+    settings.ALLOWED_HOSTS = ["*"]
+    UserFactory(email="taken@example.com")
+    fields = {"email": "taken@example.com", "password": "long enough for us", "password_confirm": "long enough for us"}
+
+    client.post("/account/register", fields, headers={"host": "evil.example"})
+
+    assert "https://portal.example.com/account/password/reset" in read_mail()[0].body
+    assert "evil" not in read_mail()[0].body
+
+
+def test_what_expired_is_forgotten_in_batches(client, dana_with_email, monkeypatch):
+    monkeypatch.setattr(housekeeping, "BATCH", 2)
+    for _number in range(3):
+        give_credentials(client, "dana")
+    client.post("/account/password/reset", {"identifier": "dana"})
+
+    with time_machine.travel(timezone.now() + timedelta(days=30)):
+        expired = Session.objects.count() + SignInAttempt.objects.count() + MailboxProof.objects.count()
+        assert housekeeping.forget_expired() == expired
+
+    assert not SignInAttempt.objects.exists()
+    assert not MailboxProof.objects.exists()
+    assert not Session.objects.exists()
