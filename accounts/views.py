@@ -30,12 +30,10 @@ from accounts.refusals import Refused
 from accounts.requests import MAILBOX_PROOF, person, refuse, remember_mailbox_proof
 from mfa import browser, modes
 from mfa.stepup import needs_fresh_proof
-from organizations import membership, policy
-from organizations.context import as_row
+from organizations import policy
 from organizations.policy import works_without_mfa
 
 Purpose = MailboxProof.Purpose
-ORGANIZATIONS_SHOWN = 10
 
 
 # --- signing in and out -----------------------------------------------------------------------
@@ -244,9 +242,7 @@ def password_change(request: HttpRequest) -> HttpResponse:
 def dashboard(request: HttpRequest) -> HttpResponse:
     """Show where things stand."""
     user = person(request)
-    rows = membership.of_user(user)[:ORGANIZATIONS_SHOWN]
     context = {
-        "organizations": [as_row(row) for row in rows],
         "mfa_on": user.mfa_is_on,
         "preferred_mode": user.preferred_mode,
         "email_verified": user.email_verified_at is not None,

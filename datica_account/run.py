@@ -62,7 +62,7 @@ def main() -> int:
     if not port_is_free(port):
         sys.stderr.write(f"Port {port} is in use. Choose another one: make run PORT={port + 1}\n")
         return 2
-    os.environ.setdefault("DEBUG", "1")
+    os.environ.setdefault("DEVELOPMENT", "1")
     manage = [sys.executable, str(ROOT / "manage.py")]
     if (failed := subprocess.run([*manage, "migrate", "--verbosity", "0"], cwd=ROOT, check=False).returncode) != 0:
         return failed

@@ -1,6 +1,6 @@
 """Settings, read once from the environment. The README's table explains each for operators.
 
-``DEBUG=1`` is for one person on one machine: it brings defaults for everything. Without it
+``DEVELOPMENT=1`` is for one person on one machine: it brings defaults for everything. Without it
 nothing sensitive has a default, and a missing or wrong variable stops the start by name.
 """
 
@@ -20,13 +20,15 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 env = Env(eager=False)
 
+DEVELOPMENT = env.bool("DEVELOPMENT", default=False)
+# Django's own error pages, which show code and settings: for whoever changes the portal, not for trying it.
 DEBUG = env.bool("DEBUG", default=False)
 DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "var"))).resolve()
 
 
 def development_key(name: str) -> str | None:
     """Read, or on first start create, a key of this developer's machine; None in production."""
-    if not DEBUG:
+    if not DEVELOPMENT:
         return None
     path = DATA_DIR / name
     if not path.exists():
@@ -38,7 +40,7 @@ def development_key(name: str) -> str | None:
 
 def required(name: str, development: str | None) -> str:
     """Read a variable that has a default in development only."""
-    return str(env.str(name, default=development) if DEBUG else env.str(name))
+    return str(env.str(name, default=development) if DEVELOPMENT else env.str(name))
 
 
 # --- keys and addresses ---------------------------------------------------------------------
@@ -49,7 +51,7 @@ ENCRYPTION_KEYS: list[str] = env.list("ENCRYPTION_KEYS", default=[development_ke
 # Where people reach the portal. Links in mail start with it, never with a Host header (SR-47).
 SITE_URL = required("SITE_URL", f"http://127.0.0.1:{env.str('PORT', default='8000')}").rstrip("/")
 SITE_NAME = env.str("SITE_NAME", default="Datica")
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "testserver"] if DEBUG else [])
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "testserver"] if DEVELOPMENT else [])
 CSRF_TRUSTED_ORIGINS = [SITE_URL]
 SECURE = SITE_URL.startswith("https://")
 
@@ -173,7 +175,7 @@ SMTP = "django.core.mail.backends.smtp.EmailBackend"
 EMAIL_BACKEND = required("EMAIL_BACKEND", "datica_account.development.MailFiles")
 DEFAULT_FROM_EMAIL = required("DEFAULT_FROM_EMAIL", f"{SITE_NAME} <no-reply@localhost>")
 # The inbox page shows every mail to everybody: only where mail goes nowhere else.
-DEVELOPMENT_INBOX = DEBUG and EMAIL_BACKEND == "datica_account.development.MailFiles"
+DEVELOPMENT_INBOX = DEVELOPMENT and EMAIL_BACKEND == "datica_account.development.MailFiles"
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
 EMAIL_TIMEOUT = env.int("EMAIL_TIMEOUT", default=20)
 EMAIL_URL = env.str("EMAIL_URL", default="")
@@ -226,11 +228,11 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
-        if DEBUG
+        if DEVELOPMENT
         else "whitenoise.storage.CompressedManifestStaticFilesStorage"
     },
 }
-WHITENOISE_USE_FINDERS = DEBUG
+WHITENOISE_USE_FINDERS = DEVELOPMENT
 
 # A body over 64 KB is refused before anything reads it (SR-49).
 DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024
@@ -251,7 +253,7 @@ CONTENT_SECURITY_POLICY = {
         "form-action": [SELF],
         "base-uri": [NONE],
         "frame-ancestors": [NONE],
-        **({"frame-src": [SELF]} if DEBUG else {}),  # the development inbox shows a mail in a frame
+        **({"frame-src": [SELF]} if DEVELOPMENT else {}),  # the development inbox shows a mail in a frame
     }
 }
 PERMISSIONS_POLICY: dict[str, list[str]] = {
@@ -285,7 +287,7 @@ LOGGING = {
             "processors": [
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
-                structlog.dev.ConsoleRenderer(colors=False) if DEBUG else structlog.processors.JSONRenderer(),
+                structlog.dev.ConsoleRenderer(colors=False) if DEVELOPMENT else structlog.processors.JSONRenderer(),
             ],
             "foreign_pre_chain": [
                 structlog.stdlib.add_log_level,
@@ -326,7 +328,9 @@ if EMAIL_URL:
     EMAIL_HOST, EMAIL_PORT = smtp["EMAIL_HOST"], smtp["EMAIL_PORT"] or 25
     EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = smtp["EMAIL_HOST_USER"], smtp["EMAIL_HOST_PASSWORD"]
     EMAIL_USE_TLS, EMAIL_USE_SSL = smtp["EMAIL_USE_TLS"], smtp["EMAIL_USE_SSL"]
-if not DEBUG:
+if not DEVELOPMENT:
+    if DEBUG:
+        raise ImproperlyConfigured("DEBUG shows code and settings to everybody: it needs DEVELOPMENT=1.")
     if EMAIL_BACKEND != SMTP and not EMAIL_BACKEND.startswith("anymail."):
         raise ImproperlyConfigured(f"EMAIL_BACKEND sends nothing: name {SMTP} or a backend of Anymail.")
     if EMAIL_BACKEND == SMTP and not EMAIL_URL:

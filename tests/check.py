@@ -15,7 +15,7 @@ CI = bool(os.environ.get("CI"))
 PYTHON = sys.executable
 # What an operator would set; `check --deploy` is clean with it.
 PRODUCTION = {
-    "DEBUG": "0",
+    "DEVELOPMENT": "0",
     "SECRET_KEY": "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",
     "ENCRYPTION_KEYS": "0123456789abcdefghijklmnopqrstuvwxyz",
     "SITE_URL": "https://portal.example.com",

@@ -45,6 +45,7 @@ def test_a_complete_environment_starts():
         ("PASSWORD_MIN_LENGTH", "3"),
         ("ANYMAIL", "{not json"),
         ("EMAIL_TIMEOUT", "long"),
+        ("DEBUG", "1"),
     ],
 )
 def test_a_missing_or_wrong_setting_is_named(name, value):

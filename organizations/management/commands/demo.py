@@ -25,8 +25,8 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **_options: Any) -> None:
         """Make the demo data unless there is an account, and print how to sign in."""
-        if not settings.DEBUG:
-            raise CommandError("Demo accounts have a public password: they are made only with DEBUG=1.")
+        if not settings.DEVELOPMENT:
+            raise CommandError("Demo accounts have a public password: they are made only with DEVELOPMENT=1.")
         if not User.objects.exists():
             self._make()
         emails = [f"{name}@example.com" for name, _full in PEOPLE]

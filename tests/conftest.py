@@ -1,0 +1,80 @@
+"""Chromium, and the two stacks that it talks to."""
+
+import os
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from tests import servers, stack
+from tests.people import Person
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+def _or_skip(start):
+    """Without a server: a failure in CI, elsewhere a skip that says what to install."""
+    try:
+        return start()
+    except servers.MissingServerError as missing:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(missing))
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    path = _or_skip(servers.chromium)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def small():
+    with stack.small() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def large():
+    context = stack.large()
+    yield _or_skip(context.__enter__)
+    context.__exit__(None, None, None)
+
+
+@pytest.fixture(params=["small", "large"])
+def portal(request):
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def browser_window(chromium):
+    """Open windows; a console error or a page error in any of them fails the test."""
+    contexts, complaints = [], []
+
+    def open_window(**options):
+        context = chromium.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+        context.set_default_timeout(15_000)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        return page
+
+    yield open_window
+    for context in contexts:
+        context.close()
+    # Chromium itself reports each answer of 400 and above.
+    assert [text for text in complaints if "Failed to load resource" not in text] == []
+
+
+@pytest.fixture
+def person(browser_window, portal):
+    return Person(browser_window(), portal)

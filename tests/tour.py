@@ -1,0 +1,129 @@
+"""A walk past every page, for those who look at each: the accessibility rules and the photographer."""
+
+from collections.abc import Iterator
+
+from tests.people import Person
+
+
+def walk(person: Person) -> Iterator[str]:
+    """Go from page to page; gives the name of each when it is shown. Ends with MFA on, in two modes."""
+    yield from _as_a_stranger(person)
+    yield from _activating_email(person)
+    yield from _in_the_settings(person)
+    yield from _activating_the_app(person)
+    yield from _at_the_prompt(person)
+    yield from _stepping_up(person)
+    yield from _in_an_organization(person)
+
+
+def _as_a_stranger(person: Person) -> Iterator[str]:
+    for path, name in (
+        ("/account/login", "login"),
+        ("/account/register", "register"),
+        ("/account/password/reset", "password_reset"),
+        ("/help/mfa", "help"),
+        ("/help/mfa-troubleshooting", "help_troubleshooting"),
+        ("/nowhere", "not_found"),
+    ):
+        person.goes_to(path)
+        yield name
+    person.goes_to("/account/login")
+    person.page.get_by_label("Username or Email").fill("nobody")
+    person.page.get_by_label("Password").fill("wrong")
+    person.clicks("Submit")
+    yield "login_refused"
+    person.goes_to("/account/password/reset")
+    person.page.get_by_label("Username or Email").fill("nobody")
+    person.clicks("Send code")
+    yield "password_reset_complete"
+
+
+def _activating_email(person: Person) -> Iterator[str]:
+    person.goes_to("/account/mfa/activate")
+    person.page.get_by_text("email", exact=True).click()
+    yield "activate_email"
+    before = person.stack.codes_sent_to(person.address)
+    person.gives_credentials("Activate")
+    yield "complete_email"
+    code = person.stack.wait_for_code(person.address, after=before)
+    person.types_code("12")
+    person.clicks("Complete MFA Activation")
+    yield "complete_email_refused"
+    person.types_code(code)
+    person.clicks("Complete MFA Activation")
+    yield "mfa_success"
+
+
+def _in_the_settings(person: Person) -> Iterator[str]:
+    person.signs_in()
+    yield "dashboard"
+    for path, name in (
+        ("/account/view", "settings"),
+        ("/account/view?mfa=open", "settings_mfa"),
+        ("/account/profile", "profile_edit"),
+        ("/account/password/change", "password_change"),
+        ("/account/mfa/email/disable", "disable"),
+        ("/organizations", "organizations"),
+    ):
+        person.goes_to(path)
+        yield name
+    person.page.get_by_role("button", name="Organizations").focus()
+    person.page.locator(".menu-panel").wait_for(state="visible")
+    yield "organizations_menu"
+
+
+def _activating_the_app(person: Person) -> Iterator[str]:
+    person.goes_to("/account/view?mfa=open")
+    person.clicks("Enable")
+    yield "enable"
+    person.clicks("Enable")
+    yield "activate_authenticator"
+    person.gives_credentials("Activate")
+    person.scans_the_picture()
+    yield "complete_authenticator"
+    person.types_code(person.reads_phone())
+    person.clicks("Complete MFA Activation")
+    yield "settings_both_modes"
+
+
+def _at_the_prompt(person: Person) -> Iterator[str]:
+    person.clicks("Log Out")
+    person.gives_credentials()
+    yield "prompt_authenticator"
+    before = person.stack.codes_sent_to(person.address)
+    person.clicks("email")
+    yield "prompt_email"
+    person.types_code(person.stack.wait_for_code(person.address, after=before))
+    person.clicks("Submit")
+    person.reads("Welcome")
+
+
+def _stepping_up(person: Person) -> Iterator[str]:
+    person.goes_to("/account/confirm?next=/account/view")
+    yield "step_up_authenticator"
+    person.clicks("email")
+    yield "step_up_email"
+
+
+def _in_an_organization(person: Person) -> Iterator[str]:
+    number = int(person.address.removeprefix("person").split("@")[0])
+    person.goes_to("/account")
+    person.page.get_by_role("button", name="Organizations").hover()
+    person.page.get_by_role("link", name=f"Clinic {number}", exact=True).click()
+    yield "organization"
+    person.clicks("Require")
+    yield "organization_required"
+    person.follows("Leave this organization")
+    yield "leave"
+    member = Person(person.page, person.stack, address=f"person{number + 1}@example.com")
+    person.goes_to("/account")
+    person.clicks("Log Out")
+    member.gives_credentials()
+    yield "mfa_required"
+    member.goes_to("/account/mfa/activate")
+    yield "activate_when_required"
+    if person.stack.mail_folder:
+        member.goes_to("/development/inbox")
+        yield "inbox"
+        member.page.locator(".rows a").first.click()
+        yield "inbox_mail"
