@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -39,17 +40,21 @@ def commands(port: int) -> list[list[str]]:
     ]  # fmt: skip
 
 
+def signal_group(process: subprocess.Popen[bytes], number: int) -> None:
+    """Signal a process and its children, also those that outlived it."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
+
+
 def stop(processes: list[subprocess.Popen[bytes]]) -> None:
     """End the processes, softly first."""
     for process in processes:
-        if process.poll() is None:
-            process.terminate()
+        signal_group(process, signal.SIGTERM)
     deadline = time.monotonic() + GRACE_SECONDS
     for process in processes:
-        try:
+        with suppress(subprocess.TimeoutExpired):
             process.wait(max(0.1, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            process.kill()
+        signal_group(process, signal.SIGKILL)
 
 
 def main() -> int:
