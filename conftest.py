@@ -5,6 +5,7 @@ from html import unescape
 
 import pyotp
 import pytest
+from django.conf import settings
 from django.core import mail
 from django.core.management import call_command
 from django.db import connection
@@ -24,8 +25,9 @@ OTP = "/account/login/otp"
 
 @pytest.fixture(scope="session", autouse=True)
 def static_files():
-    """Pages name static files by their hash, which must be known."""
-    call_command("collectstatic", interactive=False, verbosity=0)
+    """Pages name static files by their hash, which must be known. `make test` has seen to it."""
+    if not (settings.STATIC_ROOT / "staticfiles.json").exists():
+        call_command("collectstatic", interactive=False, verbosity=0)
 
 
 @pytest.fixture(autouse=True)

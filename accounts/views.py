@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import mailbox, passwords, profile, security_log, signin
 from accounts.forms import (
@@ -41,11 +41,11 @@ Purpose = MailboxProof.Purpose
 
 @never_cache
 @sensitive_post_parameters("password")
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @works_without_mfa
 def login(request: HttpRequest) -> HttpResponse:
     """Ask for credentials; the OTP prompt follows where MFA is on."""
-    if request.method == "GET" and request.user.is_authenticated:
+    if request.method != "POST" and request.user.is_authenticated:
         return redirect(safe_path(request.GET.get("next")) or "accounts:dashboard")
     form = SignInForm(request.POST if request.method == "POST" else None, initial={"next": request.GET.get("next", "")})
     status = 400 if form.errors else 200
@@ -87,7 +87,7 @@ def logout(request: HttpRequest) -> HttpResponse:
 
 @never_cache
 @sensitive_post_parameters("password", "password_confirm")
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @works_without_mfa
 def register(request: HttpRequest) -> HttpResponse:
     """Register an account."""
@@ -117,7 +117,7 @@ def _resend_at(proof: MailboxProof) -> int:
 
 @never_cache
 @sensitive_post_parameters("code")
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @works_without_mfa
 def verify_email(request: HttpRequest) -> HttpResponse:
     """Ask for the code that was mailed after registration."""
@@ -168,7 +168,7 @@ def verify_email_resend(request: HttpRequest) -> HttpResponse:
 
 
 @never_cache
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @works_without_mfa
 def password_reset(request: HttpRequest) -> HttpResponse:
     """Mail a code for a new password, if there is such an account; the answer is always the same (SR-3)."""
@@ -182,7 +182,7 @@ def password_reset(request: HttpRequest) -> HttpResponse:
 
 @never_cache
 @sensitive_post_parameters("code", "password", "password_confirm")
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @works_without_mfa
 def password_reset_complete(request: HttpRequest) -> HttpResponse:
     """Ask for the mailed code and a new password. Ends at the sign-in page (SR-27)."""
@@ -208,7 +208,7 @@ def password_reset_complete(request: HttpRequest) -> HttpResponse:
 
 @never_cache
 @sensitive_post_parameters("current_password", "password", "password_confirm")
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 @needs_fresh_proof
 def password_change(request: HttpRequest) -> HttpResponse:
@@ -237,7 +237,7 @@ def password_change(request: HttpRequest) -> HttpResponse:
 # --- dashboard and settings ---------------------------------------------------------------------
 
 
-@require_GET
+@require_safe
 @login_required
 def dashboard(request: HttpRequest) -> HttpResponse:
     """Show where things stand."""
@@ -250,7 +250,7 @@ def dashboard(request: HttpRequest) -> HttpResponse:
     return render(request, "accounts/dashboard.html", context)
 
 
-@require_GET
+@require_safe
 @works_without_mfa
 @login_required
 def settings(request: HttpRequest) -> HttpResponse:
@@ -274,7 +274,7 @@ def settings(request: HttpRequest) -> HttpResponse:
     return render(request, "accounts/settings.html", context)
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 def profile_edit(request: HttpRequest) -> HttpResponse:
     """Change name and user name."""

@@ -18,7 +18,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import path, reverse
 from django.utils import timezone
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from organizations.policy import works_without_mfa
 
@@ -94,7 +94,7 @@ def read(name: str) -> ReceivedMail:
     )
 
 
-@require_GET
+@require_safe
 @works_without_mfa
 def inbox(request: HttpRequest) -> HttpResponse:
     """Show the newest mails."""
@@ -102,14 +102,14 @@ def inbox(request: HttpRequest) -> HttpResponse:
     return render(request, "development/inbox.html", {"mails": [read(name) for name in names]})
 
 
-@require_GET
+@require_safe
 @works_without_mfa
 def show(request: HttpRequest, name: str) -> HttpResponse:
     """Show a mail."""
     return render(request, "development/mail.html", {"mail": read(name)})
 
 
-@require_GET
+@require_safe
 @works_without_mfa
 def html(_request: HttpRequest, name: str) -> HttpResponse:
     """Give the HTML part alone, for the frame of the page."""

@@ -28,7 +28,7 @@ def _parts(request: HttpRequest) -> Iterable[bytes]:
 
 
 def refuse_malformed_requests(get_response: GetResponse) -> GetResponse:
-    """Answer 413 to a body that is too large, 400 to NUL bytes and invalid UTF-8."""
+    """Answer 413 to a body that is too large, 400 to NUL bytes and invalid UTF-8, and 405 in words."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
         length = request.META.get("CONTENT_LENGTH") or "0"
@@ -36,6 +36,11 @@ def refuse_malformed_requests(get_response: GetResponse) -> GetResponse:
             return render(request, "413.html", status=413)
         if not all(is_text(part) for part in _parts(request)):
             return render(request, "400.html", status=400)
-        return get_response(request)
+        response = get_response(request)
+        if response.status_code == 405 and not response.content:
+            page = render(request, "405.html", status=405)
+            page.headers["Allow"] = response.headers["Allow"]
+            return page
+        return response
 
     return middleware

@@ -25,5 +25,3 @@ urlpatterns = [
 ]
 if settings.DEVELOPMENT_INBOX:
     urlpatterns.append(path("development/", include("datica_account.development")))
-
-handler400 = "datica_account.views.bad_request"

@@ -1,12 +1,7 @@
-"""Error pages that Django asks for by name."""
+"""The error page that Django asks for by name."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-
-
-def bad_request(request: HttpRequest, _exception: Exception) -> HttpResponse:
-    """Answer a request that no page of ours sent."""
-    return render(request, "400.html", status=400)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:

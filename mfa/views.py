@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import mailbox, signin
 from accounts.identifiers import masked
@@ -64,7 +64,7 @@ def _sign_in_is_over(request: HttpRequest) -> HttpResponse:
 
 @never_cache
 @sensitive_post_parameters("otp")
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @works_without_mfa
 def otp_prompt(request: HttpRequest) -> HttpResponse:
     """Ask for the code that completes a sign-in."""
@@ -157,7 +157,7 @@ def _step_up_challenge(request: HttpRequest) -> Challenge:
 
 @never_cache
 @sensitive_post_parameters("otp")
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 def step_up(request: HttpRequest) -> HttpResponse:
     """Ask for a code before something sensitive, then go back to it."""
@@ -209,7 +209,7 @@ def step_up_switch(request: HttpRequest) -> HttpResponse:
 
 @never_cache
 @sensitive_post_parameters("password")
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @works_without_mfa
 @needs_fresh_proof
 def activate(request: HttpRequest) -> HttpResponse:
@@ -267,7 +267,7 @@ def _enrolment_is_over(request: HttpRequest) -> HttpResponse:
 
 @never_cache
 @sensitive_post_parameters("otp")
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @works_without_mfa
 def complete_activation(request: HttpRequest) -> HttpResponse:
     """Ask for the first one-time password of a new mode."""
@@ -336,7 +336,7 @@ def _confirm(request: HttpRequest, **context: object) -> HttpResponse:
     return render(request, "mfa/confirm.html", {"cancel_url": _settings_page(), **context})
 
 
-@require_GET
+@require_safe
 @works_without_mfa
 @login_required
 @needs_fresh_proof
@@ -358,7 +358,7 @@ def enable(request: HttpRequest, mode: str) -> HttpResponse:
     )
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @works_without_mfa
 @login_required
 @needs_fresh_proof
@@ -416,7 +416,7 @@ def _disable(request: HttpRequest, mode: str, *, requiring: list[str]) -> HttpRe
     return redirect(_settings_page())
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 @needs_fresh_proof
 def prefer(request: HttpRequest, mode: str) -> HttpResponse:

@@ -10,7 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.origin import origin_of
 from accounts.refusals import Refused
@@ -35,7 +35,7 @@ def _membership(request: HttpRequest, organization_id: UUID, *, role: str | None
     return found
 
 
-@require_GET
+@require_safe
 @policy.works_without_mfa
 @login_required
 def list_mine(request: HttpRequest) -> HttpResponse:
@@ -45,7 +45,7 @@ def list_mine(request: HttpRequest) -> HttpResponse:
     return render(request, "organizations/list.html", context)
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 def organization(request: HttpRequest, organization_id: UUID) -> HttpResponse:
     """Show an organization; its owners change its name here."""
@@ -66,7 +66,7 @@ def organization(request: HttpRequest, organization_id: UUID) -> HttpResponse:
     return render(request, "organizations/organization.html", context, status=400 if form.errors else 200)
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @needs_fresh_proof
 @login_required
 def require(request: HttpRequest, organization_id: UUID) -> HttpResponse:
@@ -94,7 +94,7 @@ def require(request: HttpRequest, organization_id: UUID) -> HttpResponse:
     return render(request, "mfa/confirm.html", context)
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @needs_fresh_proof
 @login_required
 def stop_requiring(request: HttpRequest, organization_id: UUID) -> HttpResponse:
@@ -115,7 +115,7 @@ def stop_requiring(request: HttpRequest, organization_id: UUID) -> HttpResponse:
     return render(request, "mfa/confirm.html", context)
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @policy.works_without_mfa
 @login_required
 def leave(request: HttpRequest, organization_id: UUID) -> HttpResponse:
@@ -141,7 +141,7 @@ def leave(request: HttpRequest, organization_id: UUID) -> HttpResponse:
     return render(request, "mfa/confirm.html", context)
 
 
-@require_GET
+@require_safe
 @policy.works_without_mfa
 @login_required
 def mfa_required(request: HttpRequest) -> HttpResponse:

@@ -28,6 +28,8 @@ PRODUCTION = {
 }
 MANAGE = [PYTHON, "-W", "ignore", "manage.py"]
 PYTEST = [PYTHON, "-m", "pytest"]
+# Tests that ask no database need not run on each.
+NO_DATABASE = [f"--ignore=tests/test_{name}.py" for name in ("house", "run", "settings")]
 STATIC_CHECKS = {
     "lint": ["ruff", "check", "--quiet", "."],
     "format": ["ruff", "format", "--quiet", "--check", "."],
@@ -75,11 +77,17 @@ def main() -> None:
     step("deployment", [*MANAGE, "check", "--deploy", "--fail-level", "WARNING"], **PRODUCTION)
     if "lint" in sys.argv[1:]:
         return
-    step("unit tests on SQLite", [*PYTEST, "-m", "not browser and not postgresql"])
+    step("static files", [*MANAGE, "collectstatic", "--no-input"], **PRODUCTION)
+    both_cores = ["--numprocesses", "2"]
+    step("unit tests on SQLite", [*PYTEST, *both_cores, "-m", "not browser and not postgresql"])
     with ExitStack() as stack:
         database = need(stack, "postgresql")
         if database:
-            step("unit and concurrency tests on PostgreSQL", [*PYTEST, "-m", "not browser"], DATABASE_URL=database)
+            step(
+                "unit and concurrency tests on PostgreSQL",
+                [*PYTEST, *both_cores, *NO_DATABASE, "-m", "not browser"],
+                DATABASE_URL=database,
+            )
     step("browser tests", [*PYTEST, "-m", "browser"])
 
 

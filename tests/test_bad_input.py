@@ -139,6 +139,21 @@ def test_what_does_not_exist_says_so(client, address):
     assert "There is no such page" in text_of(page)
 
 
+def test_a_forged_host_is_refused_in_words(client):
+    """SR-47."""
+    page = client.get("/account/login", headers={"host": "evil.example"})
+
+    assert page.status_code == 400
+    assert "could not be read" in text_of(page)
+
+
+def test_an_address_used_in_the_wrong_way_says_so(client):
+    page = client.get("/account/logout")
+
+    assert (page.status_code, page.headers["Allow"]) == (405, "POST")
+    assert "use its button" in text_of(page)
+
+
 def test_an_error_of_ours_says_that_it_is_ours(dana, monkeypatch):
     from accounts import signin
 
