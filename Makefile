@@ -1,6 +1,6 @@
 # Two commands: `make run` and `make test`. The README says the rest.
 
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || echo python3)
 PORT ?= 8000
 DATA_DIR ?= var
 export PORT DATA_DIR

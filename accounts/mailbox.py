@@ -6,9 +6,10 @@ is found by an id that the browser's session keeps, so the browser that asked is
 
 import secrets
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from hmac import compare_digest
 
+import structlog
 from django.conf import settings
 from django.contrib.auth.password_validation import validate_password
 from django.db import IntegrityError, transaction
@@ -17,15 +18,18 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import outbox, security_log, sessions
 from accounts.identifiers import key_of
-from accounts.models import MailboxProof, User
+from accounts.models import Mail, MailboxProof, User
 from accounts.refusals import Refused
 from accounts.security_log import Kind, Origin
+
+log = structlog.get_logger(__name__)
 
 # Signs that nobody mistakes for another (no 0/O, 1/I/L, U/V); nine of them are 43 bits against five guesses.
 ALPHABET = "23456789ABCDEFGHJKMNPQRSTWXYZ"
 CODE_LENGTH = 9
 FAILURES_ALLOWED = 5
 MAILS_ALLOWED = 5
+MAILS_AN_HOUR = 10
 
 
 class WrongCode(Refused):
@@ -65,7 +69,9 @@ def register(email: str, password: str, origin: Origin) -> MailboxProof:
     user.set_password(password)  # before the look-up: as much work whether the address is known or not
     with transaction.atomic():
         if not _save_unless_taken(user):
-            outbox.post("accounts.tell_address_taken", user=User.objects.get(email_key=key_of(email)))
+            owner = User.objects.get(email_key=key_of(email))
+            if _may_mail(owner):
+                outbox.post("accounts.tell_address_taken", user=owner)
             return _new_proof(None, MailboxProof.Purpose.VERIFY_EMAIL)
         security_log.record(user, Kind.REGISTERED, origin)
         return ask(user, MailboxProof.Purpose.VERIFY_EMAIL)
@@ -109,10 +115,26 @@ def _new_proof(user: User | None, purpose: MailboxProof.Purpose) -> MailboxProof
 
 
 def _post(proof: MailboxProof) -> None:
+    if proof.user and not _may_mail(proof.user):
+        return
     proof.mails += 1
     proof.last_mail_at = timezone.now()
     proof.save(update_fields=["mails", "last_mail_at"])
     outbox.post("accounts.send_mailbox_code", user=proof.user, about=proof.pk, queue=outbox.OTP_QUEUE)
+
+
+def _may_mail(user: User) -> bool:
+    """Whether this mailbox had few enough of our mails lately: anybody may ask for one, nobody may flood it.
+
+    Said to nobody: the answer would tell whether there is such an account.
+    """
+    an_hour_ago = timezone.now() - timedelta(hours=1)
+    tasks = ["accounts.send_mailbox_code", "accounts.tell_address_taken"]
+    lately = Mail.objects.filter(user=user, task__in=tasks, created_at__gt=an_hour_ago)[:MAILS_AN_HOUR]
+    if len(lately) < MAILS_AN_HOUR:
+        return True
+    log.warning("mailbox.too_many_mails", user_id=str(user.pk))
+    return False
 
 
 def resend(proof: MailboxProof) -> None:

@@ -118,15 +118,27 @@ class Channel(models.TextChoices):
     CLI = "cli"
 
 
-class SignInAttempt(models.Model):
+class Expiring(models.Model):
+    """Something that waits for a person for a while, and is over when it ended or expired."""
+
+    created_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField(db_index=True)
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        abstract = True
+
+    def is_open(self, now: datetime) -> bool:
+        """Whether it can still be answered."""
+        return self.ended_at is None and now < self.expires_at
+
+
+class SignInAttempt(Expiring):
     """A sign-in under way: the password was right, the last step is still to come. It authorises nothing (SR-30)."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
     channel = models.CharField(max_length=8, choices=Channel.choices)
-    created_at = models.DateTimeField(default=timezone.now)
-    expires_at = models.DateTimeField(db_index=True)
-    ended_at = models.DateTimeField(null=True)
 
     class Meta:
         indexes: ClassVar = [
@@ -136,12 +148,8 @@ class SignInAttempt(models.Model):
     def __str__(self) -> str:
         return f"{self.channel} sign-in {self.pk}"
 
-    def is_open(self, now: datetime) -> bool:
-        """Whether it can still be finished."""
-        return self.ended_at is None and now < self.expires_at
 
-
-class MailboxProof(models.Model):
+class MailboxProof(Expiring):
     """A request to prove a mailbox by a mailed code. ``user`` is empty for an unknown address: same page, no mail."""
 
     class Purpose(models.TextChoices):
@@ -155,9 +163,6 @@ class MailboxProof(models.Model):
     failures = models.PositiveSmallIntegerField(default=0)
     mails = models.PositiveSmallIntegerField(default=0)
     last_mail_at = models.DateTimeField(null=True)
-    created_at = models.DateTimeField(default=timezone.now)
-    expires_at = models.DateTimeField(db_index=True)
-    ended_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
         return f"{self.purpose} {self.pk}"
@@ -170,10 +175,6 @@ class MailboxProof(models.Model):
     @code.setter
     def code(self, code: str) -> None:
         self.sealed_code = seal(code.encode())
-
-    def is_open(self, now: datetime) -> bool:
-        """Whether a code may still be tried."""
-        return self.ended_at is None and now < self.expires_at
 
 
 class SecurityEvent(models.Model):

@@ -209,6 +209,7 @@ def password_reset_complete(request: HttpRequest) -> HttpResponse:
 @never_cache
 @sensitive_post_parameters("current_password", "password", "password_confirm")
 @require_http_methods(["GET", "HEAD", "POST"])
+@works_without_mfa
 @login_required
 @needs_fresh_proof
 def password_change(request: HttpRequest) -> HttpResponse:
@@ -275,6 +276,7 @@ def settings(request: HttpRequest) -> HttpResponse:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
+@works_without_mfa
 @login_required
 def profile_edit(request: HttpRequest) -> HttpResponse:
     """Change name and user name."""

@@ -68,6 +68,7 @@ def main() -> int:
         sys.stderr.write(f"Port {port} is in use. Choose another one: make run PORT={port + 1}\n")
         return 2
     os.environ.setdefault("DEVELOPMENT", "1")
+    os.environ.setdefault("LOG_LEVEL", "WARNING")  # what people look for here are the mails
     manage = [sys.executable, str(ROOT / "manage.py")]
     if (failed := subprocess.run([*manage, "migrate", "--verbosity", "0"], cwd=ROOT, check=False).returncode) != 0:
         return failed

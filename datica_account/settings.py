@@ -184,7 +184,7 @@ ANYMAIL = env.json("ANYMAIL", default={})
 
 # --- queue ----------------------------------------------------------------------------------
 
-CELERY_BROKER_URL = required("CELERY_BROKER_URL", "filesystem://")
+CELERY_BROKER_URL = required("CELERY_BROKER_URL", "filesystem://localhost")
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 # A web request must learn quickly that the broker is away: it then sends the mail itself.
 CELERY_BROKER_CONNECTION_TIMEOUT = 2

@@ -1,7 +1,6 @@
 """What proves it: factors, challenges, the count of wrong guesses."""
 
 import uuid
-from datetime import datetime
 from typing import ClassVar
 
 from django.db import models
@@ -10,7 +9,7 @@ from django.utils import timezone
 from django_otp.models import Device, DeviceManager
 
 from accounts.encryption import seal, unseal
-from accounts.models import Mode, SignInAttempt, User
+from accounts.models import Expiring, Mode, SignInAttempt, User
 
 
 class SealedSecret(models.Model):
@@ -58,7 +57,7 @@ class Factor(SealedSecret, Device):  # type: ignore[misc]  # django-otp has no t
         return f"{self.mode} of {self.user_id}"
 
 
-class Challenge(SealedSecret):
+class Challenge(SealedSecret, Expiring):
     """One code asked for. Found by an id that only the browser's session, or the CLI's ``mfaID``, knows.
 
     ``secret`` is the key of the mailed code; in the enrolment of an authenticator it is the new factor's.
@@ -77,9 +76,6 @@ class Challenge(SealedSecret):
     failures = models.PositiveSmallIntegerField(default=0)
     mails = models.PositiveSmallIntegerField(default=0)
     last_mail_at = models.DateTimeField(null=True)
-    created_at = models.DateTimeField(default=timezone.now)
-    expires_at = models.DateTimeField(db_index=True)
-    ended_at = models.DateTimeField(null=True)
 
     class Meta:
         indexes: ClassVar = [
@@ -94,10 +90,6 @@ class Challenge(SealedSecret):
 
     def __str__(self) -> str:
         return f"{self.purpose} by {self.mode} {self.pk}"
-
-    def is_open(self, now: datetime) -> bool:
-        """Whether a code may still be tried."""
-        return self.ended_at is None and now < self.expires_at
 
 
 class Guesses(models.Model):

@@ -273,3 +273,13 @@ def test_nobody_is_told_whether_a_disabled_account_exists(client):
     client.post(RESET, {"identifier": "gone@example.com"})
 
     assert read_mail() == []
+
+
+def test_nobody_can_flood_my_mailbox(another_browser, dana):
+    """However many ask, under however many spellings; each of them gets the same answer."""
+    for number in range(14):
+        identifier = "dana" if number % 2 else "DANA@example.com"
+        assert another_browser().post(RESET, {"identifier": identifier}).url == COMPLETE
+        assert register(another_browser(), "dana@EXAMPLE.com").url == VERIFY
+
+    assert len(read_mail()) == 10

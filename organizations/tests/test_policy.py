@@ -142,7 +142,7 @@ def test_nothing_of_that_organization_works_until_it_is_done(client, another_bro
     sign_in(client, member.user)
     required(clinic, olaf_the_owner, another_browser())
 
-    for path in (clinic.get_absolute_url(), f"{clinic.get_absolute_url()}/require", "/account", "/account/profile"):
+    for path in (clinic.get_absolute_url(), f"{clinic.get_absolute_url()}/require", "/account", "/account/confirm"):
         assert client.get(path).url == REQUIRED
         assert client.post(path, {"name": "x"}).url == REQUIRED
 
@@ -152,7 +152,14 @@ def test_what_the_page_promises_still_works(client, another_browser, clinic, mem
     sign_in(client, member.user)
     required(clinic, olaf_the_owner, another_browser())
 
-    for path in ("/help/mfa", "/account/view", "/account/mfa/activate", other.get_absolute_url(), "/organizations"):
+    for path in (
+        "/help/mfa",
+        "/account/view",
+        "/account/profile",
+        "/account/mfa/activate",
+        other.get_absolute_url(),
+        "/organizations",
+    ):
         assert client.get(path).status_code == 200
     assert client.post("/account/logout").status_code == 302
 
