@@ -1,5 +1,6 @@
 """Shapes of what is typed. No form checks a password or sends anything."""
 
+import re
 from typing import Any
 
 from django import forms
@@ -10,10 +11,14 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
+from accounts.identifiers import key_of
 from accounts.models import User
 from accounts.redirection import safe_path
 
 PASSWORD_AT_MOST = 1024  # SR-2
+ADDRESS_AT_MOST = 254
+USERNAME_AT_MOST = 64
+USERNAME = r"\A[\w.+-]*\Z"
 
 
 def password_field(label: Any, *, new: bool = False) -> forms.CharField:
@@ -33,7 +38,7 @@ class CredentialsForm(forms.Form):
     identifier = forms.CharField(
         label=_("Username or Email"),
         label_suffix="",
-        max_length=254,
+        max_length=ADDRESS_AT_MOST,
         widget=forms.TextInput(
             {
                 "autocomplete": "username",
@@ -94,7 +99,7 @@ class RegisterForm(NewPasswordForm):
     email = forms.EmailField(
         label=_("Email:"),
         label_suffix="",
-        max_length=254,
+        max_length=ADDRESS_AT_MOST,
         widget=forms.EmailInput({"autocomplete": "email", "placeholder": "jane.doe@company.com"}),
     )
     password = password_field(_("Password:"), new=True)
@@ -103,6 +108,13 @@ class RegisterForm(NewPasswordForm):
 
     def _whose(self, cleaned: dict[str, object]) -> User | None:
         return User(email=str(cleaned.get("email", "")))
+
+    def clean_email(self) -> str:
+        """Refuse what grows beyond its column when it is compared: a few signs of Unicode stand for many."""
+        email = str(self.cleaned_data["email"])
+        if len(key_of(email)) > ADDRESS_AT_MOST:
+            raise ValidationError(_("This address is too long."))
+        return email
 
 
 class ChangePasswordForm(NewPasswordForm):
@@ -149,7 +161,7 @@ class IdentifierForm(forms.Form):
     identifier = forms.CharField(
         label=_("Username or Email"),
         label_suffix="",
-        max_length=254,
+        max_length=ADDRESS_AT_MOST,
         widget=forms.TextInput({"autocomplete": "username", "autocapitalize": "none", "spellcheck": "false"}),
     )
 
@@ -166,12 +178,20 @@ class ProfileForm(forms.Form):
     )
     username = forms.RegexField(
         # No "@": a user name can never be mistaken for an address.
-        regex=r"\A[\w.+-]*\Z",
+        regex=USERNAME,
         label=_("Username"),
         label_suffix="",
-        max_length=64,
+        max_length=USERNAME_AT_MOST,
         required=False,
         help_text=_("Letters, digits and . + - _ only. You can sign in with it instead of your email address."),
         error_messages={"invalid": _("Use letters, digits and . + - _ only.")},
         widget=forms.TextInput({"autocomplete": "username", "autocapitalize": "none", "spellcheck": "false"}),
     )
+
+    def clean_username(self) -> str:
+        """Refuse what turns into something else, or into too much, when it is compared (SR-4)."""
+        username = str(self.cleaned_data["username"])
+        key = key_of(username)
+        if len(key) > USERNAME_AT_MOST or not re.match(USERNAME, key):
+            raise ValidationError(_("Use letters, digits and . + - _ only."))
+        return username

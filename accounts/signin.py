@@ -53,11 +53,23 @@ def check_credentials(identifier: str, password: str, origin: Origin) -> User:
     return user
 
 
+def lock_checked(user: User) -> User:
+    """Lock and reread a user whose password was checked. Raises ``WrongCredentials`` if it was changed meanwhile.
+
+    What a password opens must not appear just after its change has ended everything that it had opened.
+    """
+    locked = User.objects.select_for_update(no_key=True).get(pk=user.pk)
+    if locked.password != user.password or not locked.is_active:
+        raise WrongCredentials
+    return locked
+
+
 def begin(user: User, *, channel: Channel) -> SignInAttempt:
     """Open the sign-in of a user whose first proof was right. A code is due if ``user.mfa_is_on``."""
-    return SignInAttempt.objects.create(
-        user=user, channel=channel, expires_at=timezone.now() + settings.CHALLENGE_LIFETIME
-    )
+    with transaction.atomic():
+        return SignInAttempt.objects.create(
+            user=lock_checked(user), channel=channel, expires_at=timezone.now() + settings.CHALLENGE_LIFETIME
+        )
 
 
 def find(attempt_id: str | None, *, channel: Channel) -> SignInAttempt | None:

@@ -54,10 +54,9 @@ def login(request: HttpRequest) -> HttpResponse:
             user = signin.check_credentials(
                 form.cleaned_data["identifier"], form.cleaned_data["password"], origin_of(request)
             )
+            return _sign_in(request, user, form.cleaned_data["next"])
         except Refused as refused:
             status = refuse(form, None, refused)
-        else:
-            return _sign_in(request, user, form.cleaned_data["next"])
     return render(request, "accounts/login.html", {"form": form}, status=status)
 
 

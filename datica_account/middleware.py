@@ -27,6 +27,13 @@ def _parts(request: HttpRequest) -> Iterable[bytes]:
         yield request.body
 
 
+def _has_nul(request: HttpRequest) -> bool:
+    """Whether a form of the other encoding, which `is_text` cannot judge, holds a NUL."""
+    if request.method != "POST" or request.content_type != "multipart/form-data":
+        return False
+    return any("\0" in text for name, values in request.POST.lists() for text in (name, *values))
+
+
 def refuse_malformed_requests(get_response: GetResponse) -> GetResponse:
     """Answer 413 to a body that is too large, 400 to NUL bytes and invalid UTF-8, and 405 in words."""
 
@@ -34,7 +41,7 @@ def refuse_malformed_requests(get_response: GetResponse) -> GetResponse:
         length = request.META.get("CONTENT_LENGTH") or "0"
         if length.isascii() and length.isdigit() and int(length) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
             return render(request, "413.html", status=413)
-        if not all(is_text(part) for part in _parts(request)):
+        if not all(is_text(part) for part in _parts(request)) or _has_nul(request):
             return render(request, "400.html", status=400)
         response = get_response(request)
         if response.status_code == 405 and not response.content:

@@ -5,6 +5,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from accounts import signin
 from accounts.models import Mode, User
 from accounts.refusals import Refused
 from accounts.security_log import Origin
@@ -36,14 +37,17 @@ def begin(user: User, mode: str, *, proven: bool) -> Challenge:
     ``proven``: an existing factor was proven moments ago. The password alone is enough only for the first.
     Raises ``ProofMissing``, ``MailboxUnverified`` or ``AlreadyEnabled``.
     """
-    if user.mfa_is_on and not proven:
-        raise ProofMissing
-    if user.email_verified_at is None:
-        raise MailboxUnverified
-    if mode == Mode.EMAIL and Factor.objects.filter(user=user, mode=mode).exists():
-        raise AlreadyEnabled
     lifetime = settings.CHALLENGE_LIFETIME if mode == Mode.EMAIL else settings.ENROLMENT_LIFETIME
-    return challenges.begin(user, Challenge.Purpose.ENROLMENT, mode=mode, lifetime=lifetime)
+    # Under the lock: an enrolment that began with a password alone either is ended by the first factor or sees it.
+    with transaction.atomic():
+        user = signin.lock_checked(user)
+        if user.mfa_is_on and not proven:
+            raise ProofMissing
+        if user.email_verified_at is None:
+            raise MailboxUnverified
+        if mode == Mode.EMAIL and Factor.objects.filter(user=user, mode=mode).exists():
+            raise AlreadyEnabled
+        return challenges.begin(user, Challenge.Purpose.ENROLMENT, mode=mode, lifetime=lifetime)
 
 
 def find(enrolment_id: str | None) -> Challenge | None:

@@ -136,7 +136,7 @@ def switch(challenge: Challenge, mode: str) -> Challenge:
         user, challenge = _lock(challenge)
         if not challenge.is_open(now):
             raise ChallengeOver
-        if not Factor.objects.filter(user=user, mode=mode).exists():
+        if mode not in Mode.values or not Factor.objects.filter(user=user, mode=mode).exists():
             raise NotEnabled
         challenge.mode = mode
         challenge.save(update_fields=["mode"])

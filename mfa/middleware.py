@@ -4,10 +4,13 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 
+from accounts.models import User
+from accounts.refusals import Refused
 from mfa import browser
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
@@ -32,8 +35,15 @@ class AskForProof:
             return None
         here = request.get_full_path()
         if not user.is_verified():
-            browser.begin_sign_in(request, user, next_path=here if request.method == "GET" else "")
-            return redirect("mfa:otp_prompt")
+            return self._prompt(request, user, here if request.method == "GET" else "")
         if getattr(view, "needs_fresh_proof", False) and not browser.has_fresh_proof(request):
             return redirect(f"{reverse('mfa:step_up')}?{urlencode({'next': here})}")
         return None
+
+    def _prompt(self, request: HttpRequest, user: User, next_path: str) -> HttpResponse:
+        try:
+            browser.begin_sign_in(request, user, next_path=next_path)
+        except Refused as refused:  # the password was changed this very moment
+            messages.warning(request, refused.text)
+            return redirect("accounts:login")
+        return redirect("mfa:otp_prompt")

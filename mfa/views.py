@@ -226,13 +226,12 @@ def activate(request: HttpRequest) -> HttpResponse:
             )
             if request.user.is_authenticated and user != request.user:
                 raise signin.WrongCredentials
-        except Refused as refused:
-            status = refuse(form, None, refused)
-        else:
             if user.mfa_is_on and not request.user.is_authenticated:
                 browser.begin_sign_in(request, user, activate=mode)
                 return redirect("mfa:otp_prompt")
             return _begin_enrolment(request, mode, user)
+        except Refused as refused:
+            status = refuse(form, None, refused)
     return render(request, "mfa/activate.html", {"form": form}, status=status)
 
 

@@ -96,8 +96,12 @@ def test_garbage_in_any_cookie_is_survived(client, name):
     assert client.get("/account/login").status_code == 200
 
 
-def test_multipart_fields_with_nul_bytes_are_refused_by_the_form(client, dana):
-    response = client.post("/account/login", {"identifier": "da\x00na", "password": "x"})
+@pytest.mark.parametrize("address", every_address())
+def test_nul_bytes_in_the_other_encoding_are_refused_too(client, dana_with_app, address):
+    """SR-49."""
+    give_credentials(client, "dana")
+
+    response = client.post(address, {"identifier": "da\x00na", "mode": "email\x00", "next": "/\x00"})
 
     assert response.status_code == 400
 

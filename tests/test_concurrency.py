@@ -8,10 +8,11 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from accounts import mailbox, signin
+from accounts import mailbox, passwords, signin
 from accounts.models import Channel, MailboxProof, Mode, SignInAttempt, User
 from accounts.refusals import Refused
 from accounts.security_log import Origin
+from accounts.tests.factories import PASSWORD
 from mfa import activation, challenges, codes, modes
 from mfa.models import Challenge, Factor, Guesses
 from mfa.tests.factories import add_mode
@@ -125,6 +126,33 @@ def test_two_enrolments_begun_with_a_password_alone_do_not_both_become_factors(d
     results = at_once(*[lambda enrolment=enrolment: complete(enrolment) for enrolment in enrolments])
 
     assert winners(results) == 1
+
+
+def test_an_enrolment_begun_while_the_first_factor_is_added_never_stays_open(dana):
+    """SR-22: it is either ended by the factor or sees it."""
+    for _round in range(5):
+        Factor.objects.all().delete()
+        User.objects.update(preferred_mode="")
+        dana.refresh_from_db()
+        owners = activation.begin(dana, Mode.AUTHENTICATOR, proven=False)
+        otp = pyotp.TOTP(codes.base32(owners.secret)).at(timezone.now())
+
+        at_once(
+            lambda owners=owners, otp=otp: activation.complete(owners, otp, set_as_preferred=True, origin=ORIGIN),
+            *[lambda: activation.begin(dana, Mode.AUTHENTICATOR, proven=False)] * THREADS,
+        )
+
+        assert Factor.objects.count() == 1
+        assert not Challenge.objects.filter(purpose="enrolment", ended_at=None).exists()
+
+
+def test_a_sign_in_begun_with_the_old_password_does_not_outlive_its_change(dana):
+    """SR-27."""
+    checked = signin.check_credentials("dana", PASSWORD, ORIGIN)
+    passwords.change(dana, "a brand new password", ORIGIN, current=PASSWORD, session_key=None)
+
+    with pytest.raises(signin.WrongCredentials):
+        signin.begin(checked, channel=Channel.BROWSER)
 
 
 def test_two_tabs_cannot_each_disable_the_others_last_mode(dana_with_both):

@@ -283,3 +283,16 @@ def test_nobody_can_flood_my_mailbox(another_browser, dana):
         assert register(another_browser(), "dana@EXAMPLE.com").url == VERIFY
 
     assert len(read_mail()) == 10
+
+
+@pytest.mark.parametrize("username", ["\ufdfa" * 60, "\ufdfa", "a b", "a@b", "\uff20", "a\u2028b"])
+def test_a_username_that_grows_or_turns_into_something_else_is_refused(client, sam, username):
+    """SR-4, SR-49: one sign can stand for eighteen once it is compared."""
+    sign_in(client, sam)
+
+    assert client.post("/account/profile", {"name": "", "username": username}).status_code == 400
+
+
+def test_an_address_that_grows_is_refused(client):
+    """SR-49."""
+    assert register(client, "a@" + ".".join(["\ufdfa"] * 60) + ".com").status_code == 400
