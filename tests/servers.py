@@ -131,6 +131,7 @@ class SmtpSink:
 
     def __init__(self) -> None:
         self.mails: list[email.message.EmailMessage] = []
+        self.refusals_to_come = 0
         self.port = free_port()
         self._server = socket.create_server(("127.0.0.1", self.port))
         threading.Thread(target=self._accept, daemon=True).start()
@@ -156,7 +157,10 @@ class SmtpSink:
             say("220 sink")
             while line := stream.readline():
                 verb = line[:4].upper()
-                if verb == b"DATA":
+                if verb == b"MAIL" and self.refusals_to_come:
+                    self.refusals_to_come -= 1
+                    say("451 try again later")
+                elif verb == b"DATA":
                     say("354 go on")
                     self._keep(stream)
                     say("250 kept")

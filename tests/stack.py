@@ -51,6 +51,7 @@ class Stack:
     mail_folder: Path | None
     sink: servers.SmtpSink | None
     log: Path
+    broker: str = ""
     taken: int = 0
     people: list[str] = field(default_factory=lambda: [f"person{number}@example.com" for number in range(PEOPLE)])
 
@@ -163,4 +164,4 @@ def large() -> Iterator[Stack]:
             process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
             stack.callback(servers.end, process)
         servers.wait_for_port(port)
-        yield Stack("large", port, None, sink, log)
+        yield Stack("large", port, None, sink, log, environment["CELERY_BROKER_URL"])

@@ -1,0 +1,61 @@
+"""Mail through a real broker, a real worker and a real SMTP conversation."""
+
+import base64
+import json
+import re
+
+import pytest
+import redis as redis_client
+
+from tests.people import Person
+from tests.stack import text_of
+
+BODY = re.compile(r"body[^A-Za-z0-9+/]+([A-Za-z0-9+/]{20,}={0,2})")
+
+pytestmark = pytest.mark.browser
+
+
+def test_a_mail_server_that_stumbles_delays_the_code_but_loses_nothing(browser_window, large):
+    person = Person(browser_window(), large)
+    person.goes_to("/account/mfa/activate?type=email")
+    large.sink.refusals_to_come = 1
+    person.gives_credentials("Activate")
+
+    person.types_code(large.wait_for_code(person.address))
+    person.clicks("Complete MFA Activation")
+
+    person.reads("Multi-factor Authentication successfully enabled!")
+    assert large.sink.refusals_to_come == 0
+    assert large.codes_sent_to(person.address) == 1
+
+
+def test_a_mail_has_text_first_and_html_with_the_same_code(browser_window, large):
+    person = Person(browser_window(), large)
+    person.activates_email()
+
+    mail = next(mail for mail in large.mails_to(person.address) if "one-time" in str(mail["Subject"]))
+
+    assert [part.get_content_type() for part in mail.iter_parts()] == ["text/plain", "text/html"]
+    code = text_of(mail)[:6]
+    assert code in mail.get_body(("html",)).get_content()
+    assert str(mail["From"]) == "Datica <no-reply@example.com>"
+
+
+def test_the_broker_never_holds_a_code_or_an_address(browser_window, large):
+    """SR-19."""
+    person = Person(browser_window(), large)
+    held: list[str] = []
+    with redis_client.from_url(large.broker).monitor() as monitor:
+        person.activates_email()
+        code = large.wait_for_code(person.address)
+        redis_client.from_url(large.broker).set("end", "1")
+        for command in monitor.listen():
+            held.append(json.dumps(command, default=str))
+            if "SET end" in command["command"]:
+                break
+
+    bodies = [base64.b64decode(body).decode() for line in held for body in BODY.findall(line)]
+    assert any("mfa.send_one_time_password" in line for line in held)
+    assert bodies
+    assert {tuple(json.loads(body)[0]) for body in bodies if code in body} == set()
+    assert not [line for line in [*held, *bodies] if person.address in line]
