@@ -1,0 +1,117 @@
+"""How many questions each page asks the database, sessions included."""
+
+import pytest
+from django.urls import reverse
+
+from accounts.models import Mode
+from conftest import OTP, app_code, give_credentials, sign_in
+from mfa.tests.factories import add_mode
+from mfa.tests.test_activation import activate
+from organizations.tests.factories import MembershipFactory
+from tests.test_bad_input import every_address
+
+pytestmark = pytest.mark.django_db
+
+STRANGER = {
+    "accounts:login": 0,
+    "accounts:register": 0,
+    "accounts:password_reset": 0,
+    "accounts:dashboard": 0,
+    "mfa:activate": 0,
+    "mfa:otp_prompt": 0,
+    "mfa:complete_activation": 0,
+    "help_mfa": 0,
+    "help_mfa_troubleshooting": 0,
+    "home": 0,
+}
+# Session, user, factor of the session and the menu are four; the rest is the page's own.
+SIGNED_IN = {
+    "accounts:dashboard": 4,
+    "accounts:settings": 6,
+    "accounts:profile_edit": 4,
+    "accounts:password_change": 4,
+    "accounts:verify_email": 3,
+    "mfa:activate": 4,
+    "mfa:step_up": 10,  # the first look begins the step-up and writes it into the session
+    "organizations:list": 6,
+    "organizations:mfa_required": 3,
+    "help_mfa": 4,
+}
+SIGNED_IN_BY_MODE = {"mfa:enable": 4, "mfa:disable": 6, "mfa:prefer": 4}
+
+
+@pytest.mark.parametrize(("name", "budget"), STRANGER.items())
+def test_pages_for_strangers(client, django_assert_max_num_queries, name, budget):
+    with django_assert_max_num_queries(budget):
+        client.get(reverse(name))
+
+
+@pytest.mark.parametrize("organizations", [1, 30])
+@pytest.mark.parametrize(("name", "budget"), SIGNED_IN.items())
+def test_pages_for_the_signed_in(client, dana_with_both, django_assert_max_num_queries, name, budget, organizations):
+    for _number in range(organizations):
+        MembershipFactory(user=dana_with_both)
+    sign_in(client, dana_with_both)
+
+    with django_assert_max_num_queries(budget):
+        client.get(reverse(name))
+
+
+@pytest.mark.parametrize(("name", "budget"), SIGNED_IN_BY_MODE.items())
+def test_confirmations(client, dana_with_both, django_assert_max_num_queries, name, budget):
+    sign_in(client, dana_with_both)
+
+    with django_assert_max_num_queries(budget):
+        assert client.get(reverse(name, args=["email"])).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["organization", "require", "stop_requiring", "leave"])
+def test_pages_of_an_organization(client, dana_with_both, django_assert_max_num_queries, name):
+    organization = MembershipFactory(user=dana_with_both, role="owner").organization
+    sign_in(client, dana_with_both)
+
+    with django_assert_max_num_queries(6):
+        assert client.get(reverse(f"organizations:{name}", args=[organization.pk])).status_code == 200
+
+
+def test_a_blocked_member_costs_one_question_more(client, dana, django_assert_max_num_queries):
+    membership = MembershipFactory(user=dana)
+    sign_in(client, dana)
+    membership.organization.mfa_required_at = "2026-01-01T00:00:00Z"
+    membership.organization.save()
+
+    with django_assert_max_num_queries(3):
+        assert client.get("/account").url == reverse("organizations:mfa_required")
+    with django_assert_max_num_queries(5):
+        assert client.get(reverse("organizations:mfa_required")).status_code == 200
+
+
+def test_an_enrolment(client, dana, django_assert_max_num_queries):
+    activate(client, "authenticator")
+
+    with django_assert_max_num_queries(2):
+        assert client.get(reverse("mfa:complete_activation")).status_code == 200
+
+
+def test_signing_in_with_a_code_writes_what_it_must_and_no_more(client, dana, django_assert_max_num_queries):
+    add_mode(dana, Mode.AUTHENTICATOR)
+    with django_assert_max_num_queries(20):
+        give_credentials(client, "dana")
+    with django_assert_max_num_queries(40):
+        assert client.post(OTP, {"otp": app_code(dana)}).status_code == 302
+
+
+def test_every_page_has_a_budget():
+    """A new page is not forgotten."""
+    tested = {*STRANGER, *SIGNED_IN, *SIGNED_IN_BY_MODE}
+    named = {reverse(name) for name in (*STRANGER, *SIGNED_IN)}
+    named |= {reverse(name, args=["email"]) for name in SIGNED_IN_BY_MODE}
+    post_only = ("logout", "resend", "switch", "cancel", "send")
+    rest = {
+        address
+        for address in every_address()
+        if address not in named and not address.endswith(post_only) and not address.startswith("/organizations/")
+    }
+
+    assert tested
+    assert rest == {"/account/password/reset/complete"}
