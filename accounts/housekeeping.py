@@ -5,7 +5,7 @@ from datetime import timedelta
 from django.db.models import Model, QuerySet
 from django.utils import timezone
 
-from accounts.models import MailboxProof, Session, SignInAttempt
+from accounts.models import MailboxProof, Session, SignInAttempt, Token, UsedNonce
 
 BATCH = 1000
 # Expired rows explain "this has expired" for a while.
@@ -22,10 +22,12 @@ def delete_in_batches(rows: "QuerySet[Model]") -> int:
 
 
 def forget_expired() -> int:
-    """Delete expired sessions, sign-ins and mailbox proofs. Gives how many."""
+    """Delete expired sessions, tokens, nonces, sign-ins and mailbox proofs. Gives how many."""
     now = timezone.now()
     return (
         delete_in_batches(Session.objects.filter(expire_date__lt=now))
+        + delete_in_batches(Token.objects.filter(expires_at__lt=now))
+        + delete_in_batches(UsedNonce.objects.filter(expires_at__lt=now))
         + delete_in_batches(SignInAttempt.objects.filter(expires_at__lt=now - KEPT_FOR))
         + delete_in_batches(MailboxProof.objects.filter(expires_at__lt=now - KEPT_FOR))
     )

@@ -96,12 +96,29 @@ class User(AbstractBaseUser, PermissionsMixin):  # type: ignore[django-manager-m
         return self.name or self.username or self.email
 
 
-class Session(AbstractBaseSession):
-    """A browser session that knows whose it is, so that a user's sessions can be ended."""
+class SignedIn(models.Model):
+    """What is told of a session, of either door: when and where it began, when last used, what proved it."""
+
+    public_id = models.UUIDField(default=uuid.uuid4, editable=False)  # names it to its owner; opens nothing
+    created_at = models.DateTimeField(default=timezone.now)
+    last_used_at = models.DateTimeField(default=timezone.now)
+    mode = models.CharField(max_length=16, choices=Mode.choices, blank=True)  # blank: no second factor
+    address = models.GenericIPAddressField(null=True)
+    agent = models.CharField(max_length=255, blank=True)
+
+    class Meta:
+        abstract = True
+
+
+class Session(SignedIn, AbstractBaseSession):
+    """A browser session that knows whose it is, so that a user's sessions can be shown and ended."""
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, null=True, related_name="+")
 
     objects: ClassVar[BaseSessionManager[Any]] = BaseSessionManager()
+
+    def __str__(self) -> str:
+        return f"session {self.public_id}"  # never its key, which is a secret
 
     @classmethod
     def get_session_store_class(cls) -> type:
@@ -109,6 +126,55 @@ class Session(AbstractBaseSession):
         from accounts.session_store import SessionStore  # noqa: PLC0415  (the store needs this model)
 
         return SessionStore
+
+
+class Token(SignedIn):
+    """A session of the command-line client, which alone knows the token itself (SR-35)."""
+
+    digest = models.CharField(max_length=64, unique=True)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    # Made of the password's hash: a token does not outlive the password that it was given for.
+    password_mark = models.CharField(max_length=128)
+    expires_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return f"token {self.public_id}"
+
+
+class PublicKey(models.Model):
+    """An SSH key of a user; an RSA one signs in at the command line."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    name = models.CharField(max_length=64)
+    text = models.TextField()  # OpenSSH form, without a comment
+    fingerprint = models.CharField(max_length=43, db_index=True)  # SHA-256 of the blob, base64 without padding
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    last_used_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["user", "name"], name="key_name_once"),
+            models.UniqueConstraint(fields=["user", "fingerprint"], name="key_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.fingerprint_in_words}"
+
+    @property
+    def fingerprint_in_words(self) -> str:
+        """The fingerprint as ``ssh-keygen`` writes it."""
+        return f"SHA256:{self.fingerprint}"
+
+
+class UsedNonce(models.Model):
+    """A nonce that signed a sign-in: it cannot sign another one while its timestamp is still accepted (SR-38)."""
+
+    digest = models.CharField(max_length=64, primary_key=True)
+    expires_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return self.digest
 
 
 class Channel(models.TextChoices):

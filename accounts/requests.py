@@ -1,13 +1,22 @@
-"""What doors share: how a refusal is shown, and what a session remembers of a mailbox proof."""
+"""What doors share: how a refusal is shown, how a session begins, what it remembers."""
+
+from datetime import timedelta
+from uuid import uuid4
 
 from django import forms
+from django.conf import settings
+from django.contrib import auth
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
+from django.utils import timezone
 
 from accounts.models import MailboxProof, User
+from accounts.origin import origin_of
 from accounts.refusals import Refused
+from accounts.session_store import SIGNED_IN
 
 MAILBOX_PROOF = "mailbox_proof"
+INVITATION = "invitation"
 
 
 def person(request: HttpRequest) -> User:
@@ -26,3 +35,31 @@ def refuse(form: forms.BaseForm, field: str | None, refused: Refused) -> int:
 def remember_mailbox_proof(request: HttpRequest, proof: MailboxProof) -> None:
     """Bind a proof to this browser; an earlier one of it is forgotten."""
     request.session[MAILBOX_PROOF] = str(proof.pk)
+
+
+def forget_person(request: HttpRequest) -> None:
+    """Empty the session before somebody signs in; only an invitation that brought them here stays."""
+    invitation = request.session.get(INVITATION)
+    auth.logout(request)
+    if invitation:
+        request.session[INVITATION] = invitation
+
+
+def start_session(request: HttpRequest, user: User, *, mode: str) -> None:
+    """Make this the session of a user whose sign-in was finished; ``mode`` proved it besides the password."""
+    auth.login(request, user, backend="django.contrib.auth.backends.ModelBackend")
+    origin, now = origin_of(request), timezone.now()
+    request.session[SIGNED_IN] = {
+        "public_id": str(uuid4()),
+        "created_at": now.isoformat(),
+        "mode": mode,
+        "address": origin.address,
+        "agent": origin.agent[:255],
+    }
+    # A fixed end: use does not put it off (SR-34).
+    request.session.set_expiry(now + timedelta(seconds=settings.SESSION_COOKIE_AGE))
+
+
+def note_mode(request: HttpRequest, mode: str) -> None:
+    """Note what has proved this session since it began."""
+    request.session[SIGNED_IN] = {**request.session.get(SIGNED_IN, {}), "mode": mode}

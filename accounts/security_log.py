@@ -1,5 +1,6 @@
 """What happened to an account: append-only, and told by mail where it matters (SR-53, SR-54)."""
 
+import re
 from dataclasses import dataclass
 
 from django.db import models
@@ -30,6 +31,10 @@ class Kind(models.TextChoices):
     SIGNED_OUT = "signed_out", _("Signed out")
     PASSWORD_CHANGED = "password_changed", _("Password changed")
     PASSWORD_RESET = "password_reset", _("Password reset")
+    SESSION_ENDED = "session_ended", _("A session was ended from the account page")
+    SESSIONS_ENDED = "sessions_ended", _("All other sessions were ended")
+    KEY_ADDED = "key_added", _("SSH key added")
+    KEY_REMOVED = "key_removed", _("SSH key removed")
     PROFILE_CHANGED = "profile_changed", _("Profile changed")
     MODE_ENABLED = "mode_enabled", _("Multi-factor authentication mode enabled")
     MODE_DISABLED = "mode_disabled", _("Multi-factor authentication mode disabled")
@@ -37,7 +42,15 @@ class Kind(models.TextChoices):
 
 
 TOLD_BY_MAIL = frozenset(
-    {Kind.PASSWORD_CHANGED, Kind.PASSWORD_RESET, Kind.MODE_ENABLED, Kind.MODE_DISABLED, Kind.MODE_PREFERRED}
+    {
+        Kind.PASSWORD_CHANGED,
+        Kind.PASSWORD_RESET,
+        Kind.MODE_ENABLED,
+        Kind.MODE_DISABLED,
+        Kind.MODE_PREFERRED,
+        Kind.KEY_ADDED,
+        Kind.KEY_REMOVED,
+    }
 )
 
 
@@ -52,7 +65,9 @@ def record(user: User, kind: Kind, origin: Origin, *, mode: str = "") -> Securit
 
 
 def agent_in_words(agent: str) -> str:
-    """Give a browser in words: ``Firefox on Windows``."""
+    """Give a browser in words: ``Firefox on Windows``; the command-line client likewise."""
+    if client := re.match(r"datica-cli-([\w.]{1,20}) (\w{1,20})", agent):
+        return gettext("datica command line %(version)s on %(system)s") % {"version": client[1], "system": client[2]}
     seen = parse(agent)
     browser = seen.user_agent.family if seen.user_agent else ""
     system = seen.os.family if seen.os else ""

@@ -1,11 +1,50 @@
-"""Browser sessions of a user."""
+"""Sessions of a user, in browsers and at the command line, together (SR-36)."""
 
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import CharField, QuerySet, Value
 from django.utils import timezone
 
-from accounts.models import Session, SignInAttempt, User
+from accounts import security_log
+from accounts.models import Channel, Session, SignInAttempt, Token, User
+from accounts.security_log import Kind, Origin
+
+COLUMNS = ("public_id", "created_at", "last_used_at", "mode", "address", "agent")
+
+
+def of_user(user: User) -> "QuerySet[Any, dict[str, Any]]":
+    """Give what is told of each session of a user and its ``channel``, the one used last first."""
+    now = timezone.now()
+    browsers = Session.objects.filter(user=user, expire_date__gt=now)
+    clients = Token.objects.filter(user=user, expires_at__gt=now)
+    return (
+        browsers.values(*COLUMNS, channel=Value(Channel.BROWSER, CharField()))
+        .union(clients.values(*COLUMNS, channel=Value(Channel.CLI, CharField())), all=True)
+        .order_by("-last_used_at", "public_id")
+    )
+
+
+def end(user: User, public_id: UUID, origin: Origin) -> bool:
+    """End one session of a user. Gives whether there was one."""
+    ended, _rows = Session.objects.filter(user=user, public_id=public_id).delete()
+    if not ended:
+        ended, _rows = Token.objects.filter(user=user, public_id=public_id).delete()
+    if ended:
+        security_log.record(user, Kind.SESSION_ENDED, origin)
+    return bool(ended)
 
 
 def end_others(user: User, *, keep: str | None) -> None:
-    """End every browser session and pending sign-in of ``user`` but the session with the key ``keep`` (SR-25)."""
+    """End all sessions, tokens and pending sign-ins of ``user`` but the session with the key ``keep`` (SR-25)."""
     Session.objects.filter(user=user).exclude(session_key=keep).delete()
+    Token.objects.filter(user=user).delete()
     SignInAttempt.objects.filter(user=user, ended_at=None).update(ended_at=timezone.now())
+
+
+def end_all_others(user: User, origin: Origin, *, keep: str | None) -> None:
+    """The same, asked for by the user."""
+    with transaction.atomic():
+        end_others(user, keep=keep)
+        security_log.record(user, Kind.SESSIONS_ENDED, origin)

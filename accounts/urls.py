@@ -14,5 +14,9 @@ urlpatterns = [
     path("/password/reset/complete", views.password_reset_complete, name="password_reset_complete"),
     path("/password/change", views.password_change, name="password_change"),
     path("/view", views.settings, name="settings"),
+    path("/sessions", views.sessions_page, name="sessions"),
+    path("/sessions/<uuid:public_id>/end", views.end_session, name="end_session"),
+    path("/sessions/end-others", views.end_other_sessions, name="end_other_sessions"),
+    path("/keys/<uuid:key_id>/remove", views.remove_key, name="remove_key"),
     path("/profile", views.profile_edit, name="profile_edit"),
 ]

@@ -1,18 +1,22 @@
 """Pages of accounts: signing in and out, registration, passwords, dashboard and settings."""
 
+from uuid import UUID
+
 from django.conf import settings as configuration
 from django.contrib import auth, messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import ValidationError
+from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts import mailbox, passwords, profile, security_log, signin
+from accounts import keys, mailbox, passwords, profile, security_log, sessions, signin
 from accounts.forms import (
     ChangePasswordForm,
     IdentifierForm,
@@ -27,13 +31,22 @@ from accounts.models import Channel, MailboxProof, Mode, User
 from accounts.origin import origin_of
 from accounts.redirection import safe_path
 from accounts.refusals import Refused
-from accounts.requests import MAILBOX_PROOF, person, refuse, remember_mailbox_proof
+from accounts.requests import (
+    MAILBOX_PROOF,
+    forget_person,
+    person,
+    refuse,
+    remember_mailbox_proof,
+    start_session,
+)
+from accounts.session_store import SIGNED_IN
 from mfa import browser, modes
 from mfa.stepup import needs_fresh_proof
 from organizations import policy
 from organizations.policy import works_without_mfa
 
 Purpose = MailboxProof.Purpose
+SESSIONS_PER_PAGE = 25
 
 
 # --- signing in and out -----------------------------------------------------------------------
@@ -64,9 +77,9 @@ def _sign_in(request: HttpRequest, user: User, next_path: str) -> HttpResponse:
     if user.mfa_is_on:
         browser.begin_sign_in(request, user, next_path=next_path)
         return redirect("mfa:otp_prompt")
-    auth.logout(request)
+    forget_person(request)
     user = signin.finish(signin.begin(user, channel=Channel.BROWSER), origin_of(request))
-    auth.login(request, user, backend="django.contrib.auth.backends.ModelBackend")
+    start_session(request, user, mode="")
     return redirect(next_path or "accounts:dashboard")
 
 
@@ -272,6 +285,98 @@ def settings(request: HttpRequest) -> HttpResponse:
         "required_by": policy.requiring(user),
     }
     return render(request, "accounts/settings.html", context)
+
+
+# --- sessions and keys ----------------------------------------------------------------------------
+
+
+@never_cache
+@require_safe
+@works_without_mfa
+@login_required
+def sessions_page(request: HttpRequest) -> HttpResponse:
+    """List where the account is signed in, in browsers and at the command line, and the keys that sign in."""
+    user = person(request)
+    page = Paginator(sessions.of_user(user), SESSIONS_PER_PAGE).get_page(request.GET.get("page"))
+    this = request.session.get(SIGNED_IN, {}).get("public_id")
+    rows = [
+        {**row, "is_this": str(row["public_id"]) == this, "what": security_log.agent_in_words(row["agent"])}
+        for row in page
+    ]
+    context = {
+        "page": page,
+        "sessions": rows,
+        "keys": keys.of_user(user),
+        "add_key_command": "datica keys add NAME FILE",
+    }
+    return render(request, "accounts/sessions.html", context)
+
+
+def _confirm(request: HttpRequest, **context: object) -> HttpResponse:
+    return render(request, "mfa/confirm.html", {"cancel_url": reverse("accounts:sessions"), **context})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@works_without_mfa
+@login_required
+@needs_fresh_proof
+def end_session(request: HttpRequest, public_id: UUID) -> HttpResponse:
+    """Sign one session out."""
+    if request.method == "POST":
+        if sessions.end(person(request), public_id, origin_of(request)):
+            messages.success(request, _("That session is signed out."))
+        else:
+            messages.warning(request, _("That session had already ended."))
+        return redirect("accounts:sessions")
+    return _confirm(
+        request,
+        title=_("Sign this session out?"),
+        icon="door",
+        text=[_("Whoever uses it has to sign in again.")],
+        button=_("Sign out"),
+        button_class="danger",
+    )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@works_without_mfa
+@login_required
+@needs_fresh_proof
+def end_other_sessions(request: HttpRequest) -> HttpResponse:
+    """Sign out everywhere else."""
+    if request.method == "POST":
+        sessions.end_all_others(person(request), origin_of(request), keep=request.session.session_key)
+        messages.success(request, _("All other sessions are signed out."))
+        return redirect("accounts:sessions")
+    return _confirm(
+        request,
+        title=_("Sign all other sessions out?"),
+        icon="door",
+        text=[_("Every other browser and every command line has to sign in again. This session stays.")],
+        button=_("Sign out all others"),
+        button_class="danger",
+    )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@works_without_mfa
+@login_required
+@needs_fresh_proof
+def remove_key(request: HttpRequest, key_id: UUID) -> HttpResponse:
+    """Remove an SSH key, after a confirmation."""
+    key = get_object_or_404(keys.of_user(person(request)), pk=key_id)
+    if request.method == "POST":
+        keys.remove(person(request), key.name, origin_of(request))
+        messages.success(request, _("The key %(name)s is removed.") % {"name": key.name})
+        return redirect("accounts:sessions")
+    return _confirm(
+        request,
+        title=_("Remove the key %(name)s?") % {"name": key.name},
+        icon="key",
+        text=[_("Whoever holds it can no longer sign in with it at the command line.")],
+        button=_("Remove"),
+        button_class="danger",
+    )
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -1,4 +1,4 @@
-"""Refuses what no page of ours could have sent, before anything reads it (SR-49)."""
+"""Refuses what no page of ours could have sent, before anything reads it (SR-49); keeps JSON endpoints to JSON."""
 
 from collections.abc import Callable, Iterable
 from urllib.parse import unquote_to_bytes
@@ -6,6 +6,8 @@ from urllib.parse import unquote_to_bytes
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+
+from datica_account import api
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 FORM = "application/x-www-form-urlencoded"
@@ -23,13 +25,13 @@ def is_text(sent: bytes) -> bool:
 def _parts(request: HttpRequest) -> Iterable[bytes]:
     yield request.META.get("QUERY_STRING", "").encode("latin-1", "replace")
     yield request.path.encode("utf-8", "surrogatepass")
-    if request.method == "POST" and request.content_type == FORM:
+    if request.method == "POST" and request.content_type == FORM and not json_path(request.path_info):
         yield request.body
 
 
 def _has_nul(request: HttpRequest) -> bool:
     """Whether a form of the other encoding, which `is_text` cannot judge, holds a NUL."""
-    if request.method != "POST" or request.content_type != "multipart/form-data":
+    if request.method != "POST" or request.content_type != "multipart/form-data" or json_path(request.path_info):
         return False
     return any("\0" in text for name, values in request.POST.lists() for text in (name, *values))
 
@@ -48,6 +50,44 @@ def refuse_malformed_requests(get_response: GetResponse) -> GetResponse:
             page = render(request, "405.html", status=405)
             page.headers["Allow"] = response.headers["Allow"]
             return page
+        return response
+
+    return middleware
+
+
+# The first segments of the addresses that speak JSON.
+JSON_ROOTS = frozenset({"auth", "orgs", "acls", "keys", "pods", "environments"})
+
+
+def json_path(path: str) -> str | None:
+    """Give the address of a JSON endpoint without the prefix that the client was told to put before it, else None.
+
+    A host that was given with a slash at its end makes two of them.
+    """
+    path = "/" + path.lstrip("/")
+    for prefix in settings.API_PREFIXES:
+        if path.startswith(f"{prefix}/"):
+            path = "/" + path.removeprefix(prefix).lstrip("/")
+            break
+    return path if path.split("/")[1] in JSON_ROOTS else None
+
+
+def speak_json(get_response: GetResponse) -> GetResponse:
+    """Keep HTML, cookies and caches away from the JSON endpoints, whatever happens below (SR-45)."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        path = json_path(request.path_info)
+        if path is None:
+            return get_response(request)
+        request.path_info = request.path = path
+        request.COOKIES = {}
+        response = get_response(request)
+        if response.status_code >= 400 and response.headers.get("Content-Type") != "application/json":
+            allow = response.headers.get("Allow")
+            response = api.error_of_status(response.status_code)
+            if allow:
+                response.headers["Allow"] = allow
+        response.headers["Cache-Control"] = "no-store"
         return response
 
     return middleware

@@ -16,6 +16,8 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from environs import Env, validate
 
+from datica_account.logs import hide_secrets
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 env = Env(eager=False)
@@ -58,6 +60,7 @@ SECURE = SITE_URL.startswith("https://")
 # --- applications ---------------------------------------------------------------------------
 
 INSTALLED_APPS = [
+    "datica_account.admin.PortalAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.messages",
@@ -66,6 +69,7 @@ INSTALLED_APPS = [
     "anymail",
     "csp",
     "django_structlog",
+    "ninja",
     "accounts",
     "mfa",
     "organizations",
@@ -76,6 +80,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "django_permissions_policy.PermissionsPolicyMiddleware",
+    "datica_account.middleware.speak_json",
     "datica_account.middleware.refuse_malformed_requests",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -141,6 +146,11 @@ AUTH_PASSWORD_VALIDATORS = [
 SESSION_ENGINE = "accounts.session_store"
 SESSION_COOKIE_NAME = "__Host-session" if SECURE else "session"
 SESSION_COOKIE_AGE = int(env.timedelta("SESSION_LIFETIME", default=timedelta(days=14)).total_seconds())
+# Without a request for so long a browser is signed out (SR-34).
+SESSION_IDLE = env.timedelta("SESSION_IDLE", default=timedelta(hours=12))
+# The same for the command-line client (SR-35).
+TOKEN_LIFETIME = env.timedelta("TOKEN_LIFETIME", default=timedelta(days=30))
+TOKEN_IDLE = env.timedelta("TOKEN_IDLE", default=timedelta(hours=24))
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
@@ -165,6 +175,8 @@ OTP_FAILURES_IN_A_ROW = env.int("OTP_FAILURES_IN_A_ROW", default=100)
 OTP_MAIL_PAUSE = env.timedelta("OTP_MAIL_PAUSE", default=timedelta(seconds=30))
 OTP_MAILS_PER_CHALLENGE = env.int("OTP_MAILS_PER_CHALLENGE", default=5)
 OTP_MAILS_PER_HOUR = env.int("OTP_MAILS_PER_HOUR", default=20)
+# How long an invitation can be accepted (SR-43).
+INVITATION_LIFETIME = env.timedelta("INVITATION_LIFETIME", default=timedelta(days=7))
 # Codes that prove a mailbox: after registration, for a new password.
 VERIFY_EMAIL_LIFETIME = env.timedelta("VERIFY_EMAIL_LIFETIME", default=timedelta(hours=24))
 PASSWORD_RESET_LIFETIME = env.timedelta("PASSWORD_RESET_LIFETIME", default=timedelta(hours=1))
@@ -234,6 +246,8 @@ STORAGES = {
 }
 WHITENOISE_USE_FINDERS = DEVELOPMENT
 
+# What `AUTH_HOST_VERSION` and `PAAS_HOST_VERSION` tell the command-line client to put before each path.
+API_PREFIXES: list[str] = env.list("API_PREFIXES", default=[])
 # A body over 64 KB is refused before anything reads it (SR-49).
 DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 100
@@ -286,6 +300,7 @@ LOGGING = {
             "()": structlog.stdlib.ProcessorFormatter,
             "processors": [
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                hide_secrets,
                 structlog.processors.format_exc_info,
                 structlog.dev.ConsoleRenderer(colors=False) if DEVELOPMENT else structlog.processors.JSONRenderer(),
             ],
@@ -328,6 +343,8 @@ if EMAIL_URL:
     EMAIL_HOST, EMAIL_PORT = smtp["EMAIL_HOST"], smtp["EMAIL_PORT"] or 25
     EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = smtp["EMAIL_HOST_USER"], smtp["EMAIL_HOST_PASSWORD"]
     EMAIL_USE_TLS, EMAIL_USE_SSL = smtp["EMAIL_USE_TLS"], smtp["EMAIL_USE_SSL"]
+if any(not prefix.startswith("/") or prefix.endswith("/") for prefix in API_PREFIXES):
+    raise ImproperlyConfigured("API_PREFIXES is wrong: each begins with a slash and does not end in one, as in /v2.")
 if not DEVELOPMENT:
     if DEBUG:
         raise ImproperlyConfigured("DEBUG shows code and settings to everybody: it needs DEVELOPMENT=1.")

@@ -3,10 +3,12 @@
 from collections.abc import Callable
 
 from django.conf import settings
+from django.contrib import admin
 from django.http.response import HttpResponseBase
 from django.urls import include, path
 from django.views.generic import RedirectView, TemplateView
 
+from datica_account.api import api
 from organizations.policy import works_without_mfa
 
 
@@ -20,6 +22,8 @@ urlpatterns = [
     path("account", include("accounts.urls")),
     path("", include("mfa.urls")),
     path("", include("organizations.urls")),
+    path("", api.urls),
+    path("admin/", admin.site.urls),
     path("help/mfa", help_page("help/mfa.html"), name="help_mfa"),
     path("help/mfa-troubleshooting", help_page("help/mfa_troubleshooting.html"), name="help_mfa_troubleshooting"),
 ]

@@ -1,13 +1,13 @@
 """What a browser's session remembers of codes: the pending sign-in, the enrolment, the last proof."""
 
-from django.contrib import auth, messages
+from django.contrib import messages
 from django.http import HttpRequest
 from django.utils import timezone
 from django_otp import login as otp_login
 
-from accounts import signin
 from accounts.models import Channel, Mode, User
 from accounts.refusals import Refused
+from accounts.requests import forget_person, note_mode, start_session
 from mfa import challenges, stepup
 from mfa.models import Challenge, Factor
 
@@ -22,9 +22,8 @@ def begin_sign_in(request: HttpRequest, user: User, *, next_path: str = "", acti
 
     ``activate`` names a mode whose enrolment begins as soon as the code was right.
     """
-    auth.logout(request)
-    attempt = signin.begin(user, channel=Channel.BROWSER)
-    challenge = challenges.begin(user, Challenge.Purpose.SIGN_IN, mode=user.preferred_mode, attempt=attempt)
+    forget_person(request)
+    challenge = challenges.begin_sign_in(user, channel=Channel.BROWSER)
     mail_if_due(request, challenge)
     request.session[SIGN_IN] = {"challenge": str(challenge.pk), "next": next_path, "activate": activate}
 
@@ -40,18 +39,13 @@ def mail_if_due(request: HttpRequest, challenge: Challenge) -> None:
 
 def pending_sign_in(request: HttpRequest) -> Challenge | None:
     """Find the challenge of this browser's sign-in under way."""
-    remembered = request.session.get(SIGN_IN, {})
-    challenge = challenges.find(
-        remembered.get("challenge"), Challenge.Purpose.SIGN_IN, attempt__channel=Channel.BROWSER
-    )
-    is_open = challenge and challenge.attempt and challenge.attempt.is_open(timezone.now())
-    return challenge if is_open else None
+    return challenges.find_sign_in(request.session.get(SIGN_IN, {}).get("challenge"), channel=Channel.BROWSER)
 
 
 def sign_in(request: HttpRequest, factor: Factor) -> dict[str, str]:
     """Make this the session of the user who gave the code, and give what its sign-in remembered."""
     remembered = request.session.pop(SIGN_IN, {})
-    auth.login(request, factor.user, backend="django.contrib.auth.backends.ModelBackend")
+    start_session(request, factor.user, mode=factor.mode)
     remember_proof(request, factor)
     return dict(remembered)
 
@@ -59,6 +53,7 @@ def sign_in(request: HttpRequest, factor: Factor) -> dict[str, str]:
 def remember_proof(request: HttpRequest, factor: Factor) -> None:
     """Note that this session's user has just proven a factor; the session gets a new key (SR-8)."""
     otp_login(request, factor)
+    note_mode(request, factor.mode)
     request.session.cycle_key()
     request.session[PROVEN_AT] = timezone.now().timestamp()
 
@@ -66,6 +61,7 @@ def remember_proof(request: HttpRequest, factor: Factor) -> None:
 def forget_proof(request: HttpRequest) -> None:
     """Note that this session's factor is gone."""
     request.session.pop(PROVEN_AT, None)
+    note_mode(request, "")
 
 
 def has_fresh_proof(request: HttpRequest) -> bool:

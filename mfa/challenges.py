@@ -13,10 +13,10 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import outbox, security_log, signin
 from accounts.housekeeping import KEPT_FOR, delete_in_batches
-from accounts.models import Mail, Mode, SignInAttempt, User
+from accounts.models import Channel, Mail, Mode, SignInAttempt, User
 from accounts.refusals import Refused
 from accounts.security_log import Kind, Origin
-from mfa import codes, guesses
+from mfa import codes, guesses, modes
 from mfa.models import Challenge, Factor
 from mfa.modes import NotEnabled
 
@@ -29,6 +29,12 @@ class WrongCode(Refused):
     """Counted."""
 
     message = _("That code is not right. Please check it and try again.")
+
+
+class NotACode(Refused):
+    """Not six digits; not counted."""
+
+    message = _("A one-time password has six digits. Type them without a blank between them.")
 
 
 class CodeTooOld(Refused):
@@ -82,6 +88,19 @@ def begin(
     challenge.secret = codes.new_secret()
     challenge.save()
     return challenge
+
+
+def begin_sign_in(user: User, *, channel: Channel) -> Challenge:
+    """Open the sign-in of a user whose first proof was right and who has MFA on. Nothing is mailed yet."""
+    attempt = signin.begin(user, channel=channel)
+    mode = modes.for_terminal(user) if channel == Channel.CLI else user.preferred_mode
+    return begin(user, Challenge.Purpose.SIGN_IN, mode=mode, attempt=attempt)
+
+
+def find_sign_in(challenge_id: str | None, *, channel: Channel) -> Challenge | None:
+    """Find the open challenge of a sign-in of this channel; one of the other channel does not exist here."""
+    challenge = find(challenge_id, Challenge.Purpose.SIGN_IN, attempt__channel=channel)
+    return challenge if challenge and challenge.attempt and challenge.attempt.is_open(timezone.now()) else None
 
 
 def find(challenge_id: str | None, purpose: str, **filters: object) -> Challenge | None:

@@ -24,6 +24,12 @@ def base32(secret: bytes) -> str:
     return b32encode(secret).decode()
 
 
+def digits_of(typed: str) -> str | None:
+    """Take out the blanks and dashes that people type between the digits; None if no six ASCII digits are left."""
+    digits = "".join(typed.split()).replace("-", "")
+    return digits if len(digits) == DIGITS and digits.isascii() and digits.isdigit() else None
+
+
 def mailed_code(secret: bytes) -> str:
     """Give the code of a challenge's mails: an HOTP, so each mail of one challenge repeats it."""
     return pyotp.HOTP(base32(secret), digits=DIGITS).at(0)

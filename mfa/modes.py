@@ -5,7 +5,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts import security_log, sessions
-from accounts.models import User
+from accounts.models import Mode, User
 from accounts.refusals import Refused
 from accounts.security_log import Kind, Origin
 from mfa.models import Challenge, Factor
@@ -29,6 +29,26 @@ class StillRequired(Refused):
 def enabled(user: User) -> list[Factor]:
     """Give the factors of a user, oldest first. One query."""
     return list(Factor.objects.filter(user=user).order_by("created_at", "pk"))
+
+
+# What a person can type into a terminal; a passkey could not be.
+TYPED = frozenset({Mode.EMAIL, Mode.AUTHENTICATOR})
+
+
+class NotTyped(Refused):
+    """The command line cannot ask for any of the user's modes."""
+
+    message = _("None of your modes can be used at the command line. Enable email or authenticator in the browser.")
+
+
+def for_terminal(user: User) -> str:
+    """Give the mode that the command line asks for: the preferred one, or else the oldest that can be typed."""
+    if user.preferred_mode in TYPED:
+        return user.preferred_mode
+    for factor in enabled(user):
+        if factor.mode in TYPED:
+            return str(factor.mode)
+    raise NotTyped
 
 
 def add(user: User, mode: str, *, secret: bytes | None, last_step: int, prefer: bool, origin: Origin) -> Factor:

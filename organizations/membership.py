@@ -9,13 +9,31 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import User
 from accounts.refusals import Refused
 from accounts.security_log import Origin
-from organizations.models import Membership, Organization, OrganizationEvent, Role
+from organizations.models import MANAGERS, Membership, Organization, OrganizationEvent, Role
 
 
 class LastOwner(Refused):
     """An organization never loses its last owner (SR-40)."""
 
     message = _("You are the only owner of this organization. Make somebody else an owner before you leave.")
+
+
+class Stranger(Refused):
+    """No such organization, or not a member of it: the answer is the same (SR-39)."""
+
+    message = _("There is no such organization, or you do not belong to it.")
+
+
+class RoleMissing(Refused):
+    """The member may not do this."""
+
+    message = _("Your role in this organization does not allow this. Ask one of its owners.")
+
+
+class NotAMember(Refused):
+    """Whom it is to be done to is not there."""
+
+    message = _("This person does not belong to the organization.")
 
 
 def of_user(user: User) -> QuerySet[Membership]:
@@ -39,20 +57,56 @@ def rename(membership: Membership, name: str, origin: Origin) -> None:
         record(membership.organization, membership.user, "renamed", origin)
 
 
+def members(organization: Organization) -> QuerySet[Membership]:
+    """Give the memberships of an organization with their users, by address."""
+    return (
+        Membership.objects.filter(organization=organization)
+        .select_related("user")
+        .order_by("user__email_key")
+        .defer("user__password")
+    )
+
+
 def leave(membership: Membership, origin: Origin) -> None:
     """Leave an organization. Raises ``LastOwner``."""
+    remove(membership, membership.user_id, origin)
+
+
+def remove(actor: Membership, user_id: UUID, origin: Origin) -> None:
+    """Take a member out of an organization; everybody may take out themselves.
+
+    Raises ``RoleMissing``, ``NotAMember`` or ``LastOwner``.
+    """
     with transaction.atomic(durable=True):
-        organization = Organization.objects.select_for_update().get(pk=membership.organization_id)
-        if membership.role == Role.OWNER:
-            owners = Membership.objects.filter(organization=organization, role=Role.OWNER)
-            if not owners.exclude(pk=membership.pk).exists():
-                raise LastOwner
-        Membership.objects.filter(pk=membership.pk).delete()
-        record(organization, membership.user, "left", origin)
+        # One lock an organization: two owners who remove each other leave one.
+        organization = Organization.objects.select_for_update().get(pk=actor.organization_id)
+        mine = Membership.objects.filter(pk=actor.pk).first()
+        goes = Membership.objects.select_related("user").filter(organization=organization, user_id=user_id).first()
+        if mine is None:
+            raise Stranger
+        if mine.role not in MANAGERS and mine.user_id != user_id:
+            raise RoleMissing
+        if goes is None:
+            raise NotAMember
+        if Role(goes.role).rank > Role(mine.role).rank:
+            raise RoleMissing
+        owners = Membership.objects.filter(organization=organization, role=Role.OWNER)
+        if goes.role == Role.OWNER and not owners.exclude(pk=goes.pk).exists():
+            raise LastOwner
+        goes.delete()
+        kind = "left" if mine.user_id == user_id else "member_removed"
+        record(organization, actor.user, kind, origin, subject=goes.user.email)
 
 
-def record(organization: Organization, actor: User, kind: str, origin: Origin) -> OrganizationEvent:
-    """Write down what happened to an organization."""
+def record(
+    organization: Organization, actor: User, kind: str, origin: Origin, *, subject: str = ""
+) -> OrganizationEvent:
+    """Write down what happened to an organization, and to whom or what in it."""
     return OrganizationEvent.objects.create(
-        organization=organization, actor=actor, kind=kind, address=origin.address, agent=origin.agent[:255]
+        organization=organization,
+        actor=actor,
+        kind=kind,
+        subject=subject,
+        address=origin.address,
+        agent=origin.agent[:255],
     )

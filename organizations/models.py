@@ -1,14 +1,19 @@
-"""Who decides: organizations and memberships."""
+"""Who decides: organizations, memberships, invitations; and the environments that they own."""
 
 import uuid
+from datetime import datetime
 from typing import ClassVar
 
+from django.core.validators import RegexValidator
 from django.db import models
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
+
+# What people can type on a command line without quotes.
+NAME_IN_COMMANDS = r"\A[a-zA-Z0-9][a-zA-Z0-9_.-]*\Z"
 
 
 class Organization(models.Model):
@@ -36,7 +41,16 @@ class Role(models.TextChoices):
     """What a member may do."""
 
     OWNER = "owner", _("owner")
+    ADMIN = "admin", _("admin")
     MEMBER = "member", _("member")
+
+    @property
+    def rank(self) -> int:
+        """How much the role may: nobody gives or takes what is above their own."""
+        return {Role.OWNER: 3, Role.ADMIN: 2, Role.MEMBER: 1}[self]
+
+
+MANAGERS = frozenset({Role.OWNER, Role.ADMIN})
 
 
 class Membership(models.Model):
@@ -57,12 +71,77 @@ class Membership(models.Model):
         return f"{self.user_id} in {self.organization_id} as {self.role}"
 
 
+class Invitation(models.Model):
+    """A way in for one address, once. Only its mail knows the code (SR-43)."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
+    sender = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
+    email = models.EmailField(max_length=254)
+    email_key = models.CharField(max_length=254)
+    role = models.CharField(max_length=8, choices=Role.choices, default=Role.MEMBER)
+    digest = models.CharField(max_length=64, unique=True)  # finds the code
+    sealed_code = models.TextField()  # for the worker that writes the mail
+    link_path = models.CharField(max_length=64)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    expires_at = models.DateTimeField()
+    accepted_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["organization", "email_key"],
+                condition=models.Q(accepted_at=None, revoked_at=None),
+                name="one_open_invitation",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"invitation {self.pk}"
+
+    def is_open(self, now: datetime) -> bool:
+        """Whether it can still be accepted."""
+        return self.accepted_at is None and self.revoked_at is None and now < self.expires_at
+
+
+class Pod(models.Model):
+    """A place where environments run."""
+
+    name = models.CharField(_("name"), max_length=64, unique=True, validators=[RegexValidator(NAME_IN_COMMANDS)])
+    phi_safe = models.BooleanField(_("safe for protected health information"), default=True)
+    import_requires_length = models.BooleanField(_("import requires length"), default=False)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Environment(models.Model):
+    """Something that an organization runs on a pod; the command-line client works on it by name."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
+    pod = models.ForeignKey(Pod, on_delete=models.PROTECT, related_name="+")
+    name = models.CharField(_("name"), max_length=64, validators=[RegexValidator(NAME_IN_COMMANDS)])
+    namespace = models.CharField(_("namespace"), max_length=64, blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["organization", "name"], name="environment_name_once"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class OrganizationEvent(models.Model):
     """Something that happened to an organization. Append-only (SR-53)."""
 
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
     actor = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
     kind = models.CharField(max_length=40)
+    subject = models.CharField(max_length=254, blank=True)  # whom or what it was done to, in words
     address = models.GenericIPAddressField(null=True)
     agent = models.CharField(max_length=255, blank=True)
     at = models.DateTimeField(default=timezone.now)

@@ -1,7 +1,8 @@
 """MFA policy: a question asked of memberships on each request, never a flag on the user (design, decision 6)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TypeVar
+from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
@@ -10,8 +11,8 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import User
 from accounts.refusals import Refused
 from accounts.security_log import Origin
-from organizations.membership import record
-from organizations.models import Membership, Organization
+from organizations import membership
+from organizations.models import Membership, Organization, Role
 
 View = TypeVar("View", bound=Callable[..., object])
 
@@ -20,6 +21,28 @@ class OwnMfaIsOff(Refused):
     """Who demands it must have it (SR-40)."""
 
     message = _("Please enable multi-factor authentication for your own account before you require it of others.")
+
+
+class MfaMissing(Refused):
+    """A member without MFA of an organization that requires it (SR-41)."""
+
+    message = _("This organization requires multi-factor authentication, and your account does not have it yet.")
+
+
+def enter(user: User, organization_id: UUID, *, roles: Collection[Role] = frozenset(Role)) -> Membership:
+    """Give the membership through which ``user`` works in an organization in one of ``roles``. One query.
+
+    Raises ``Stranger``, ``MfaMissing`` or ``RoleMissing``.
+    """
+    found = membership.find(user, organization_id)
+    if found is None:
+        raise membership.Stranger
+    if found.organization.mfa_required and not user.mfa_is_on:
+        raise MfaMissing
+    if found.role not in roles:
+        raise membership.RoleMissing
+    found.user = user
+    return found
 
 
 def requiring(user: User) -> list[Organization]:
@@ -34,23 +57,23 @@ def blocking(user: User) -> list[Organization]:
     return [] if user.mfa_is_on else requiring(user)
 
 
-def require(membership: Membership, origin: Origin) -> None:
+def require(owner: Membership, origin: Origin) -> None:
     """Require MFA of every member from now on: one column, whatever the size. Raises ``OwnMfaIsOff``."""
     with transaction.atomic(durable=True):
-        owner = User.objects.select_for_update(no_key=True).get(pk=membership.user_id)
-        if not owner.mfa_is_on:
+        user = User.objects.select_for_update(no_key=True).get(pk=owner.user_id)
+        if not user.mfa_is_on:
             raise OwnMfaIsOff
-        organizations = Organization.objects.filter(pk=membership.organization_id, mfa_required_at=None)
+        organizations = Organization.objects.filter(pk=owner.organization_id, mfa_required_at=None)
         if organizations.update(mfa_required_at=timezone.now()):
-            record(membership.organization, owner, "mfa_required", origin)
+            membership.record(owner.organization, user, "mfa_required", origin)
 
 
-def stop_requiring(membership: Membership, origin: Origin) -> None:
+def stop_requiring(owner: Membership, origin: Origin) -> None:
     """Leave MFA to each member again."""
     with transaction.atomic(durable=True):
-        organizations = Organization.objects.filter(pk=membership.organization_id, mfa_required_at__isnull=False)
+        organizations = Organization.objects.filter(pk=owner.organization_id, mfa_required_at__isnull=False)
         if organizations.update(mfa_required_at=None):
-            record(membership.organization, membership.user, "mfa_not_required", origin)
+            membership.record(owner.organization, owner.user, "mfa_not_required", origin)
 
 
 def works_without_mfa(view: View) -> View:

@@ -7,22 +7,25 @@ from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
+from accounts.identifiers import masked
 from accounts.origin import origin_of
 from accounts.refusals import Refused
-from accounts.requests import person
+from accounts.requests import INVITATION, person, refuse
 from mfa.stepup import needs_fresh_proof
+from organizations import environments, invitations, policy
 from organizations import membership as memberships
-from organizations import policy
 from organizations.context import as_row
-from organizations.forms import OrganizationForm
-from organizations.models import Membership, Role
+from organizations.forms import EnvironmentForm, OrganizationForm, RenameEnvironmentForm
+from organizations.models import Environment, Membership, Role
 
 PER_PAGE = 25
+CODE_AT_MOST = 200
 
 
 def _membership(request: HttpRequest, organization_id: UUID, *, role: str | None = None) -> Membership:
@@ -155,3 +158,121 @@ def mfa_required(request: HttpRequest) -> HttpResponse:
     mine = memberships.of_user(person(request)).exclude(organization__in=stopped)[:PER_PAGE]
     context = {"blocking": blocking, "others": [membership.organization for membership in mine]}
     return render(request, "organizations/mfa_required.html", context)
+
+
+# --- environments -------------------------------------------------------------------------------
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+def environment_list(request: HttpRequest, organization_id: UUID) -> HttpResponse:
+    """List the environments of an organization; its owners add one here."""
+    is_post = request.method == "POST"
+    membership = _membership(request, organization_id, role=Role.OWNER if is_post else None)
+    is_owner = membership.role == Role.OWNER
+    form = EnvironmentForm(request.POST if is_post else None) if is_owner else None
+    status = 200
+    if form and is_post:
+        status = 400
+        if form.is_valid():
+            try:
+                made = environments.create(membership, **form.cleaned_data, origin=origin_of(request))
+            except Refused as refused:
+                status = refuse(form, "name", refused)
+            else:
+                messages.success(request, _("The environment %(name)s is created.") % {"name": made.name})
+                return redirect("organizations:environments", organization_id)
+    rows = environments.of_organization(membership.organization)
+    page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
+    context = {"organization": membership.organization, "is_owner": is_owner, "form": form, "page": page}
+    return render(request, "organizations/environments.html", context, status=status)
+
+
+def _environment(request: HttpRequest, organization_id: UUID, environment_id: UUID) -> tuple[Membership, Environment]:
+    owner = _membership(request, organization_id, role=Role.OWNER)
+    return owner, get_object_or_404(environments.of_organization(owner.organization), pk=environment_id)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+def rename_environment(request: HttpRequest, organization_id: UUID, environment_id: UUID) -> HttpResponse:
+    """Rename an environment."""
+    owner, environment = _environment(request, organization_id, environment_id)
+    form = RenameEnvironmentForm(request.POST if request.method == "POST" else None, initial={"name": environment.name})
+    status = 400 if form.errors else 200
+    if form.is_valid():
+        try:
+            environments.rename(owner, environment, name=form.cleaned_data["name"], origin=origin_of(request))
+        except Refused as refused:
+            status = refuse(form, "name", refused)
+        else:
+            messages.success(request, _("The environment is renamed."))
+            return redirect("organizations:environments", organization_id)
+    context = {"organization": owner.organization, "environment": environment, "form": form}
+    return render(request, "organizations/rename_environment.html", context, status=status)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@needs_fresh_proof
+@login_required
+def remove_environment(request: HttpRequest, organization_id: UUID, environment_id: UUID) -> HttpResponse:
+    """Remove an environment, after a confirmation."""
+    owner, environment = _environment(request, organization_id, environment_id)
+    if request.method == "POST":
+        environments.remove(owner, environment, origin_of(request))
+        messages.success(request, _("The environment %(name)s is removed.") % {"name": environment.name})
+        return redirect("organizations:environments", organization_id)
+    context = {
+        "title": _("Remove the environment %(name)s?") % {"name": environment.name},
+        "icon": "warning",
+        "text": [_("The command line no longer finds it. What runs on the pod is not touched.")],
+        "button": _("Remove"),
+        "button_class": "danger",
+        "cancel_url": reverse("organizations:environments", args=[organization_id]),
+    }
+    return render(request, "mfa/confirm.html", context)
+
+
+# --- accepting an invitation ----------------------------------------------------------------------
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+@policy.works_without_mfa
+def accept_invitation(request: HttpRequest) -> HttpResponse:
+    """Show an invitation to whoever follows its link, and let the person whom it names accept it.
+
+    The code moves from the address into the session at once, so that no later page's address holds it (SR-19).
+    """
+    if request.method != "POST" and (code := request.GET.get(invitations.CODE_PARAMETER)):
+        request.session[INVITATION] = code[:CODE_AT_MOST]
+        return redirect("organizations:accept_invitation")
+    code = request.session.get(INVITATION, "")
+    invitation = invitations.find(code) if code else None
+    if invitation is None:
+        request.session.pop(INVITATION, None)
+        return render(request, "organizations/invitation_over.html", status=404)
+    if request.method == "POST" and request.user.is_authenticated:
+        return _accept(request, code)
+    user = request.user
+    context = {
+        "invitation": invitation,
+        "email": masked(invitation.email),
+        "is_mine": user.is_authenticated and user.email_key == invitation.email_key,
+        "here": reverse("organizations:accept_invitation"),
+    }
+    return render(request, "organizations/accept_invitation.html", context)
+
+
+def _accept(request: HttpRequest, code: str) -> HttpResponse:
+    try:
+        joined = invitations.accept(person(request), code, origin_of(request))
+    except policy.MfaMissing as refused:
+        messages.warning(request, f"{refused.text} {_('Activate it, then open your invitation again.')}")
+        return redirect("mfa:activate")
+    except Refused as refused:
+        messages.error(request, refused.text)
+        return redirect("organizations:accept_invitation")
+    request.session.pop(INVITATION, None)
+    messages.success(request, _("You are now a member of %(name)s.") % {"name": joined.name})
+    return redirect(joined)

@@ -8,7 +8,7 @@ from conftest import OTP, app_code, give_credentials, sign_in
 from mfa.tests.factories import add_mode
 from mfa.tests.test_activation import activate
 from organizations.tests.factories import MembershipFactory
-from tests.test_bad_input import every_address
+from tests.test_bad_input import SOME_ID, every_address
 
 pytestmark = pytest.mark.django_db
 
@@ -17,6 +17,8 @@ STRANGER = {
     "accounts:register": 0,
     "accounts:password_reset": 0,
     "accounts:dashboard": 0,
+    "organizations:accept_invitation": 0,
+    "organizations:accept_invitation_of_older_clients": 0,
     "mfa:activate": 0,
     "mfa:otp_prompt": 0,
     "mfa:complete_activation": 0,
@@ -29,6 +31,8 @@ SIGNED_IN = {
     "accounts:dashboard": 4,
     "accounts:settings": 6,
     "accounts:profile_edit": 4,
+    "accounts:sessions": 7,
+    "accounts:end_other_sessions": 4,
     "accounts:password_change": 4,
     "accounts:verify_email": 3,
     "mfa:activate": 4,
@@ -65,12 +69,12 @@ def test_confirmations(client, dana_with_both, django_assert_max_num_queries, na
         assert client.get(reverse(name, args=["email"])).status_code == 200
 
 
-@pytest.mark.parametrize("name", ["organization", "require", "stop_requiring", "leave"])
+@pytest.mark.parametrize("name", ["organization", "require", "stop_requiring", "leave", "environments"])
 def test_pages_of_an_organization(client, dana_with_both, django_assert_max_num_queries, name):
     organization = MembershipFactory(user=dana_with_both, role="owner").organization
     sign_in(client, dana_with_both)
 
-    with django_assert_max_num_queries(6):
+    with django_assert_max_num_queries(8):
         assert client.get(reverse(f"organizations:{name}", args=[organization.pk])).status_code == 200
 
 
@@ -114,4 +118,9 @@ def test_every_page_has_a_budget():
     }
 
     assert tested
-    assert rest == {"/account/password/reset/complete"}
+    # The confirmations of one session or key cost what the others cost.
+    assert rest == {
+        "/account/password/reset/complete",
+        f"/account/sessions/{SOME_ID}/end",
+        f"/account/keys/{SOME_ID}/remove",
+    }

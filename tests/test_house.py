@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 DOORS = {
     "admin", "api", "apps", "browser", "context", "converters", "forms", "middleware", "origin", "requests", "tasks",
-    "urls", "views",
+    "urls", "views", "wire",
 }  # fmt: skip
 DOMAIN = [
     file

@@ -8,13 +8,17 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import User
-from organizations.models import Membership, Organization, Role
+from organizations.models import Environment, Membership, Organization, Pod, Role
 
 PASSWORD = "correct-horse-battery"  # noqa: S105  (demo accounts on a machine of one's own; printed anyway)
 PEOPLE = (("dana", "Dana Reyes"), ("olaf", "Olaf Berg"), ("sam", "Sam Okafor"))
 ORGANIZATIONS = {
     "Sample Org 1": {"dana": Role.OWNER, "olaf": Role.MEMBER, "sam": Role.MEMBER},
     "Sample Org 2": {"olaf": Role.OWNER, "dana": Role.MEMBER},
+}
+ENVIRONMENTS = {
+    "Sample Org 1": {"clinic-staging": "pod01", "clinic-live": "pod02"},
+    "Sample Org 2": {"lab-live": "pod01"},
 }
 
 
@@ -43,7 +47,10 @@ class Command(BaseCommand):
             )
             for name, full in PEOPLE
         }
+        pods = {name: Pod.objects.create(name=name) for name in ("pod01", "pod02")}
         for title, roles in ORGANIZATIONS.items():
             organization = Organization.objects.create(name=title)
+            for name, pod in ENVIRONMENTS[title].items():
+                Environment.objects.create(organization=organization, name=name, pod=pods[pod])
             for name, role in roles.items():
                 Membership.objects.create(organization=organization, user=people[name], role=role)

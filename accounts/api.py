@@ -1,0 +1,155 @@
+"""The command-line client's sign-in, sessions and keys: a door to the same sign-in as the browser's."""
+
+from uuid import UUID
+
+from django.http import HttpRequest
+from ninja import HeaderEx, P, Router, Schema, Status
+
+from accounts import keys, security_log, signin, tokens
+from accounts.models import Channel, Mode, User
+from accounts.origin import origin_of
+from accounts.wire import ERRORS, LongText, Text, bearer, token_of
+from mfa import challenges, codes
+
+router = Router(tags=["Sessions and keys"])
+
+
+class Person(Schema):
+    """Who is signed in."""
+
+    id: str
+    name: str
+    email: str
+
+
+class SignedIn(Person):
+    """A finished sign-in. ``sessionToken`` is told once, here."""
+
+    sessionToken: str  # noqa: N815  (the client's spelling)
+
+
+class MfaDue(Schema):
+    """A sign-in that waits for a one-time password; for ``email`` it has just been mailed."""
+
+    mfaID: str  # noqa: N815
+    mfaPreferredType: str  # noqa: N815
+
+
+class Credentials(Schema):
+    """User name or e-mail, and password, exactly as typed."""
+
+    identifier: Text
+    password: Text
+
+
+class SignedKey(Schema):
+    """A public key and a signature by it over the headers ``X-Request-Nonce&X-Request-Timestamp``."""
+
+    publicKey: LongText  # noqa: N815
+    signature: LongText
+
+
+class Otp(Schema):
+    """The one-time password."""
+
+    otp: Text
+
+
+class Key(Schema):
+    """An SSH key in OpenSSH form."""
+
+    name: Text
+    key: LongText
+
+
+class Nothing(Schema):
+    """An answer that says no more than its status."""
+
+
+def _person(user: User) -> dict[str, str]:
+    return {"id": str(user.pk), "name": user.name, "email": user.email}
+
+
+def _begin(request: HttpRequest, user: User) -> dict[str, str]:
+    """Go on after the first proof: to the one-time password, or to the token where MFA is off."""
+    if not user.mfa_is_on:
+        attempt = signin.begin(user, channel=Channel.CLI)
+        return _token(request, signin.finish(attempt, origin_of(request)), mode="")
+    challenge = challenges.begin_sign_in(user, channel=Channel.CLI)
+    if challenge.mode == Mode.EMAIL:
+        challenges.send_code(challenge)
+    return {"mfaID": str(challenge.pk), "mfaPreferredType": challenge.mode}
+
+
+def _token(request: HttpRequest, user: User, *, mode: str) -> dict[str, str]:
+    return {**_person(user), "sessionToken": tokens.issue(user, origin_of(request), mode=mode)}
+
+
+@router.get("/auth/verify", auth=bearer, response={200: Person, **ERRORS}, summary="Who is signed in")
+def verify(request: HttpRequest) -> dict[str, str]:
+    """Name the user of a token that still works."""
+    return _person(token_of(request).user)
+
+
+@router.post("/auth/signin", response={200: MfaDue | SignedIn, **ERRORS}, summary="Sign in with credentials")
+def sign_in(request: HttpRequest, credentials: Credentials) -> dict[str, str]:
+    """Check credentials; gives a token, or what is needed for the one-time password."""
+    user = signin.check_credentials(credentials.identifier, credentials.password, origin_of(request))
+    return _begin(request, user)
+
+
+@router.post("/auth/signin/key", response={200: MfaDue | SignedIn, **ERRORS}, summary="Sign in with an RSA key")
+def sign_in_with_key(
+    request: HttpRequest,
+    signed: SignedKey,
+    nonce: HeaderEx[Text, P(alias="X-Request-Nonce")] = "",
+    timestamp: HeaderEx[Text, P(alias="X-Request-Timestamp")] = "",
+) -> dict[str, str]:
+    """Check a signature; gives a token, or what is needed for the one-time password."""
+    user = keys.check_signature(
+        signed.publicKey, signed.signature, nonce=nonce, timestamp=timestamp, origin=origin_of(request)
+    )
+    return _begin(request, user)
+
+
+@router.post("/auth/signin/mfa/{uuid:mfa_id}", response={200: SignedIn, **ERRORS}, summary="Give the one-time password")
+def give_otp(request: HttpRequest, mfa_id: UUID, given: Otp) -> dict[str, str]:
+    """Spend a one-time password on a sign-in of the command line, and give its token."""
+    challenge = challenges.find_sign_in(str(mfa_id), channel=Channel.CLI)
+    if challenge is None:
+        raise challenges.ChallengeOver
+    otp = codes.digits_of(given.otp)
+    if otp is None:
+        raise challenges.NotACode
+    factor = challenges.answer(challenge, otp, origin_of(request))
+    return _token(request, factor.user, mode=factor.mode)
+
+
+@router.delete("/auth/signout", response={204: None, **ERRORS}, summary="Sign out")
+def sign_out(request: HttpRequest) -> Status[None]:
+    """End the session of the token, if there is one; being asked for none is fine."""
+    token = bearer(request)
+    if token is not None:
+        security_log.record(token.user, security_log.Kind.SIGNED_OUT, origin_of(request))
+        tokens.revoke(token)
+    return Status(204, None)
+
+
+@router.get("/keys", auth=bearer, response={200: list[Key], **ERRORS}, summary="List my keys")
+def list_keys(request: HttpRequest) -> list[dict[str, str]]:
+    """List the SSH keys of the account."""
+    return [{"name": key.name, "key": f"{key.text}\n"} for key in keys.of_user(token_of(request).user)]
+
+
+@router.post("/keys", auth=bearer, response={201: Nothing, **ERRORS}, summary="Add a key")
+def add_key(request: HttpRequest, key: Key) -> Status[dict[str, str]]:
+    """Add an SSH key to the account."""
+    keys.add(token_of(request).user, key.name, key.key, origin_of(request))
+    return Status(201, {})
+
+
+@router.delete("/keys/{name}", auth=bearer, response={204: None, **ERRORS}, summary="Remove a key")
+def remove_key(request: HttpRequest, name: str) -> Status[None]:
+    """Remove an SSH key from the account."""
+    keys.remove(token_of(request).user, name, origin_of(request))
+    return Status(204, None)

@@ -1,0 +1,189 @@
+"""SSH keys of an account, and signing in with an RSA one."""
+
+import binascii
+from base64 import b64decode, b64encode
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+
+import structlog
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_ssh_public_key
+from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from accounts import security_log
+from accounts.models import PublicKey, UsedNonce, User
+from accounts.refusals import Refused
+from accounts.security_log import Kind, Origin
+
+log = structlog.get_logger(__name__)
+
+NAME_AT_MOST = 64
+KEYS_AT_MOST = 100
+RSA_BITS_AT_LEAST = 2048
+RSA_BITS_AT_MOST = 16384
+# They would not survive the way into a path and back.
+UNFIT_FOR_A_PATH = frozenset("/?%#\\")
+CLOCKS_MAY_DIFFER_BY = timedelta(minutes=5)
+NONCE_AT_MOST = 128
+
+
+class NotAKey(Refused):
+    """Neither RSA nor Ed25519 in OpenSSH form, or too short."""
+
+    message = _(
+        "This is not a key that can be used. Give an OpenSSH public key: Ed25519, or RSA of at least 2048 bits."
+    )
+
+
+class NotAName(Refused):
+    """Empty, too long, or it could not be put into a path."""
+
+    message = _("Give the key a name of at most 64 characters, without / ? % # or a backslash.")
+
+
+class KeyExists(Refused):
+    """The name or the key itself."""
+
+    message = _("Your account already has a key with this name, or this very key under another name.")
+
+
+class TooManyKeys(Refused):
+    """More than anybody needs."""
+
+    message = _("Your account has as many keys as it can hold. Remove one first.")
+
+
+class NoSuchKey(Refused):
+    """None of the user's keys."""
+
+    message = _("Your account has no key with this name.")
+
+
+class WrongKey(Refused):
+    """An unknown key, a wrong signature and a disabled account alike."""
+
+    message = _("This key is not known, or its signature is not right. Sign in with your password, then add the key.")
+
+
+class ClockOff(Refused):
+    """The signature is too old, or from the future (SR-38)."""
+
+    message = _("The signature is more than five minutes off. Correct your computer's clock and try again.")
+
+
+class SignatureUsed(Refused):
+    """The same nonce a second time (SR-38)."""
+
+    message = _("This signature was already used. Run the command again.")
+
+
+def parse(text: str) -> tuple[RSAPublicKey | Ed25519PublicKey, str]:
+    """Read an OpenSSH public key; gives it and its text without comment. Raises ``NotAKey``."""
+    try:
+        key = load_ssh_public_key(text.strip().encode())
+    except (ValueError, UnsupportedAlgorithm):
+        raise NotAKey from None
+    if isinstance(key, RSAPublicKey):
+        if not RSA_BITS_AT_LEAST <= key.key_size <= RSA_BITS_AT_MOST:
+            raise NotAKey
+    elif not isinstance(key, Ed25519PublicKey):
+        raise NotAKey
+    return key, key.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+
+
+def fingerprint(text: str) -> str:
+    """Give the SHA-256 of a key's blob as ``ssh-keygen`` does, without its prefix."""
+    return b64encode(sha256(b64decode(text.split()[1])).digest()).decode().rstrip("=")
+
+
+def of_user(user: User) -> QuerySet[PublicKey]:
+    """Give the keys of a user by name."""
+    return PublicKey.objects.filter(user=user).order_by("name")
+
+
+def add(user: User, name: str, text: str, origin: Origin) -> PublicKey:
+    """Store a key. Raises ``NotAName``, ``NotAKey``, ``KeyExists`` or ``TooManyKeys``."""
+    fits = name == name.strip() and name.isprintable() and not UNFIT_FOR_A_PATH & set(name)
+    if not fits or not 0 < len(name) <= NAME_AT_MOST or name in {".", ".."}:
+        raise NotAName
+    _key, text = parse(text)
+    with transaction.atomic():
+        user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
+        if PublicKey.objects.filter(user=user).count() >= KEYS_AT_MOST:
+            raise TooManyKeys
+        try:
+            with transaction.atomic():
+                key = PublicKey.objects.create(user=user, name=name, text=text, fingerprint=fingerprint(text))
+        except IntegrityError:
+            raise KeyExists from None
+        security_log.record(user, Kind.KEY_ADDED, origin)
+    return key
+
+
+def remove(user: User, name: str, origin: Origin) -> None:
+    """Remove a key by its name. Raises ``NoSuchKey``."""
+    with transaction.atomic():
+        if not PublicKey.objects.filter(user=user, name=name).delete()[0]:
+            raise NoSuchKey
+        security_log.record(user, Kind.KEY_REMOVED, origin)
+
+
+def check_signature(text: str, signature: str, *, nonce: str, timestamp: str, origin: Origin) -> User:
+    """Find the user who proves with a signature to hold a key.
+
+    ``signature`` is base64 of RSA PKCS#1 v1.5 with SHA-256 over ``nonce&timestamp``; ``timestamp`` is in Unix
+    seconds. Each is accepted once, within five minutes (SR-38). It replaces the password only: a code is still
+    due where MFA is on. Raises ``WrongKey``, ``ClockOff`` or ``SignatureUsed``.
+    """
+    text = _verified(text, signature, f"{nonce}&{timestamp}")
+    signed_at = _time(timestamp)
+    if signed_at is None or abs(timezone.now() - signed_at) > CLOCKS_MAY_DIFFER_BY:
+        raise ClockOff
+    if not 0 < len(nonce) <= NONCE_AT_MOST:
+        raise WrongKey
+    # A key that others added later too stays the sign-in of whoever had it first.
+    key = (
+        PublicKey.objects.select_related("user")
+        .filter(fingerprint=fingerprint(text), user__is_active=True)
+        .order_by("created_at", "pk")
+        .first()
+    )
+    if key is None:
+        log.info("signin.refused", reason="key")
+        raise WrongKey
+    with transaction.atomic():
+        digest = sha256(f"{key.fingerprint}&{nonce}".encode()).hexdigest()
+        _nonce, is_new = UsedNonce.objects.get_or_create(
+            digest=digest, defaults={"expires_at": signed_at + 2 * CLOCKS_MAY_DIFFER_BY}
+        )
+        if not is_new:
+            security_log.record(key.user, Kind.SIGN_IN_REFUSED, origin)
+        PublicKey.objects.filter(pk=key.pk).update(last_used_at=timezone.now())
+    if not is_new:
+        raise SignatureUsed
+    return key.user
+
+
+def _verified(text: str, signature: str, signed: str) -> str:
+    """Check a signature against the key that came with it, known or not, which takes the same time."""
+    try:
+        key, text = parse(text)
+        if not isinstance(key, RSAPublicKey):
+            raise WrongKey
+        key.verify(b64decode(signature, validate=True), signed.encode(), PKCS1v15(), SHA256())
+    except (NotAKey, InvalidSignature, binascii.Error, ValueError):
+        raise WrongKey from None
+    return text
+
+
+def _time(timestamp: str) -> datetime | None:
+    if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 11):
+        return None
+    return datetime.fromtimestamp(int(timestamp), UTC)

@@ -1,0 +1,71 @@
+"""Tokens: the sessions of the command-line client (SR-35)."""
+
+import secrets
+from datetime import timedelta
+from hashlib import sha256
+
+from django.conf import settings
+from django.utils import timezone
+from django.utils.crypto import constant_time_compare
+
+from accounts.models import Token, User
+from accounts.security_log import Origin
+
+PREFIX = "datica_"  # secret scanners and people recognise it
+NOTE_USE_AFTER = timedelta(minutes=1)
+
+
+def _digest(value: str) -> str:
+    # 256 random bits need no slow hash: there is nothing to guess.
+    return sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def issue(user: User, origin: Origin, *, mode: str) -> str:
+    """Make a token for a user whose sign-in was finished, and give the only copy of it.
+
+    ``mode`` says what proved the sign-in besides the first proof; blank where MFA is off.
+    """
+    value = PREFIX + secrets.token_urlsafe(32)
+    Token.objects.create(
+        digest=_digest(value),
+        user=user,
+        password_mark=user.get_session_auth_hash(),
+        mode=mode,
+        address=origin.address,
+        agent=origin.agent[:255],
+        expires_at=timezone.now() + settings.TOKEN_LIFETIME,
+    )
+    return value
+
+
+def find(value: str) -> Token | None:
+    """Find the token that still opens its user's account, and note that it was used. One query, rarely two."""
+    if not value.startswith(PREFIX):
+        return None
+    token = Token.objects.select_related("user").filter(digest=_digest(value)).first()
+    if token is None or not _is_good(token):
+        return None
+    now = timezone.now()
+    if now - token.last_used_at > NOTE_USE_AFTER:
+        Token.objects.filter(pk=token.pk).update(last_used_at=now)
+    return token
+
+
+def _is_good(token: Token) -> bool:
+    """Whether neither time nor a change of the password or of MFA has ended it.
+
+    Such changes delete tokens too; asked here again, no order of events leaves one behind that still works.
+    """
+    now, user = timezone.now(), token.user
+    return (
+        now < token.expires_at
+        and now - token.last_used_at <= settings.TOKEN_IDLE
+        and user.is_active
+        and bool(token.mode) == user.mfa_is_on
+        and constant_time_compare(token.password_mark, user.get_session_auth_hash())
+    )
+
+
+def revoke(token: Token) -> None:
+    """End a token at once."""
+    Token.objects.filter(pk=token.pk).delete()

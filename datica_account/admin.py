@@ -1,0 +1,40 @@
+"""The admin site: for staff whose session was verified by a factor (SR-52)."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.admin import AdminSite
+from django.contrib.admin.apps import AdminConfig
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+
+class PortalAdminConfig(AdminConfig):
+    """Django's admin with our site."""
+
+    default_site = "datica_account.admin.PortalAdmin"
+
+
+class PortalAdmin(AdminSite):
+    """Signs nobody in by itself: the portal's own sign-in does, with its factors and throttles."""
+
+    site_header = site_title = gettext_lazy("Administration")
+    site_url = "/account"
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        """Let in active staff with a verified session."""
+        return super().has_permission(request) and request.user.is_verified()  # type: ignore[union-attr]
+
+    def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:  # noqa: ARG002
+        """Lead to the portal's sign-in, or to the activation of MFA where that is what is missing."""
+        if not request.user.is_authenticated:
+            return redirect_to_login(request.GET.get("next", reverse("admin:index")), "accounts:login")
+        if not request.user.is_staff:
+            raise PermissionDenied
+        messages.warning(request, _("The administration needs multi-factor authentication. Please activate it first."))
+        return redirect("mfa:activate")

@@ -1,0 +1,165 @@
+"""The JSON endpoints as one API: its errors, its document, and the codes that errors carry."""
+
+from typing import Any
+
+from csp.decorators import csp_update
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.urls import reverse
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_safe
+from ninja import NinjaAPI, Swagger
+from ninja.errors import AuthenticationError, HttpError, ValidationError
+
+from accounts import api as accounts_api
+from accounts import keys, signin
+from accounts.refusals import Refused
+from mfa import challenges, modes
+from organizations import api as organizations_api
+from organizations import environments, invitations, membership, policy
+from organizations.policy import works_without_mfa
+
+Kind = tuple[int, int, str | Promise]  # status, code, title
+
+BAD_REQUEST: Kind = (400, 4000, gettext_lazy("Bad Request"))
+SIGN_IN_FAILED: Kind = (401, 4011, gettext_lazy("Sign In Failed"))
+WRONG_CODE: Kind = (401, 4012, gettext_lazy("Wrong One-Time Password"))
+NOT_SIGNED_IN: Kind = (401, 4013, gettext_lazy("Not Signed In"))
+SIGN_IN_OVER: Kind = (401, 4014, gettext_lazy("Sign In Expired"))
+FORBIDDEN: Kind = (403, 4030, gettext_lazy("Not Allowed"))
+MFA_MISSING: Kind = (403, 4031, gettext_lazy("Multi-Factor Authentication Required"))
+NOT_FOUND: Kind = (404, 4040, gettext_lazy("Not Found"))
+METHOD: Kind = (405, 4050, gettext_lazy("Method Not Allowed"))
+CONFLICT: Kind = (409, 4090, gettext_lazy("Conflict"))
+TOO_LARGE: Kind = (413, 4130, gettext_lazy("Too Large"))
+TOO_MANY: Kind = (429, 4290, gettext_lazy("Too Many Requests"))
+SERVER_ERROR: Kind = (500, 5000, gettext_lazy("Server Error"))
+ALL = (
+    BAD_REQUEST, SIGN_IN_FAILED, WRONG_CODE, NOT_SIGNED_IN, SIGN_IN_OVER, FORBIDDEN, MFA_MISSING, NOT_FOUND, METHOD,
+    CONFLICT, TOO_LARGE, TOO_MANY, SERVER_ERROR,
+)  # fmt: skip
+
+# Refusals that are none of these are bad requests; one that says when to try again is "too many".
+REFUSALS: dict[type[Refused], Kind] = {
+    signin.WrongCredentials: SIGN_IN_FAILED,
+    keys.WrongKey: SIGN_IN_FAILED,
+    keys.ClockOff: SIGN_IN_FAILED,
+    keys.SignatureUsed: SIGN_IN_FAILED,
+    modes.NotTyped: SIGN_IN_FAILED,
+    challenges.WrongCode: WRONG_CODE,
+    challenges.NotACode: WRONG_CODE,
+    challenges.CodeTooOld: WRONG_CODE,
+    challenges.CodeUsed: WRONG_CODE,
+    challenges.ChallengeOver: SIGN_IN_OVER,
+    signin.AttemptOver: SIGN_IN_OVER,
+    challenges.TooManyFailures: TOO_MANY,
+    challenges.TooManyMails: TOO_MANY,
+    membership.Stranger: NOT_FOUND,
+    membership.NotAMember: NOT_FOUND,
+    membership.RoleMissing: FORBIDDEN,
+    membership.LastOwner: FORBIDDEN,
+    policy.MfaMissing: MFA_MISSING,
+    environments.NoSuchEnvironment: NOT_FOUND,
+    invitations.NoSuchInvitation: NOT_FOUND,
+    invitations.InvitationOver: NOT_FOUND,
+    invitations.AnotherAddress: FORBIDDEN,
+    invitations.AlreadyMember: CONFLICT,
+    keys.NoSuchKey: NOT_FOUND,
+    keys.KeyExists: CONFLICT,
+    keys.TooManyKeys: CONFLICT,
+}
+
+# What each status means where nothing else is known; middleware uses it for answers that no endpoint gave.
+BY_STATUS: dict[int, tuple[Kind, str | Promise]] = {
+    400: (BAD_REQUEST, gettext_lazy("The request could not be read. Send JSON in UTF-8.")),
+    403: (FORBIDDEN, gettext_lazy("This is not allowed.")),
+    404: (NOT_FOUND, gettext_lazy("There is nothing at this address.")),
+    405: (METHOD, gettext_lazy("This address does not answer to this method.")),
+    413: (TOO_LARGE, gettext_lazy("The request is too large: 64 KB is the limit.")),
+    500: (SERVER_ERROR, gettext_lazy("Something went wrong on our side. Nothing was changed; please try again later.")),
+}
+
+
+def error(kind: Kind, description: str | Promise) -> JsonResponse:
+    """Write an error as the client reads it."""
+    status, code, title = kind
+    response = JsonResponse({"title": str(title), "description": str(description), "code": code}, status=status)
+    if status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def error_of_status(status: int) -> JsonResponse:
+    """Write the error of a status that came from below the endpoints."""
+    kind, description = BY_STATUS.get(status) or BY_STATUS[500 if status >= 500 else 400]
+    return error(kind, description)
+
+
+def _refused(_request: HttpRequest, refused: Refused) -> HttpResponse:
+    kind = next((REFUSALS[cls] for cls in type(refused).__mro__ if cls in REFUSALS), BAD_REQUEST)
+    description = refused.text
+    if isinstance(refused, policy.MfaMissing):
+        address = settings.SITE_URL + reverse("mfa:activate")
+        description += " " + _("Activate it at %(address)s and sign in again.") % {"address": address}
+    response = error(TOO_MANY if refused.retry_at else kind, description)
+    if refused.retry_at:
+        response.headers["Retry-After"] = str(refused.seconds_to_wait)
+    return response
+
+
+def _invalid(_request: HttpRequest, invalid: ValidationError) -> HttpResponse:
+    # What was sent is not repeated: it may be a password.
+    wrong = [f"{'.'.join(str(part) for part in item['loc'][1:]) or 'body'}: {item['msg']}" for item in invalid.errors]
+    return error(BAD_REQUEST, "; ".join(wrong[:5]) + ".")
+
+
+def _not_signed_in(_request: HttpRequest, _error: AuthenticationError) -> HttpResponse:
+    return error(NOT_SIGNED_IN, _("Your session has ended. Please sign in again."))
+
+
+def _http_error(_request: HttpRequest, raised: HttpError) -> HttpResponse:
+    return error_of_status(raised.status_code)
+
+
+def _not_found(_request: HttpRequest, _error: Http404) -> HttpResponse:
+    return error_of_status(404)
+
+
+def _description() -> str:
+    rows = "\n".join(f"| {code} | {status} | {title} |" for status, code, title in ALL)
+    return (
+        "The endpoints of the `datica` command-line client. All need `Authorization: Bearer <sessionToken>` "
+        "but the sign-in, the sign-out and the list of pods. Every error is `title`, `description`, `code`.\n\n"
+        f"| code | status | title |\n| --- | --- | --- |\n{rows}\n"
+    )
+
+
+def _document(view: Any) -> Any:
+    """Let the viewer of the document show its own pictures, which lie in its style sheet."""
+    shown = csp_update({"img-src": ["data:"], "connect-src": ["'self'"]})(require_safe(view))
+    return works_without_mfa(shown)
+
+
+api = NinjaAPI(
+    title=f"{settings.SITE_NAME} account API",
+    version="1",
+    description=_description(),
+    docs=Swagger({"docExpansion": "list", "supportedSubmitMethods": []}),
+    docs_url="/api/docs",
+    openapi_url="/api/openapi.json",
+    docs_decorator=_document,
+    urls_namespace="api",
+)
+api.add_router("", accounts_api.router)
+api.add_router("", organizations_api.router)
+HANDLERS: dict[type[Exception], Any] = {
+    Refused: _refused,
+    ValidationError: _invalid,
+    AuthenticationError: _not_signed_in,
+    HttpError: _http_error,
+    Http404: _not_found,
+}
+for exception, handler in HANDLERS.items():
+    api.add_exception_handler(exception, handler)

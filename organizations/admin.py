@@ -1,0 +1,65 @@
+"""What staff look after: organizations, pods and environments."""
+
+from typing import Any, ClassVar
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from accounts.origin import origin_of
+from accounts.requests import person
+from organizations import membership
+from organizations.models import Environment, Organization, Pod
+
+
+@admin.register(Pod)
+class PodAdmin(admin.ModelAdmin[Pod]):
+    """Places where environments run."""
+
+    list_display = ("name", "phi_safe", "import_requires_length")
+    search_fields = ("name",)
+
+
+@admin.register(Environment)
+class EnvironmentAdmin(admin.ModelAdmin[Environment]):
+    """Environments of all organizations; what staff do is written into the organization's log too."""
+
+    list_display = ("name", "organization", "pod", "created_at")
+    list_select_related = ("organization", "pod")
+    list_filter = ("pod",)
+    search_fields = ("name", "organization__name")
+    autocomplete_fields = ("organization", "pod")
+    show_full_result_count = False
+
+    def save_model(self, request: HttpRequest, obj: Environment, form: Any, change: bool) -> None:
+        """Save, and log it for the organization."""
+        super().save_model(request, obj, form, change)
+        self._log(request, obj, "environment_changed" if change else "environment_created")
+
+    def delete_model(self, request: HttpRequest, obj: Environment) -> None:
+        """Delete, and log it for the organization."""
+        super().delete_model(request, obj)
+        self._log(request, obj, "environment_removed")
+
+    def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
+        """Delete one by one: each is logged."""
+        for environment in queryset:
+            self.delete_model(request, environment)
+
+    def _log(self, request: HttpRequest, obj: Environment, kind: str) -> None:
+        membership.record(obj.organization, person(request), kind, origin_of(request), subject=obj.name)
+
+
+@admin.register(Organization)
+class OrganizationAdmin(admin.ModelAdmin[Organization]):
+    """Organizations. Their policy is their owners' alone."""
+
+    list_display = ("name", "created_at", "mfa_required_at")
+    search_fields = ("name",)
+    fields = ("name", "mfa_required_at", "created_at")
+    readonly_fields = ("mfa_required_at", "created_at")
+    show_full_result_count = False
+    actions: ClassVar[list[Any]] = []
+
+    def has_delete_permission(self, _request: HttpRequest, _obj: Organization | None = None) -> bool:
+        """Nobody deletes an organization by a slip: there is no way back."""
+        return False

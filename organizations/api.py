@@ -1,0 +1,245 @@
+"""What the command-line client reads and changes of organizations, invitations, members and environments."""
+
+from collections.abc import Collection, Iterable
+from uuid import UUID
+
+from django.http import HttpRequest
+from ninja import HeaderEx, P, Router, Schema, Status
+from pydantic import StrictInt
+
+from accounts.origin import origin_of
+from accounts.wire import ERRORS, Text, bearer, token_of
+from organizations import environments, invitations, membership, policy
+from organizations.models import MANAGERS, Environment, Membership, Role
+
+router = Router(tags=["Organizations and environments"])
+
+ROLE_IDS = {Role.OWNER: 1, Role.ADMIN: 2, Role.MEMBER: 5}
+ROLES = {number: role for role, number in ROLE_IDS.items()}
+ACLS: dict[Role, list[str]] = {Role.OWNER: ["*"], Role.ADMIN: ["invites:*", "users:*"], Role.MEMBER: []}
+
+
+class Pod(Schema):
+    """A place where environments run."""
+
+    name: str
+    phiSafe: bool  # noqa: N815  (the client's spelling)
+    importRequiresLength: bool  # noqa: N815
+
+
+class Pods(Schema):
+    """All pods."""
+
+    pods: list[Pod]
+
+
+class EnvironmentOut(Schema):
+    """An environment of one of my organizations."""
+
+    id: str
+    name: str
+    namespace: str
+    organizationId: str  # noqa: N815
+
+
+class Invitation(Schema):
+    """An invitation that was neither accepted nor withdrawn."""
+
+    id: str
+    orgID: str  # noqa: N815
+    senderID: str  # noqa: N815
+    roleID: int  # noqa: N815
+    email: str
+    consumed: bool
+    revoked: bool
+
+
+class NewInvitation(Schema):
+    """Whom to invite, and the page that the mail leads to, with ``{inviteCode}`` in it."""
+
+    email: Text
+    role: StrictInt = ROLE_IDS[Role.MEMBER]
+    linkTemplate: Text = ""  # noqa: N815
+
+
+class Joined(Schema):
+    """The organization that an accepted invitation led to."""
+
+    orgID: str  # noqa: N815
+
+
+class Member(Schema):
+    """A member of an organization."""
+
+    id: str
+    name: str
+    email: str
+    roleID: int  # noqa: N815
+
+
+class GroupMember(Schema):
+    """A member of a group."""
+
+    id: str
+    email: str
+
+
+class Group(Schema):
+    """The members of one role."""
+
+    name: str
+    acls: list[str]
+    protected: bool
+    members: list[GroupMember]
+
+
+class Groups(Schema):
+    """All groups of an organization."""
+
+    groups: list[Group]
+
+
+class Nothing(Schema):
+    """An answer that says no more than its status."""
+
+
+def _enter(request: HttpRequest, organization_id: UUID, roles: Collection[Role] = frozenset(Role)) -> Membership:
+    return policy.enter(token_of(request).user, organization_id, roles=roles)
+
+
+# --- pods and environments --------------------------------------------------------------------
+
+
+@router.get("/pods", response={200: Pods, **ERRORS}, summary="List the pods")
+def list_pods(request: HttpRequest) -> dict[str, object]:  # noqa: ARG001  (ninja goes by the name)
+    """List all pods; open to everybody, because the client asks before anybody has signed in."""
+    return {
+        "pods": [
+            {"name": pod.name, "phiSafe": pod.phi_safe, "importRequiresLength": pod.import_requires_length}
+            for pod in environments.pods()
+        ]
+    }
+
+
+def _environment(environment: Environment) -> dict[str, str]:
+    return {
+        "id": str(environment.pk),
+        "name": environment.name,
+        "namespace": environment.namespace,
+        "organizationId": str(environment.organization_id),
+    }
+
+
+@router.get("/environments", auth=bearer, response={200: list[EnvironmentOut], **ERRORS}, summary="List environments")
+def list_environments(request: HttpRequest, pod: HeaderEx[Text, P(alias="X-Pod-ID")] = "") -> Iterable[dict[str, str]]:
+    """List my environments on one pod, or on all; those of an organization that waits for my MFA are left out."""
+    return [_environment(row) for row in environments.of_user(token_of(request).user, pod=pod)]
+
+
+@router.get(
+    "/environments/{uuid:environment_id}",
+    auth=bearer,
+    response={200: EnvironmentOut, **ERRORS},
+    summary="Retrieve an environment",
+)
+def retrieve_environment(request: HttpRequest, environment_id: UUID) -> dict[str, str]:
+    """Give one environment."""
+    return _environment(environments.find(token_of(request).user, environment_id))
+
+
+# --- invitations --------------------------------------------------------------------------------
+
+
+@router.get(
+    "/orgs/{uuid:org_id}/invites", auth=bearer, response={200: list[Invitation], **ERRORS}, summary="List invitations"
+)
+def list_invitations(request: HttpRequest, org_id: UUID) -> list[dict[str, object]]:
+    """List the open invitations; for owners and admins."""
+    manager = _enter(request, org_id, MANAGERS)
+    return [
+        {
+            "id": str(row.pk),
+            "orgID": str(row.organization_id),
+            "senderID": str(row.sender_id or ""),
+            "roleID": ROLE_IDS[Role(row.role)],
+            "email": row.email,
+            "consumed": False,
+            "revoked": False,
+        }
+        for row in invitations.pending(manager.organization)
+    ]
+
+
+@router.post(
+    "/orgs/{uuid:org_id}/invites", auth=bearer, response={201: Nothing, **ERRORS}, summary="Send an invitation"
+)
+def send_invitation(request: HttpRequest, org_id: UUID, new: NewInvitation) -> Status[dict[str, str]]:
+    """Invite an address by mail; for owners and admins. Roles: 1 owner, 2 admin, 5 member."""
+    manager = _enter(request, org_id, MANAGERS)
+    role = ROLES.get(new.role)
+    if role is None:
+        raise invitations.NoSuchRole
+    invitations.send(manager, new.email, role=role, origin=origin_of(request), link_template=new.linkTemplate)
+    return Status(201, {})
+
+
+@router.delete(
+    "/orgs/{uuid:org_id}/invites/{uuid:invitation_id}",
+    auth=bearer,
+    response={204: None, **ERRORS},
+    summary="Withdraw an invitation",
+)
+def withdraw_invitation(request: HttpRequest, org_id: UUID, invitation_id: UUID) -> Status[None]:
+    """Withdraw an open invitation; for owners and admins."""
+    invitations.withdraw(_enter(request, org_id, MANAGERS), invitation_id, origin_of(request))
+    return Status(204, None)
+
+
+@router.post(
+    "/orgs/accept-invite/{code}", auth=bearer, response={200: Joined, **ERRORS}, summary="Accept an invitation"
+)
+def accept_invitation(request: HttpRequest, code: str) -> dict[str, str]:
+    """Join the organization of an invitation that was mailed to my address."""
+    organization = invitations.accept(token_of(request).user, code, origin_of(request))
+    return {"orgID": str(organization.pk)}
+
+
+# --- members ------------------------------------------------------------------------------------
+
+
+@router.get("/orgs/{uuid:org_id}/users", auth=bearer, response={200: list[Member], **ERRORS}, summary="List members")
+def list_members(request: HttpRequest, org_id: UUID) -> list[dict[str, object]]:
+    """List the members of an organization."""
+    organization = _enter(request, org_id).organization
+    return [
+        {
+            "id": str(row.user_id),
+            "name": row.user.name,
+            "email": row.user.email,
+            "roleID": ROLE_IDS[Role(row.role)],
+        }
+        for row in membership.members(organization)
+    ]
+
+
+@router.delete(
+    "/orgs/{uuid:org_id}/users/{uuid:user_id}", auth=bearer, response={204: None, **ERRORS}, summary="Remove a member"
+)
+def remove_member(request: HttpRequest, org_id: UUID, user_id: UUID) -> Status[None]:
+    """Take a member out; for owners and admins, and for everybody themselves. The last owner stays."""
+    membership.remove(_enter(request, org_id), user_id, origin_of(request))
+    return Status(204, None)
+
+
+@router.get("/acls/{uuid:org_id}/groups", auth=bearer, response={200: Groups, **ERRORS}, summary="List groups")
+def list_groups(request: HttpRequest, org_id: UUID) -> dict[str, object]:
+    """List the members by role."""
+    groups: dict[Role, list[dict[str, str]]] = {role: [] for role in Role}
+    for row in membership.members(_enter(request, org_id).organization):
+        groups[Role(row.role)].append({"id": str(row.user_id), "email": row.user.email})
+    return {
+        "groups": [
+            {"name": f"{role.value}s", "acls": ACLS[role], "protected": True, "members": found}
+            for role, found in groups.items()
+        ]
+    }

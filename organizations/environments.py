@@ -1,0 +1,88 @@
+"""Environments: what an organization runs, and on which pod."""
+
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.db.models import Q, QuerySet
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import User
+from accounts.refusals import Refused
+from accounts.security_log import Origin
+from organizations import membership
+from organizations.models import Environment, Membership, Organization, Pod
+from organizations.policy import MfaMissing
+
+
+class NoSuchEnvironment(Refused):
+    """None, or of an organization that the user does not belong to: the answer is the same (SR-39)."""
+
+    message = _("There is no such environment, or you do not belong to its organization.")
+
+
+class NameTaken(Refused):
+    """An organization's environments are told apart by their names."""
+
+    message = _("This organization already has an environment with this name.")
+
+
+def pods() -> QuerySet[Pod]:
+    """Give all pods by name."""
+    return Pod.objects.order_by("name")
+
+
+def of_organization(organization: Organization) -> QuerySet[Environment]:
+    """Give the environments of an organization by name."""
+    return Environment.objects.filter(organization=organization).select_related("pod").order_by("name")
+
+
+def of_user(user: User, *, pod: str = "") -> QuerySet[Environment]:
+    """Give the environments of a user's organizations, without those whose policy the user does not meet (SR-41).
+
+    ``pod`` is the name of one pod, or blank for all.
+    """
+    mine = Membership.objects.filter(user=user)
+    if not user.mfa_is_on:
+        mine = mine.filter(organization__mfa_required_at=None)
+    on_pod = Q(pod__name=pod) if pod else Q()
+    organizations = mine.values("organization")
+    return Environment.objects.filter(on_pod, organization__in=organizations).order_by("name", "pk")
+
+
+def find(user: User, environment_id: UUID) -> Environment:
+    """Find an environment of a user's organization. Raises ``NoSuchEnvironment`` or ``MfaMissing``."""
+    environment = Environment.objects.select_related("organization").filter(pk=environment_id).first()
+    if environment is None or membership.find(user, environment.organization_id) is None:
+        raise NoSuchEnvironment
+    if environment.organization.mfa_required and not user.mfa_is_on:
+        raise MfaMissing
+    return environment
+
+
+def create(owner: Membership, *, name: str, pod: Pod, origin: Origin) -> Environment:
+    """Make an environment. Raises ``NameTaken``."""
+    try:
+        with transaction.atomic():
+            environment = Environment.objects.create(organization=owner.organization, name=name, pod=pod)
+            membership.record(owner.organization, owner.user, "environment_created", origin, subject=name)
+    except IntegrityError:
+        raise NameTaken from None
+    return environment
+
+
+def rename(owner: Membership, environment: Environment, *, name: str, origin: Origin) -> None:
+    """Give an environment another name. Raises ``NameTaken``."""
+    try:
+        with transaction.atomic():
+            Environment.objects.filter(pk=environment.pk).update(name=name)
+            subject = f"{environment.name} → {name}"
+            membership.record(owner.organization, owner.user, "environment_renamed", origin, subject=subject)
+    except IntegrityError:
+        raise NameTaken from None
+
+
+def remove(owner: Membership, environment: Environment, origin: Origin) -> None:
+    """Remove an environment from the portal."""
+    with transaction.atomic():
+        Environment.objects.filter(pk=environment.pk).delete()
+        membership.record(owner.organization, owner.user, "environment_removed", origin, subject=environment.name)
