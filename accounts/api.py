@@ -102,8 +102,8 @@ def sign_in(request: HttpRequest, credentials: Credentials) -> dict[str, str]:
 def sign_in_with_key(
     request: HttpRequest,
     signed: SignedKey,
-    nonce: HeaderEx[Text, P(alias="X-Request-Nonce")] = "",
-    timestamp: HeaderEx[Text, P(alias="X-Request-Timestamp")] = "",
+    nonce: HeaderEx[Text, P(default="", alias="X-Request-Nonce")],
+    timestamp: HeaderEx[Text, P(default="", alias="X-Request-Timestamp")],
 ) -> dict[str, str]:
     """Check a signature; gives a token, or what is needed for the one-time password."""
     user = keys.check_signature(

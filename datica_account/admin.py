@@ -1,23 +1,16 @@
 """The admin site: for staff whose session was verified by a factor (SR-52)."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.contrib.admin import AdminSite
-from django.contrib.admin.apps import AdminConfig
-from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-
-
-class PortalAdminConfig(AdminConfig):
-    """Django's admin with our site."""
-
-    default_site = "datica_account.admin.PortalAdmin"
 
 
 class PortalAdmin(AdminSite):
@@ -33,7 +26,8 @@ class PortalAdmin(AdminSite):
     def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:  # noqa: ARG002
         """Lead to the portal's sign-in, or to the activation of MFA where that is what is missing."""
         if not request.user.is_authenticated:
-            return redirect_to_login(request.GET.get("next", reverse("admin:index")), "accounts:login")
+            next_path = request.GET.get("next", reverse("admin:index"))
+            return redirect(f"{reverse('accounts:login')}?{urlencode({'next': next_path})}")
         if not request.user.is_staff:
             raise PermissionDenied
         messages.warning(request, _("The administration needs multi-factor authentication. Please activate it first."))

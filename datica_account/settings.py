@@ -60,7 +60,7 @@ SECURE = SITE_URL.startswith("https://")
 # --- applications ---------------------------------------------------------------------------
 
 INSTALLED_APPS = [
-    "datica_account.admin.PortalAdminConfig",
+    "datica_account.apps.PortalAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.messages",

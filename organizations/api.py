@@ -131,7 +131,9 @@ def _environment(environment: Environment) -> dict[str, str]:
 
 
 @router.get("/environments", auth=bearer, response={200: list[EnvironmentOut], **ERRORS}, summary="List environments")
-def list_environments(request: HttpRequest, pod: HeaderEx[Text, P(alias="X-Pod-ID")] = "") -> Iterable[dict[str, str]]:
+def list_environments(
+    request: HttpRequest, pod: HeaderEx[Text, P(default="", alias="X-Pod-ID")]
+) -> Iterable[dict[str, str]]:
     """List my environments on one pod, or on all; those of an organization that waits for my MFA are left out."""
     return [_environment(row) for row in environments.of_user(token_of(request).user, pod=pod)]
 

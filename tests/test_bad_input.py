@@ -29,6 +29,8 @@ def every_address(*, of_pages: bool = True) -> list[str]:
 
     def walk(patterns, namespace=""):
         for pattern in patterns:
+            if isinstance(pattern, URLResolver) and pattern.namespace == "admin":
+                continue  # Django's own
             if isinstance(pattern, URLResolver):
                 walk(pattern.url_patterns, f"{pattern.namespace}:" if pattern.namespace else namespace)
             elif isinstance(pattern, URLPattern) and pattern.name and (namespace != "api:") == of_pages:

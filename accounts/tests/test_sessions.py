@@ -1,0 +1,191 @@
+"""Where an account is signed in: seen, ended, and over by themselves."""
+
+from datetime import timedelta
+
+import pytest
+import time_machine
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from django.utils import timezone
+
+from accounts import keys, tokens
+from accounts.models import PublicKey, SecurityEvent, Session, Token
+from accounts.security_log import Origin
+from conftest import is_signed_in, sign_in, text_of
+
+pytestmark = pytest.mark.django_db
+
+PAGE = "/account/sessions"
+LAPTOP = Origin("192.0.2.7", "datica-cli-4.4.1 linux amd64")
+FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:128.0) Gecko/20100101 Firefox/128.0"
+
+
+def new_key() -> str:
+    public = Ed25519PrivateKey.generate().public_key()
+    return public.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+
+
+@pytest.fixture
+def in_firefox(another_browser):
+    def make(user):
+        browser = another_browser(headers={"user-agent": FIREFOX})
+        sign_in(browser, user)
+        return browser
+
+    return make
+
+
+def test_browsers_and_command_lines_are_listed_together(client, dana_with_app, in_firefox):
+    """SR-36."""
+    sign_in(client, dana_with_app)
+    tokens.issue(dana_with_app, LAPTOP, mode="authenticator")
+
+    page = text_of(client.get(PAGE))
+
+    assert "datica command line 4.4.1 on linux command line from 192.0.2.7, since" in page
+    assert "this session browser from 127.0.0.1" in page
+    assert page.count("verified by authenticator") == 2
+
+
+def test_a_browser_is_named_in_words(client, dana, in_firefox):
+    in_firefox(dana)
+    sign_in(client, dana)
+
+    assert "Firefox on Windows" in text_of(client.get(PAGE))
+
+
+def test_what_is_shown_opens_nothing(client, dana, in_firefox):
+    """SR-19."""
+    in_firefox(dana)
+    sign_in(client, dana)
+    token = tokens.issue(dana, LAPTOP, mode="")
+
+    page = client.get(PAGE).content.decode()
+
+    assert token not in page
+    assert not [row.session_key for row in Session.objects.all() if row.session_key in page]
+
+
+def test_one_session_is_ended(client, dana, in_firefox):
+    other, third = in_firefox(dana), in_firefox(dana)
+    sign_in(client, dana)
+    public_id = Session.objects.get(session_key=other.cookies["session"].value).public_id
+
+    page = client.post(f"/account/sessions/{public_id}/end", follow=True)
+
+    assert "That session is signed out." in text_of(page)
+    assert [is_signed_in(browser) for browser in (client, other, third)] == [True, False, True]
+    assert "had already ended" in text_of(client.post(f"/account/sessions/{public_id}/end", follow=True))
+
+
+def test_a_command_line_is_ended(client, dana):
+    """SR-36."""
+    sign_in(client, dana)
+    value = tokens.issue(dana, LAPTOP, mode="")
+
+    client.post(f"/account/sessions/{Token.objects.get().public_id}/end")
+
+    assert tokens.find(value) is None
+    assert SecurityEvent.objects.filter(kind="session_ended").exists()
+
+
+def test_a_session_of_somebody_else_is_out_of_reach(client, dana, sam):
+    sign_in(client, dana)
+    value = tokens.issue(sam, LAPTOP, mode="")
+
+    client.post(f"/account/sessions/{Token.objects.get().public_id}/end")
+
+    assert tokens.find(value)
+
+
+def test_all_others_are_ended(client, dana, in_firefox):
+    """SR-36."""
+    other = in_firefox(dana)
+    sign_in(client, dana)
+    value = tokens.issue(dana, LAPTOP, mode="")
+
+    client.post("/account/sessions/end-others")
+
+    assert is_signed_in(client)
+    assert not is_signed_in(other)
+    assert tokens.find(value) is None
+
+
+def test_a_browser_is_signed_out_when_idle(client, dana):
+    """SR-34."""
+    sign_in(client, dana)
+
+    with time_machine.travel(timezone.now(), tick=False) as clock:
+        clock.shift(timedelta(hours=11, minutes=59))
+        assert is_signed_in(client)
+        clock.shift(timedelta(hours=11, minutes=59))
+        assert is_signed_in(client)
+        clock.shift(timedelta(hours=12, minutes=1))
+        assert not is_signed_in(client)
+        assert not Session.objects.filter(user=dana).exists()
+
+
+def test_use_does_not_put_off_the_end(client, dana):
+    """SR-34."""
+    sign_in(client, dana)
+
+    with time_machine.travel(timezone.now(), tick=False) as clock:
+        for _use in range(29):
+            assert is_signed_in(client)
+            clock.shift(timedelta(hours=11, minutes=40))
+        assert not is_signed_in(client)
+
+
+def test_a_mode_enabled_within_a_session_is_told_of_it(client, dana):
+    from conftest import mailed_code
+    from mfa.tests.test_activation import COMPLETE, activate
+
+    sign_in(client, dana)
+    activate(client, "email")
+    client.post(COMPLETE, {"otp": mailed_code()})
+
+    assert "verified by email" in text_of(client.get(PAGE))
+    client.post("/account/mfa/email/disable")
+    assert "verified by" not in text_of(client.get(PAGE))
+
+
+def test_keys_are_shown_and_removed(client, dana):
+    keys.add(dana, "laptop", new_key(), LAPTOP)
+    key = PublicKey.objects.get()
+    sign_in(client, dana)
+    assert f"laptop SHA256:{key.fingerprint}" in text_of(client.get(PAGE))
+
+    assert "Remove the key laptop?" in text_of(client.get(f"/account/keys/{key.pk}/remove"))
+    page = client.post(f"/account/keys/{key.pk}/remove", follow=True)
+
+    assert "The key laptop is removed." in text_of(page)
+    assert not PublicKey.objects.exists()
+
+
+def test_a_key_of_somebody_else_is_out_of_reach(client, dana, sam):
+    keys.add(sam, "laptop", new_key(), LAPTOP)
+    sign_in(client, dana)
+
+    assert client.post(f"/account/keys/{PublicKey.objects.get().pk}/remove").status_code == 404
+
+    assert PublicKey.objects.exists()
+
+
+def test_an_account_holds_so_many_keys(dana, monkeypatch):
+    monkeypatch.setattr(keys, "KEYS_AT_MOST", 2)
+    for name in "ab":
+        keys.add(dana, name, new_key(), LAPTOP)
+
+    with pytest.raises(keys.TooManyKeys):
+        keys.add(dana, "c", new_key(), LAPTOP)
+
+
+def test_many_sessions_are_shown_page_by_page(client, dana, django_assert_max_num_queries):
+    sign_in(client, dana)
+    for _number in range(60):
+        tokens.issue(dana, LAPTOP, mode="")
+
+    with django_assert_max_num_queries(7):
+        page = text_of(client.get(f"{PAGE}?page=3"))
+
+    assert "Page 3 of 3" in page

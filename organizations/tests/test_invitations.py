@@ -1,0 +1,139 @@
+"""An invitation in the browser."""
+
+import pytest
+
+from accounts.models import User
+from accounts.security_log import Origin
+from conftest import give_credentials, read_mail, sign_in, text_of
+from organizations import invitations
+from organizations.models import Membership, Role
+from organizations.tests.factories import MembershipFactory
+
+pytestmark = pytest.mark.django_db
+
+PAGE = "/account/accept-invite"
+
+
+@pytest.fixture
+def clinic(dana):
+    return MembershipFactory(user=dana, role=Role.OWNER, organization__name="Clinic").organization
+
+
+def link_for(clinic, address) -> str:
+    owner = Membership.objects.select_related("organization", "user").get(organization=clinic, role=Role.OWNER)
+    invitations.send(owner, address, role=Role.MEMBER, origin=Origin())
+    (link,) = [line for line in read_mail()[-1].body.splitlines() if "code=" in line]
+    return link.removeprefix("http://testserver")
+
+
+def test_a_link_leads_through_the_sign_in_to_the_organization(client, clinic, sam):
+    page = client.get(link_for(clinic, sam.email), follow=True)
+    assert "You are invited to join Clinic" in text_of(page)
+    assert "s•••@example.com" in text_of(page)
+
+    landed = give_credentials(client, "sam", next=PAGE)
+    page = text_of(client.get(landed.url))
+    joined = client.post(PAGE, follow=True)
+
+    assert "Accept invitation" in page
+    assert "You are now a member of Clinic." in text_of(joined)
+    assert joined.redirect_chain == [(clinic.get_absolute_url(), 302)]
+
+
+def test_the_link_survives_a_sign_in_with_a_code(client, clinic, sam):
+    from accounts.models import Mode
+    from mfa.tests.factories import add_mode
+
+    add_mode(sam, Mode.EMAIL)
+    client.get(link_for(clinic, sam.email))
+
+    sign_in(client, sam)
+
+    assert "You are now a member" in text_of(client.post(PAGE, follow=True))
+
+
+def test_the_code_leaves_the_address_at_once(client, clinic, sam):
+    """SR-19."""
+    answer = client.get(link_for(clinic, sam.email))
+
+    assert answer.url == PAGE
+
+
+def test_looking_at_a_link_changes_nothing(client, clinic, sam):
+    """SR-47: mail scanners open links."""
+    sign_in(client, sam)
+
+    client.get(link_for(clinic, sam.email), follow=True)
+
+    assert not Membership.objects.filter(user=sam).exists()
+
+
+def test_another_account_cannot_accept(client, clinic, sam):
+    """SR-43."""
+    link = link_for(clinic, "new@example.com")
+    sign_in(client, sam)
+    page = client.get(link, follow=True)
+    assert "It was sent to n•••@example.com, but you are signed in as sam@example.com." in text_of(page)
+
+    page = client.post(PAGE, follow=True)
+
+    assert "This invitation was sent to another email address." in text_of(page)
+    assert not Membership.objects.filter(user=sam).exists()
+
+
+@pytest.mark.parametrize("code", ["wrong", "x" * 5000, "%F0%9F%98%80", "%20"])
+def test_a_link_that_is_not_valid(client, code):
+    page = client.get(f"{PAGE}?code={code}", follow=True)
+
+    assert page.status_code == 404
+    assert "This invitation is not valid any more" in text_of(page)
+
+
+def test_accepting_needs_a_sign_in(client, clinic, sam):
+    client.get(link_for(clinic, sam.email))
+
+    page = client.post(PAGE)
+
+    assert "Sign in to accept" in text_of(page)
+    assert not Membership.objects.filter(user=sam).exists()
+
+
+def test_an_organization_that_requires_mfa_leads_to_activation_first(client, clinic, sam):
+    """SR-43."""
+    clinic.mfa_required_at = "2026-01-01T00:00:00Z"
+    clinic.save()
+    client.get(link_for(clinic, sam.email))
+    sign_in(client, sam)
+    client.get(link_for(clinic, sam.email))
+
+    page = client.post(PAGE, follow=True)
+
+    assert page.redirect_chain == [("/account/mfa/activate", 302)]
+    assert "requires multi-factor authentication" in text_of(page)
+    assert not Membership.objects.filter(user=sam).exists()
+
+
+def test_the_code_proves_the_mailbox(client, clinic, sam):
+    User.objects.filter(pk=sam.pk).update(email_verified_at=None)
+    sign_in(client, sam)
+    client.get(link_for(clinic, sam.email))
+
+    client.post(PAGE)
+
+    sam.refresh_from_db()
+    assert sam.email_verified_at
+
+
+def test_names_cannot_forge_the_mail(clinic, dana):
+    """SR-48."""
+    dana.name = "Dana\nBcc: eve@example.com <b>"
+    dana.save()
+    clinic.name = "Clinic\r\nBcc: eve@example.com <script>"
+    clinic.save()
+
+    link_for(clinic, "new@example.com")
+
+    message = read_mail()[-1]
+    assert message.recipients() == ["new@example.com"]
+    assert "\n" not in message.subject
+    assert "<script>" not in message.alternatives[0].content
