@@ -3,6 +3,7 @@
 import email
 import email.policy
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -25,8 +26,9 @@ PEOPLE = 80
 SEED = f"""
 from django.utils import timezone
 from accounts.models import User
-from organizations.models import Membership, Organization
+from organizations.models import Environment, Membership, Organization, Pod
 people = []
+pod = Pod.objects.create(name="pod01")
 for number in range({PEOPLE}):
     person = User(email=f"person{{number}}@example.com", username=f"person{{number}}", email_verified_at=timezone.now())
     if number == 0:
@@ -37,6 +39,7 @@ for number in range({PEOPLE}):
     people.append(person)
 for number, person in enumerate(people):
     organization = Organization.objects.create(name=f"Clinic {{number}}")
+    Environment.objects.create(organization=organization, pod=pod, name=f"clinic-{{number}}")
     Membership.objects.create(organization=organization, user=person, role="owner")
     Membership.objects.create(organization=organization, user=people[(number + 1) % {PEOPLE}], role="member")
 """
@@ -87,6 +90,16 @@ class Stack:
                 return codes[-1]
             time.sleep(0.1)
         raise AssertionError(f"no code came to {address}; the log: {self.log.read_text()[-3000:]}")
+
+    def wait_for_link(self, address: str) -> str:
+        """Wait for an invitation and give the page that it leads to."""
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            for mail in self.mails_to(address):
+                if found := re.search(r"^http\S+code=\S+", text_of(mail), re.MULTILINE):
+                    return found[0]
+            time.sleep(0.1)
+        raise AssertionError(f"no invitation came to {address}")
 
     def codes_sent_to(self, address: str) -> int:
         return sum(" is your" in text_of(mail).splitlines()[0] for mail in self.mails_to(address))

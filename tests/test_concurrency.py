@@ -1,24 +1,29 @@
 """Whatever is spent is spent once: ten threads on PostgreSQL, each with its own connection."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
 import pyotp
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 from django.db import connection
+from django.test import Client
 from django.utils import timezone
 
-from accounts import mailbox, passwords, signin
-from accounts.models import Channel, MailboxProof, Mode, SignInAttempt, User
+from accounts import keys, mailbox, passwords, signin
+from accounts.models import Channel, MailboxProof, Mode, Session, SignInAttempt, Token, User
 from accounts.refusals import Refused
 from accounts.security_log import Origin
 from accounts.tests.factories import PASSWORD
+from conftest import OTP, give_credentials
 from mfa import activation, challenges, codes, modes
 from mfa.models import Challenge, Factor, Guesses
 from mfa.tests.factories import add_mode
-from organizations import membership, policy
+from organizations import invitations, membership, policy
 from organizations.models import Membership, Role
 from organizations.tests.factories import MembershipFactory, OrganizationFactory
+from tests.cli import public_text, signed_by
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.django_db(transaction=True)]
 
@@ -242,3 +247,93 @@ def test_requiring_while_the_owner_disables_never_leaves_an_owner_without_mfa_re
     # Either order is fine: refused because MFA is off, or required first and then enforced by the middleware.
     assert dana_with_app.mfa_is_on is False
     assert policy.blocking(dana_with_app) == ([owner.organization] if owner.organization.mfa_required else [])
+
+
+# --- the browser and the command line together ----------------------------------------------------
+
+
+def test_one_code_brought_through_both_doors_opens_one(dana_with_app):
+    """SR-11, SR-12."""
+
+    def in_browser():
+        browser = Client()
+        give_credentials(browser, "dana")
+        return lambda: browser.post(OTP, {"otp": code}).status_code == 302 or "refused"
+
+    def at_the_command_line():
+        client = Client()
+        body = {"identifier": "dana", "password": PASSWORD}
+        begun = client.post("/auth/signin", body, "application/json").json()
+        path = f"/auth/signin/mfa/{begun['mfaID']}"
+        return lambda: client.post(path, {"otp": code}, "application/json").status_code == 200 or "refused"
+
+    doors = [make() for make in (in_browser, at_the_command_line) * 5]
+    code = app_code(dana_with_app)
+
+    results = at_once(*doors)
+
+    assert results.count(True) == 1
+    assert results.count("refused") == 9
+    assert Session.objects.filter(user=dana_with_app).count() + Token.objects.count() == 1
+
+
+def test_an_invitation_accepted_ten_times_at_once_is_one_membership(dana, sam):
+    """SR-43."""
+    owner = MembershipFactory(user=dana, role=Role.OWNER)
+    invitation = invitations.send(owner, sam.email, role=Role.MEMBER, origin=ORIGIN)
+    code = invitations.link_of(invitation).split("code=")[1]
+
+    results = at_once(*[lambda: invitations.accept(sam, code, ORIGIN)] * THREADS)
+
+    assert winners(results) == 1
+    assert Membership.objects.filter(user=sam).count() == 1
+
+
+def test_one_address_invited_ten_times_at_once_has_one_open_invitation(dana):
+    owner = MembershipFactory(user=dana, role=Role.OWNER)
+
+    results = at_once(*[lambda: invitations.send(owner, "x@example.com", role=Role.MEMBER, origin=ORIGIN)] * THREADS)
+
+    assert winners(results) == THREADS
+    assert invitations.pending(owner.organization).count() == 1
+
+
+def test_two_owners_who_remove_each_other_at_once_leave_one(dana, sam):
+    """SR-40."""
+    organization = OrganizationFactory()
+    danas, sams = (MembershipFactory(organization=organization, user=user, role=Role.OWNER) for user in (dana, sam))
+
+    at_once(
+        lambda: membership.remove(danas, sam.pk, ORIGIN),
+        lambda: membership.remove(sams, dana.pk, ORIGIN),
+    )
+
+    assert Membership.objects.filter(role=Role.OWNER).count() == 1
+
+
+def test_one_signature_brought_ten_times_at_once_opens_one(dana):
+    """SR-38."""
+    key = rsa.generate_private_key(65537, 2048)
+    keys.add(dana, "laptop", public_text(key), ORIGIN)
+    nonce, timestamp = "a nonce of this test", str(int(time.time()))
+    body, _headers = signed_by(key, nonce, timestamp)
+
+    results = at_once(
+        *[
+            lambda: keys.check_signature(
+                body["publicKey"], body["signature"], nonce=nonce, timestamp=timestamp, origin=ORIGIN
+            )
+        ]
+        * THREADS
+    )
+
+    assert winners(results) == 1
+    assert results.count("SignatureUsed") == THREADS - 1
+
+
+def test_one_key_added_ten_times_at_once_is_one(dana):
+    text = public_text(rsa.generate_private_key(65537, 2048))
+
+    results = at_once(*[lambda: keys.add(dana, "laptop", text, ORIGIN)] * THREADS)
+
+    assert winners(results) == 1

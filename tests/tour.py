@@ -2,7 +2,11 @@
 
 from collections.abc import Iterator
 
+from tests.cli import Cli
 from tests.people import Person
+from tests.stack import PASSWORD
+
+A_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl dana@laptop"
 
 
 def walk(person: Person) -> Iterator[str]:
@@ -62,6 +66,9 @@ def _in_the_settings(person: Person) -> Iterator[str]:
         ("/account/view?mfa=open", "settings_mfa"),
         ("/account/profile", "profile_edit"),
         ("/account/password/change", "password_change"),
+        ("/account/sessions", "sessions"),
+        ("/account/sessions/end-others", "end_other_sessions"),
+        ("/account/accept-invite", "invitation_over"),
         ("/account/mfa/email/disable", "disable"),
         ("/organizations", "organizations"),
     ):
@@ -111,6 +118,15 @@ def _in_an_organization(person: Person) -> Iterator[str]:
     person.page.get_by_role("button", name="Organizations").hover()
     person.page.get_by_role("link", name=f"Clinic {number}", exact=True).click()
     yield "organization"
+    person.follows("Environments")
+    yield "environments"
+    person.follows("Rename")
+    yield "rename_environment"
+    person.follows("Cancel")
+    person.follows("Remove")
+    yield "remove_environment"
+    person.follows("Cancel")
+    person.follows("Back to the organization")
     person.clicks("Require")
     yield "organization_required"
     person.follows("Leave this organization")
@@ -118,6 +134,8 @@ def _in_an_organization(person: Person) -> Iterator[str]:
     member = Person(person.page, person.stack, address=f"person{number + 1}@example.com")
     person.goes_to("/account")
     person.clicks("Log Out")
+    yield from _invited(member)
+    member.goes_to("/account/login")
     member.gives_credentials()
     yield "mfa_required"
     member.goes_to("/account/mfa/activate")
@@ -127,3 +145,13 @@ def _in_an_organization(person: Person) -> Iterator[str]:
         yield "inbox"
         member.page.locator(".rows a").first.click()
         yield "inbox_mail"
+
+
+def _invited(owner: Person) -> Iterator[str]:
+    cli = Cli(owner.stack.url, owner.address, PASSWORD)
+    cli.signs_in()
+    cli.keys_add("laptop", A_KEY)
+    organization = cli.must("GET", "/environments").json[0]["organizationId"]
+    cli.invites_send(organization, f"invited.by.{owner.address}")
+    owner.page.goto(owner.stack.wait_for_link(f"invited.by.{owner.address}"))
+    yield "invitation"
