@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import outbox, security_log, sessions
 from accounts.identifiers import key_of
-from accounts.models import Mail, MailboxProof, User
+from accounts.models import Mail, MailboxProof, PublicKey, User
 from accounts.refusals import Refused
 from accounts.security_log import Kind, Origin
 
@@ -207,8 +207,9 @@ def verify_email(proof: MailboxProof, code: str, origin: Origin) -> User:
 def reset_password(proof: MailboxProof, code: str, password: str, origin: Origin) -> User:
     """Set a new password. It signs nobody in and leaves every factor as it is (SR-27).
 
-    Ends all sessions and pending sign-ins. Raises ``WrongCode`` (counted) or ``ProofOver``, and Django's
-    ``ValidationError`` (the code is not spent) if the password is too weak for this very account.
+    Ends all sessions, tokens and pending sign-ins and removes the SSH keys: whoever registered with somebody
+    else's address, or broke in, must not keep a way in. Raises ``WrongCode`` (counted) or ``ProofOver``, and
+    Django's ``ValidationError`` (the code is not spent) if the password is too weak for this very account.
     """
 
     def set_password(user: User) -> None:
@@ -216,6 +217,7 @@ def reset_password(proof: MailboxProof, code: str, password: str, origin: Origin
         user.set_password(password)
         user.save(update_fields=["password"])
         sessions.end_others(user, keep=None)
+        PublicKey.objects.filter(user=user).delete()
         security_log.record(user, Kind.PASSWORD_RESET, origin)
 
     return _spend(proof, code, set_password)

@@ -3,14 +3,20 @@
 from typing import Any
 from urllib.parse import urlencode
 
-from django.contrib import messages
+from django.contrib import auth, messages
 from django.contrib.admin import AdminSite
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_POST
+
+from accounts import security_log
+from accounts.models import User
+from accounts.origin import origin_of
 
 
 class PortalAdmin(AdminSite):
@@ -32,3 +38,15 @@ class PortalAdmin(AdminSite):
             raise PermissionDenied
         messages.warning(request, _("The administration needs multi-factor authentication. Please activate it first."))
         return redirect("mfa:activate")
+
+    @method_decorator(require_POST)
+    def logout(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:  # noqa: ARG002
+        """Sign out as from any other page: it is written into the security log."""
+        if isinstance(request.user, User):
+            security_log.record(request.user, security_log.Kind.SIGNED_OUT, origin_of(request))
+        auth.logout(request)
+        return redirect("accounts:login")
+
+    def password_change(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:  # noqa: ARG002
+        """Lead to the portal's own page: it ends the other sessions and tells the owner."""
+        return redirect("accounts:password_change")

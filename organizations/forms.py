@@ -24,7 +24,13 @@ class RenameEnvironmentForm(forms.Form):
 class EnvironmentForm(RenameEnvironmentForm):
     """A new environment."""
 
-    pod = forms.ModelChoiceField(queryset=environments.pods(), label=_("Pod"), label_suffix="", empty_label=None)
+    pod = forms.ModelChoiceField(
+        queryset=environments.pods(),
+        label=_("Pod"),
+        label_suffix="",
+        empty_label=None,
+        help_text=_("Where it runs. Staff add pods in the administration."),
+    )
 
 
 class OrganizationForm(forms.Form):

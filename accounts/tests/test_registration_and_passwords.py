@@ -7,8 +7,10 @@ import time_machine
 from django.core import mail
 from django.utils import timezone
 
-from accounts.models import Mail, MailboxProof, Session, SignInAttempt, User
-from accounts.tests.factories import PASSWORD, UserFactory
+from accounts import keys, tokens
+from accounts.models import Mail, MailboxProof, PublicKey, Session, SignInAttempt, User
+from accounts.security_log import Origin
+from accounts.tests.factories import PASSWORD, UserFactory, new_key
 from conftest import give_credentials, is_signed_in, mailed_code, read_mail, sign_in, text_of
 from mfa.modes import enabled
 
@@ -159,6 +161,18 @@ def test_a_reset_ends_every_session_and_pending_sign_in_and_tells_me(client, ano
     assert not SignInAttempt.objects.filter(user=dana_with_email, ended_at=None).exists()
     assert half_in.post("/account/login/otp", {"otp": "123456"}).url == "/account/login"
     assert any("Password reset" in message.subject for message in read_mail())
+
+
+def test_a_reset_leaves_no_token_and_no_key_to_whoever_had_them(client, dana):
+    """SR-27: somebody may have registered with an address that is not theirs."""
+    keys.add(dana, "laptop", new_key(), Origin())
+    token = tokens.issue(dana, Origin(), mode="")
+
+    client.post(RESET, {"identifier": "dana@example.com"})
+    choose(client, mailed_code())
+
+    assert tokens.find(token) is None
+    assert not PublicKey.objects.exists()
 
 
 def test_an_unknown_account_gets_the_same_answers_but_no_mail(client, another_browser, dana):

@@ -4,13 +4,12 @@ from datetime import timedelta
 
 import pytest
 import time_machine
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from django.utils import timezone
 
 from accounts import keys, tokens
 from accounts.models import PublicKey, SecurityEvent, Session, Token
 from accounts.security_log import Origin
+from accounts.tests.factories import new_key
 from conftest import is_signed_in, sign_in, text_of
 
 pytestmark = pytest.mark.django_db
@@ -18,11 +17,6 @@ pytestmark = pytest.mark.django_db
 PAGE = "/account/sessions"
 LAPTOP = Origin("192.0.2.7", "datica-cli-4.4.1 linux amd64")
 FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:128.0) Gecko/20100101 Firefox/128.0"
-
-
-def new_key() -> str:
-    public = Ed25519PrivateKey.generate().public_key()
-    return public.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import pytest
 
-from accounts.models import Mode
+from accounts.models import Mode, SecurityEvent
 from conftest import sign_in, text_of
 from mfa.tests.factories import add_mode
 from organizations.models import Environment, OrganizationEvent, Pod, Role
@@ -157,3 +157,14 @@ def test_staff_neither_delete_organizations_nor_set_their_policy(client, staff, 
     clinic.refresh_from_db()
     assert clinic.name == "New"
     assert not clinic.mfa_required
+
+
+def test_the_admin_signs_out_and_changes_passwords_as_the_portal_does(client, staff):
+    add_mode(staff, Mode.AUTHENTICATOR)
+    sign_in(client, staff)
+
+    assert client.get("/admin/password_change/").url == "/account/password/change"
+    assert client.get("/admin/logout/").status_code == 405
+    assert client.post("/admin/logout/").url == "/account/login"
+
+    assert SecurityEvent.objects.filter(user=staff, kind="signed_out").exists()
