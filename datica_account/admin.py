@@ -40,13 +40,13 @@ class PortalAdmin(AdminSite):
         return redirect("mfa:activate")
 
     @method_decorator(require_POST)
-    def logout(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:  # noqa: ARG002
+    def logout(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:  # type: ignore[override]  # noqa: ARG002
         """Sign out as from any other page: it is written into the security log."""
         if isinstance(request.user, User):
             security_log.record(request.user, security_log.Kind.SIGNED_OUT, origin_of(request))
         auth.logout(request)
         return redirect("accounts:login")
 
-    def password_change(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:  # noqa: ARG002
+    def password_change(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:  # type: ignore[override]  # noqa: ARG002
         """Lead to the portal's own page: it ends the other sessions and tells the owner."""
         return redirect("accounts:password_change")
