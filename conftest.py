@@ -6,6 +6,7 @@ from html import unescape
 import pyotp
 import pytest
 from django.conf import settings
+from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.core import mail
 from django.core.management import call_command
 from django.db import connection
@@ -28,6 +29,20 @@ def static_files():
     """Pages name static files by their hash, which must be known. `make test` has seen to it."""
     if not (settings.STATIC_ROOT / "staticfiles.json").exists():
         call_command("collectstatic", interactive=False, verbosity=0)
+
+
+# What a password costs where the portal runs.
+ARGON2 = {name: getattr(Argon2PasswordHasher, name) for name in ("time_cost", "memory_cost", "parallelism")}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cheap_hashing():
+    """Let a password cost a millisecond: half of the time of a run went into them. SR-1 has its own test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Argon2PasswordHasher, "time_cost", 1)
+        patch.setattr(Argon2PasswordHasher, "memory_cost", 64)
+        patch.setattr(Argon2PasswordHasher, "parallelism", 1)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ from django.contrib.auth.hashers import PBKDF2PasswordHasher
 
 from accounts.models import SecurityEvent, Session, User
 from accounts.tests.factories import PASSWORD, UserFactory
-from conftest import LOGIN, give_credentials, is_signed_in, sign_in, text_of
+from conftest import ARGON2, LOGIN, give_credentials, is_signed_in, sign_in, text_of
 
 pytestmark = pytest.mark.django_db
 
@@ -44,6 +44,9 @@ def test_wrong_password_unknown_account_and_disabled_account_read_the_same(clien
 def test_the_password_is_kept_as_argon2id(dana):
     """SR-1."""
     assert dana.password.startswith("argon2$argon2id$")
+    assert ARGON2["time_cost"] >= 2
+    assert ARGON2["memory_cost"] >= 102_400
+    assert ARGON2["parallelism"] >= 1
 
 
 def test_a_weaker_hash_is_made_stronger_when_i_sign_in(client, dana):
