@@ -5,10 +5,14 @@ from datetime import timedelta
 from django.db.models import Model, QuerySet
 from django.utils import timezone
 
-from accounts.models import MailboxProof, Session, SignInAttempt, Token, UsedNonce
+from accounts import browsers
+from accounts.models import KnownBrowser, MailboxProof, Session, SignInAttempt, Throttle, Token, UsedNonce
 
 BATCH = 1000
 # Expired rows explain "this has expired" for a while.
+TRIES_KEPT_FOR = timedelta(days=30)
+# A longer row of failures counts for ever (SR-5); shorter ones of names that nobody has would pile up.
+TRIES_THAT_MATTER = 5
 KEPT_FOR = timedelta(hours=1)
 
 
@@ -27,6 +31,8 @@ def forget_expired() -> int:
     return (
         delete_in_batches(Session.objects.filter(expire_date__lt=now))
         + delete_in_batches(Token.objects.filter(expires_at__lt=now))
+        + delete_in_batches(KnownBrowser.objects.filter(last_used_at__lt=now - browsers.KNOWN_FOR))
+        + delete_in_batches(Throttle.objects.filter(last_at__lt=now - TRIES_KEPT_FOR, in_a_row__lt=TRIES_THAT_MATTER))
         + delete_in_batches(UsedNonce.objects.filter(expires_at__lt=now))
         + delete_in_batches(SignInAttempt.objects.filter(expires_at__lt=now - KEPT_FOR))
         + delete_in_batches(MailboxProof.objects.filter(expires_at__lt=now - KEPT_FOR))

@@ -16,7 +16,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts import outbox, security_log, sessions
+from accounts import browsers, outbox, security_log, sessions, signin, throttles
 from accounts.identifiers import key_of
 from accounts.models import Mail, MailboxProof, PublicKey, User
 from accounts.refusals import Refused
@@ -64,7 +64,9 @@ def register(email: str, password: str, origin: Origin) -> MailboxProof:
     """Register an account and mail a code that proves its mailbox.
 
     For an address that is taken the answer is the same, and its owner is told by mail instead (SR-3).
+    Raises ``TooManyTries``.
     """
+    _limit_address("register", origin)
     user = User(email=email)
     user.set_password(password)  # before the look-up: as much work whether the address is known or not
     with transaction.atomic():
@@ -75,6 +77,17 @@ def register(email: str, password: str, origin: Origin) -> MailboxProof:
             return _new_proof(None, MailboxProof.Purpose.VERIFY_EMAIL)
         security_log.record(user, Kind.REGISTERED, origin)
         return ask(user, MailboxProof.Purpose.VERIFY_EMAIL)
+
+
+def _limit_address(kind: str, origin: Origin) -> None:
+    hour = timedelta(hours=1)
+    throttles.take(throttles.tries_from(kind, origin.address, count=settings.ADDRESS_MAILS_PER_HOUR, window=hour))
+
+
+def ask_reset(identifier: str, origin: Origin) -> MailboxProof:
+    """Mail a code for a new password, if there is such an account. Raises ``TooManyTries``."""
+    _limit_address("reset", origin)
+    return ask(find_user(identifier), MailboxProof.Purpose.RESET_PASSWORD)
 
 
 def _save_unless_taken(user: User) -> bool:
@@ -218,6 +231,8 @@ def reset_password(proof: MailboxProof, code: str, password: str, origin: Origin
         user.save(update_fields=["password"])
         sessions.end_others(user, keep=None)
         PublicKey.objects.filter(user=user).delete()
+        browsers.forget(user)
+        throttles.give_back(signin.passwords_of(user))
         security_log.record(user, Kind.PASSWORD_RESET, origin)
 
     return _spend(proof, code, set_password)

@@ -141,6 +141,29 @@ class Token(SignedIn):
         return f"token {self.public_id}"
 
 
+class KnownBrowser(models.Model):
+    """A browser in which a user has signed in; its cookie alone knows the token."""
+
+    digest = models.CharField(max_length=64, unique=True)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    last_used_at = models.DateTimeField(default=timezone.now, db_index=True)
+
+    def __str__(self) -> str:
+        return f"browser of {self.user_id}"
+
+
+class Throttle(models.Model):
+    """Tries of one thing, counted. Without foreign keys: names that nobody has are counted too (SR-3)."""
+
+    digest = models.CharField(max_length=64, primary_key=True)
+    in_a_row = models.PositiveIntegerField(default=0)
+    recent = models.JSONField(default=list)  # Unix times of the last tries, oldest first
+    last_at = models.DateTimeField(null=True, db_index=True)
+
+    def __str__(self) -> str:
+        return f"{self.in_a_row} tries"
+
+
 class PublicKey(models.Model):
     """An SSH key of a user; an RSA one signs in at the command line."""
 

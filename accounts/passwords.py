@@ -3,7 +3,7 @@
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
-from accounts import security_log, sessions
+from accounts import security_log, sessions, throttles
 from accounts.models import User
 from accounts.refusals import Refused
 from accounts.security_log import Kind, Origin
@@ -16,9 +16,15 @@ class WrongPassword(Refused):
 
 
 def change(user: User, password: str, origin: Origin, *, current: str, session_key: str | None) -> User:
-    """Set a password that its owner chose; every other session of theirs ends. Raises ``WrongPassword``."""
+    """Set a password that its owner chose; every other session of theirs ends.
+
+    Raises ``WrongPassword`` (counted) or ``TooManyTries`` (not looked at).
+    """
+    slot = throttles.current_password_of(user.pk)
+    throttles.take([slot])
     if not user.check_password(current):
         raise WrongPassword
+    throttles.give_back([slot])
     with transaction.atomic():
         user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
         user.set_password(password)

@@ -1,6 +1,7 @@
 """What doors share: how a refusal is shown, how a session begins, what it remembers."""
 
-from datetime import timedelta
+import math
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 from django import forms
@@ -10,6 +11,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 from django.utils import timezone
 
+from accounts import browsers
 from accounts.models import MailboxProof, User
 from accounts.origin import origin_of
 from accounts.refusals import Refused
@@ -17,6 +19,8 @@ from accounts.session_store import SIGNED_IN
 
 MAILBOX_PROOF = "mailbox_proof"
 INVITATION = "invitation"
+RETRY_AFTER = "retry_after"  # of a request: seconds for the header of its answer
+BROWSER = "known_browser_token"  # of a request: what the browser's cookie is to hold
 
 
 def person(request: HttpRequest) -> User:
@@ -26,15 +30,21 @@ def person(request: HttpRequest) -> User:
     return request.user
 
 
-def refuse(form: forms.BaseForm, field: str | None, refused: Refused) -> int:
-    """Put a refusal at its field (or on top) and give the status of the answer."""
+def refuse(request: HttpRequest, form: forms.BaseForm, field: str | None, refused: Refused) -> int:
+    """Put a refusal at its field (or on top) and give the status of the answer; its header says when to try again."""
     form.add_error(field, forms.ValidationError(refused.text))
+    setattr(request, RETRY_AFTER, refused.seconds_to_wait)
     return 429 if refused.retry_at else 400
 
 
 def remember_mailbox_proof(request: HttpRequest, proof: MailboxProof) -> None:
     """Bind a proof to this browser; an earlier one of it is forgotten."""
     request.session[MAILBOX_PROOF] = str(proof.pk)
+
+
+def waits_until(moment: datetime) -> int:
+    """Give the Unix time, never too early, up to which a page lets a button wait; 0 if there is nothing to wait for."""
+    return math.ceil(moment.timestamp()) if moment > timezone.now() else 0
 
 
 def forget_person(request: HttpRequest) -> None:
@@ -56,6 +66,7 @@ def start_session(request: HttpRequest, user: User, *, mode: str) -> None:
         "address": origin.address,
         "agent": origin.agent[:255],
     }
+    setattr(request, BROWSER, browsers.note(user, origin))
     # A fixed end: use does not put it off (SR-34).
     request.session.set_expiry(now + timedelta(seconds=settings.SESSION_COOKIE_AGE))
 

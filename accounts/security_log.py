@@ -18,6 +18,10 @@ class Origin:
 
     address: str | None = None
     agent: str = ""
+    browser: str = ""  # the token of its cookie, which is a secret
+
+    def __repr__(self) -> str:
+        return f"Origin({self.address!r}, {self.agent!r})"
 
 
 class Kind(models.TextChoices):
@@ -26,6 +30,7 @@ class Kind(models.TextChoices):
     REGISTERED = "registered", _("Account registered")
     EMAIL_VERIFIED = "email_verified", _("Email address verified")
     SIGNED_IN = "signed_in", _("Signed in")
+    NEW_BROWSER = "new_browser", _("Signed in with a new browser")
     SIGN_IN_REFUSED = "sign_in_refused", _("Wrong password")
     CODE_REFUSED = "code_refused", _("Wrong one-time password")
     SIGNED_OUT = "signed_out", _("Signed out")
@@ -43,6 +48,7 @@ class Kind(models.TextChoices):
 
 TOLD_BY_MAIL = frozenset(
     {
+        Kind.NEW_BROWSER,
         Kind.PASSWORD_CHANGED,
         Kind.PASSWORD_RESET,
         Kind.MODE_ENABLED,

@@ -12,10 +12,12 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts import security_log
+from accounts import browsers, security_log, throttles
+from accounts.identifiers import key_of
 from accounts.models import Channel, SignInAttempt, User
 from accounts.refusals import Refused
 from accounts.security_log import Kind, Origin
+from accounts.throttles import Slot
 
 log = structlog.get_logger(__name__)
 
@@ -38,19 +40,44 @@ def _nobodys_password() -> str:
 
 
 def check_credentials(identifier: str, password: str, origin: Origin) -> User:
-    """Find the user by user name or e-mail and check the password. Raises ``WrongCredentials``."""
-    try:
-        user = User.objects.get_by_natural_key(identifier)
-    except User.DoesNotExist:
+    """Find the user by user name or e-mail and check the password.
+
+    Raises ``WrongCredentials`` (counted), or ``TooManyTries`` or ``NoMoreTries`` (not looked at).
+    """
+    user = _find(identifier)
+    slots = _slots(identifier, user, origin)
+    throttles.take(slots)
+    if user is None:
         # As much work as for a known account: the time taken must tell nothing.
         check_password(password, _nobodys_password())
         log.info("signin.refused", reason="unknown")
-        raise WrongCredentials from None
+        raise WrongCredentials
     if not user.check_password(password) or not user.is_active:
         security_log.record(user, Kind.SIGN_IN_REFUSED, origin)
         log.info("signin.refused", user_id=str(user.pk), reason="password" if user.is_active else "disabled")
         raise WrongCredentials
+    throttles.give_back([*slots, *passwords_of(user)])
     return user
+
+
+def _find(identifier: str) -> User | None:
+    try:
+        return User.objects.get_by_natural_key(identifier)
+    except User.DoesNotExist:
+        return None
+
+
+def _slots(identifier: str, user: User | None, origin: Origin) -> list[Slot]:
+    """Give what a wrong password counts for: the name (or the owner's own browser) and the client address."""
+    known = browsers.find(user, origin.browser) if user else None
+    name = throttles.password_in_known_browser(known.digest) if known else throttles.password_of(key_of(identifier))
+    count, window = settings.ADDRESS_FAILURES, settings.ADDRESS_FAILURE_WINDOW
+    return [name, *throttles.tries_from("password", origin.address, count=count, window=window)]
+
+
+def passwords_of(user: User) -> list[Slot]:
+    """Give the counts of wrong passwords of an account, by each of its names."""
+    return [throttles.password_of(name) for name in (user.email_key, user.username_key) if name]
 
 
 def lock_checked(user: User) -> User:

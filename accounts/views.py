@@ -10,7 +10,6 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
@@ -38,6 +37,7 @@ from accounts.requests import (
     refuse,
     remember_mailbox_proof,
     start_session,
+    waits_until,
 )
 from accounts.session_store import SIGNED_IN
 from mfa import browser, modes
@@ -69,7 +69,7 @@ def login(request: HttpRequest) -> HttpResponse:
             )
             return _sign_in(request, user, form.cleaned_data["next"])
         except Refused as refused:
-            status = refuse(form, None, refused)
+            status = refuse(request, form, None, refused)
     return render(request, "accounts/login.html", {"form": form}, status=status)
 
 
@@ -104,12 +104,17 @@ def logout(request: HttpRequest) -> HttpResponse:
 def register(request: HttpRequest) -> HttpResponse:
     """Register an account."""
     form = RegisterForm(request.POST if request.method == "POST" else None)
+    status = 400 if form.errors else 200
     if form.is_valid():
         email = form.cleaned_data["email"]
-        proof = mailbox.register(email, form.cleaned_data["password"], origin_of(request))
-        remember_mailbox_proof(request, proof)
-        return redirect("accounts:verify_email")
-    return render(request, "accounts/register.html", {"form": form}, status=400 if form.errors else 200)
+        try:
+            proof = mailbox.register(email, form.cleaned_data["password"], origin_of(request))
+        except Refused as refused:
+            status = refuse(request, form, None, refused)
+        else:
+            remember_mailbox_proof(request, proof)
+            return redirect("accounts:verify_email")
+    return render(request, "accounts/register.html", {"form": form}, status=status)
 
 
 def _proof(request: HttpRequest, purpose: MailboxProof.Purpose) -> MailboxProof | None:
@@ -120,11 +125,6 @@ def _proof_is_over(request: HttpRequest, start_again: str) -> HttpResponse:
     request.session.pop(MAILBOX_PROOF, None)
     messages.warning(request, mailbox.ProofOver.message)
     return redirect(start_again)
-
-
-def _resend_at(proof: MailboxProof) -> int:
-    ready = mailbox.resend_at(proof)
-    return int(ready.timestamp()) if ready > timezone.now() else 0
 
 
 @never_cache
@@ -142,7 +142,7 @@ def verify_email(request: HttpRequest) -> HttpResponse:
         try:
             mailbox.verify_email(proof, form.cleaned_data["code"], origin_of(request))
         except Refused as refused:
-            status = refuse(form, "code", refused)
+            status = refuse(request, form, "code", refused)
         else:
             request.session.pop(MAILBOX_PROOF, None)
             messages.success(request, _("Your email address is verified."))
@@ -150,7 +150,7 @@ def verify_email(request: HttpRequest) -> HttpResponse:
     context = {
         "form": form,
         "email": masked(request.user.email) if request.user.is_authenticated else "",
-        "resend_at": _resend_at(proof),
+        "resend_at": waits_until(mailbox.resend_at(proof)),
         "lifetime_hours": int(configuration.VERIFY_EMAIL_LIFETIME.total_seconds() // 3600),
     }
     return render(request, "accounts/verify_email.html", context, status=status)
@@ -185,11 +185,16 @@ def verify_email_resend(request: HttpRequest) -> HttpResponse:
 def password_reset(request: HttpRequest) -> HttpResponse:
     """Mail a code for a new password, if there is such an account; the answer is always the same (SR-3)."""
     form = IdentifierForm(request.POST if request.method == "POST" else None)
+    status = 400 if form.errors else 200
     if form.is_valid():
-        user = mailbox.find_user(form.cleaned_data["identifier"])
-        remember_mailbox_proof(request, mailbox.ask(user, Purpose.RESET_PASSWORD))
-        return redirect("accounts:password_reset_complete")
-    return render(request, "accounts/password_reset.html", {"form": form}, status=400 if form.errors else 200)
+        try:
+            proof = mailbox.ask_reset(form.cleaned_data["identifier"], origin_of(request))
+        except Refused as refused:
+            status = refuse(request, form, None, refused)
+        else:
+            remember_mailbox_proof(request, proof)
+            return redirect("accounts:password_reset_complete")
+    return render(request, "accounts/password_reset.html", {"form": form}, status=status)
 
 
 @never_cache
@@ -207,7 +212,7 @@ def password_reset_complete(request: HttpRequest) -> HttpResponse:
         try:
             mailbox.reset_password(proof, form.cleaned_data["code"], form.cleaned_data["password"], origin_of(request))
         except Refused as refused:
-            status = refuse(form, "code", refused)
+            status = refuse(request, form, "code", refused)
         except ValidationError as weak:
             form.add_error("password", weak)
             status = 400
@@ -239,7 +244,7 @@ def password_change(request: HttpRequest) -> HttpResponse:
                 session_key=request.session.session_key,
             )
         except Refused as refused:
-            status = refuse(form, "current_password", refused)
+            status = refuse(request, form, "current_password", refused)
         else:
             auth.update_session_auth_hash(request, changed)
             messages.success(request, _("Your password is changed. Your other sessions were signed out."))
@@ -393,7 +398,7 @@ def profile_edit(request: HttpRequest) -> HttpResponse:
         try:
             profile.change(user, **form.cleaned_data, origin=origin_of(request))
         except Refused as refused:
-            status = refuse(form, "username", refused)
+            status = refuse(request, form, "username", refused)
         else:
             messages.success(request, _("Your profile is saved."))
             return redirect("accounts:settings")

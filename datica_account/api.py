@@ -14,7 +14,7 @@ from ninja import NinjaAPI, Swagger
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 from accounts import api as accounts_api
-from accounts import keys, signin
+from accounts import keys, signin, throttles
 from accounts.refusals import Refused
 from mfa import challenges, modes
 from organizations import api as organizations_api
@@ -54,6 +54,8 @@ REFUSALS: dict[type[Refused], Kind] = {
     challenges.CodeUsed: WRONG_CODE,
     challenges.ChallengeOver: SIGN_IN_OVER,
     signin.AttemptOver: SIGN_IN_OVER,
+    throttles.TooManyTries: TOO_MANY,
+    throttles.NoMoreTries: TOO_MANY,
     challenges.TooManyFailures: TOO_MANY,
     challenges.TooManyMails: TOO_MANY,
     membership.Stranger: NOT_FOUND,

@@ -6,6 +6,7 @@ nothing sensitive has a default, and a missing or wrong variable stops the start
 
 import secrets
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,7 @@ MIDDLEWARE = [
     "django_otp.middleware.OTPMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "accounts.middleware.answer_headers",
     "django_structlog.middlewares.RequestMiddleware",
     "mfa.middleware.AskForProof",
     "organizations.middleware.EnforceMfa",
@@ -155,6 +157,25 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_NAME = "__Host-csrf" if SECURE else "csrf"
+
+# Marks a browser in which somebody has signed in before (SR-5).
+BROWSER_COOKIE_NAME = "__Host-browser" if SECURE else "browser"
+
+# --- throttles: wrong passwords, and what could flood -------------------------------------------
+
+# Wrong passwords in a row: so many are free, then the delay doubles until the longest; after the last only a new
+# password by mail helps (SR-5).
+PASSWORD_FAILURES_FREE = env.int("PASSWORD_FAILURES_FREE", default=5, validate=validate.Range(min=1))
+PASSWORD_FIRST_DELAY = env.timedelta("PASSWORD_FIRST_DELAY", default=timedelta(seconds=5))
+PASSWORD_LONGEST_DELAY = env.timedelta("PASSWORD_LONGEST_DELAY", default=timedelta(minutes=15))
+PASSWORD_FAILURES_IN_A_ROW = env.int("PASSWORD_FAILURES_IN_A_ROW", default=100, validate=validate.Range(min=2))
+# Wrong passwords from one client address in a while (SR-6).
+ADDRESS_FAILURES = env.int("ADDRESS_FAILURES", default=50, validate=validate.Range(min=1))
+ADDRESS_FAILURE_WINDOW = env.timedelta("ADDRESS_FAILURE_WINDOW", default=timedelta(minutes=15))
+# Registrations, and mails for a new password, asked for from one client address in an hour.
+ADDRESS_MAILS_PER_HOUR = env.int("ADDRESS_MAILS_PER_HOUR", default=30, validate=validate.Range(min=1))
+# Networks whose machines may name the client in X-Forwarded-For, for instance 10.0.0.0/8 (SR-6).
+TRUSTED_PROXY_NETWORKS: list[str] = env.list("TRUSTED_PROXIES", default=[])
 
 # --- one-time passwords: numbers of the security requirements ---------------------------------
 
@@ -343,6 +364,10 @@ if EMAIL_URL:
     EMAIL_HOST, EMAIL_PORT = smtp["EMAIL_HOST"], smtp["EMAIL_PORT"] or 25
     EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = smtp["EMAIL_HOST_USER"], smtp["EMAIL_HOST_PASSWORD"]
     EMAIL_USE_TLS, EMAIL_USE_SSL = smtp["EMAIL_USE_TLS"], smtp["EMAIL_USE_SSL"]
+try:
+    TRUSTED_PROXIES = [ip_network(network) for network in TRUSTED_PROXY_NETWORKS]
+except ValueError as error:
+    raise ImproperlyConfigured(f"TRUSTED_PROXIES is no list of networks: {error}") from None
 if any(not prefix.startswith("/") or prefix.endswith("/") for prefix in API_PREFIXES):
     raise ImproperlyConfigured("API_PREFIXES is wrong: each begins with a slash and does not end in one, as in /v2.")
 if not DEVELOPMENT:

@@ -1,6 +1,5 @@
 """Pages of codes: the OTP prompt, the step-up, enabling and disabling modes."""
 
-from datetime import datetime
 from urllib.parse import urlencode
 
 from django.conf import settings
@@ -9,7 +8,6 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
@@ -21,7 +19,7 @@ from accounts.models import MailboxProof, Mode, User
 from accounts.origin import origin_of
 from accounts.redirection import safe_path
 from accounts.refusals import Refused
-from accounts.requests import person, refuse, remember_mailbox_proof
+from accounts.requests import person, refuse, remember_mailbox_proof, waits_until
 from mfa import activation, browser, challenges, codes, modes, qr, stepup
 from mfa.forms import ActivateForm, CompleteActivationForm, OtpForm, StepUpForm
 from mfa.models import Challenge
@@ -34,10 +32,6 @@ def _settings_page() -> str:
     return f"{reverse('accounts:settings')}?mfa=open#mfa"
 
 
-def _epoch(moment: datetime) -> int:
-    return int(moment.timestamp()) if moment > timezone.now() else 0
-
-
 def _prompt_context(challenge: Challenge) -> dict[str, object]:
     """What both prompts show of a challenge. One query."""
     enabled = modes.enabled(challenge.user)
@@ -46,7 +40,7 @@ def _prompt_context(challenge: Challenge) -> dict[str, object]:
         "other_modes": [factor.mode for factor in enabled if factor.mode != challenge.mode],
         "mails_sent": challenge.mails,
         "last_mail_at": challenge.last_mail_at,
-        "resend_at": _epoch(challenges.resend_at(challenge)),
+        "resend_at": waits_until(challenges.resend_at(challenge)),
         "email": masked(challenge.user.email),
         "expires_at": challenge.expires_at,
     }
@@ -77,7 +71,7 @@ def otp_prompt(request: HttpRequest) -> HttpResponse:
         try:
             factor = challenges.answer(challenge, form.cleaned_data["otp"], origin_of(request))
         except Refused as refused:
-            status = refuse(form, "otp", refused)
+            status = refuse(request, form, "otp", refused)
             challenge = browser.pending_sign_in(request)
             if challenge is None:
                 return _sign_in_is_over(request)
@@ -171,7 +165,7 @@ def step_up(request: HttpRequest) -> HttpResponse:
         try:
             factor = challenges.answer(challenge, form.cleaned_data["otp"], origin_of(request))
         except Refused as refused:
-            status = refuse(form, "otp", refused)
+            status = refuse(request, form, "otp", refused)
             challenge = _step_up_challenge(request)
         else:
             request.session.pop(browser.STEP_UP, None)
@@ -231,7 +225,7 @@ def activate(request: HttpRequest) -> HttpResponse:
                 return redirect("mfa:otp_prompt")
             return _begin_enrolment(request, mode, user)
         except Refused as refused:
-            status = refuse(form, None, refused)
+            status = refuse(request, form, None, refused)
     return render(request, "mfa/activate.html", {"form": form}, status=status)
 
 
@@ -282,7 +276,7 @@ def complete_activation(request: HttpRequest) -> HttpResponse:
                 enrolment, **form.cleaned_data, origin=origin_of(request), session_key=session_key
             )
         except Refused as refused:
-            status = refuse(form, "otp", refused)
+            status = refuse(request, form, "otp", refused)
             enrolment = _enrolment(request)
             if enrolment is None:
                 return _enrolment_is_over(request)
@@ -302,7 +296,7 @@ def _enrolment_context(request: HttpRequest, enrolment: Challenge) -> dict[str, 
         "mode": enrolment.mode,
         "email": masked(enrolment.user.email),
         "mails_sent": enrolment.mails,
-        "resend_at": _epoch(challenges.resend_at(enrolment)),
+        "resend_at": waits_until(challenges.resend_at(enrolment)),
         "cancel_url": _settings_page() if request.user.is_authenticated else reverse("accounts:login"),
     }
     if enrolment.mode == Mode.AUTHENTICATOR:

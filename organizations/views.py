@@ -178,7 +178,7 @@ def environment_list(request: HttpRequest, organization_id: UUID) -> HttpRespons
             try:
                 made = environments.create(membership, **form.cleaned_data, origin=origin_of(request))
             except Refused as refused:
-                status = refuse(form, "name", refused)
+                status = refuse(request, form, "name", refused)
             else:
                 messages.success(request, _("The environment %(name)s is created.") % {"name": made.name})
                 return redirect("organizations:environments", organization_id)
@@ -204,7 +204,7 @@ def rename_environment(request: HttpRequest, organization_id: UUID, environment_
         try:
             environments.rename(owner, environment, name=form.cleaned_data["name"], origin=origin_of(request))
         except Refused as refused:
-            status = refuse(form, "name", refused)
+            status = refuse(request, form, "name", refused)
         else:
             messages.success(request, _("The environment is renamed."))
             return redirect("organizations:environments", organization_id)

@@ -12,7 +12,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts import keys, mailbox, passwords, signin
-from accounts.models import Channel, MailboxProof, Mode, Session, SignInAttempt, Token, User
+from accounts.models import Channel, MailboxProof, Mode, Session, SignInAttempt, Throttle, Token, User
 from accounts.refusals import Refused
 from accounts.security_log import Origin
 from accounts.tests.factories import PASSWORD
@@ -247,6 +247,21 @@ def test_requiring_while_the_owner_disables_never_leaves_an_owner_without_mfa_re
     # Either order is fine: refused because MFA is off, or required first and then enforced by the middleware.
     assert dana_with_app.mfa_is_on is False
     assert policy.blocking(dana_with_app) == ([owner.organization] if owner.organization.mfa_required else [])
+
+
+def test_ten_wrong_passwords_at_once_are_looked_at_five_times(dana):
+    """SR-5, SR-7: as many as one after another."""
+    results = at_once(*[lambda: signin.check_credentials("dana", "wrong", ORIGIN)] * THREADS)
+
+    assert sorted(results) == ["TooManyTries"] * 5 + ["WrongCredentials"] * 5
+
+
+def test_right_passwords_at_once_hold_nobody_back_for_long(dana):
+    """A try takes its slot before it is looked at: whoever comes sixth in the same instant waits a moment."""
+    results = at_once(*[lambda: signin.check_credentials("dana", PASSWORD, ORIGIN)] * THREADS)
+
+    assert winners(results) >= 5
+    assert Throttle.objects.filter(in_a_row__gt=0).count() == 0
 
 
 # --- the browser and the command line together ----------------------------------------------------

@@ -1,0 +1,52 @@
+"""Browsers in which an account has signed in before.
+
+A stranger's guesses do not hold them back (SR-5); of a new one the owner is told (SR-54).
+"""
+
+import secrets
+from datetime import timedelta
+from hashlib import sha256
+
+from django.db import transaction
+from django.utils import timezone
+
+from accounts import security_log
+from accounts.models import KnownBrowser, User
+from accounts.security_log import Kind, Origin
+
+KNOWN_FOR = timedelta(days=400)  # what browsers allow a cookie
+
+
+def _digest(token: str) -> str:
+    return sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def find(user: User, token: str) -> KnownBrowser | None:
+    """Find the browser of a token among the user's. No query without a token."""
+    if not token:
+        return None
+    known = KnownBrowser.objects.filter(digest=_digest(token), user=user).first()
+    return known if known and timezone.now() - known.last_used_at < KNOWN_FOR else None
+
+
+def note(user: User, origin: Origin) -> str:
+    """Note that ``user`` has signed in with the browser of ``origin``; gives the token that its cookie is to hold.
+
+    The owner is told of a browser that is new, unless it is the account's first.
+    """
+    known = find(user, origin.browser)
+    if known is not None:
+        KnownBrowser.objects.filter(pk=known.pk).update(last_used_at=timezone.now())
+        return origin.browser
+    token = secrets.token_urlsafe(32)
+    with transaction.atomic():
+        is_first = not KnownBrowser.objects.filter(user=user).exists()
+        KnownBrowser.objects.create(user=user, digest=_digest(token))
+        if not is_first:
+            security_log.record(user, Kind.NEW_BROWSER, origin)
+    return token
+
+
+def forget(user: User) -> None:
+    """Treat every browser of a user as a stranger's: the password was reset."""
+    KnownBrowser.objects.filter(user=user).delete()
