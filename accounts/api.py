@@ -9,7 +9,7 @@ from accounts import keys, security_log, signin, tokens
 from accounts.models import Channel, Mode, User
 from accounts.origin import origin_of
 from accounts.wire import ERRORS, LongText, Text, bearer, token_of
-from mfa import challenges, codes
+from mfa import challenges
 
 router = Router(tags=["Sessions and keys"])
 
@@ -118,11 +118,8 @@ def give_otp(request: HttpRequest, mfa_id: UUID, given: Otp) -> dict[str, str]:
     challenge = challenges.find_sign_in(str(mfa_id), channel=Channel.CLI)
     if challenge is None:
         raise challenges.ChallengeOver
-    otp = codes.digits_of(given.otp)
-    if otp is None:
-        raise challenges.NotACode
-    factor = challenges.answer(challenge, otp, origin_of(request))
-    return _token(request, factor.user, mode=factor.mode)
+    factor = challenges.answer(challenge, challenges.as_typed(given.otp), origin_of(request))
+    return _token(request, factor.user, mode=factor.proved_as)
 
 
 @router.delete("/auth/signout", response={204: None, **ERRORS}, summary="Sign out")

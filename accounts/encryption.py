@@ -4,14 +4,18 @@ from base64 import urlsafe_b64encode
 from functools import cache
 from hashlib import sha256
 
-from cryptography.fernet import Fernet, MultiFernet
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
+
+
+def _key(key: str) -> bytes:
+    # A key is any long random text; hashing gives it the size that Fernet wants.
+    return urlsafe_b64encode(sha256(key.encode()).digest())
 
 
 @cache
 def _fernet(keys: tuple[str, ...]) -> MultiFernet:
-    # A key is any long random text; hashing gives it the size that Fernet wants.
-    return MultiFernet(Fernet(urlsafe_b64encode(sha256(key.encode()).digest())) for key in keys)
+    return MultiFernet(Fernet(_key(key)) for key in keys)
 
 
 def seal(secret: bytes) -> str:
@@ -22,3 +26,16 @@ def seal(secret: bytes) -> str:
 def unseal(sealed: str) -> bytes:
     """Decrypt with whichever key fits. Raises ``cryptography.fernet.InvalidToken`` if none does."""
     return _fernet(tuple(settings.ENCRYPTION_KEYS)).decrypt(sealed.encode())
+
+
+def resealed(sealed: str) -> str | None:
+    """Give a secret encrypted with the first key, or None if it already is.
+
+    Raises ``cryptography.fernet.InvalidToken`` if no key fits.
+    """
+    first = Fernet(_key(settings.ENCRYPTION_KEYS[0]))
+    try:
+        first.decrypt(sealed.encode())
+    except InvalidToken:
+        return _fernet(tuple(settings.ENCRYPTION_KEYS)).rotate(sealed.encode()).decode()
+    return None

@@ -2,6 +2,14 @@
 
 import unicodedata
 
+# Signs that nobody mistakes for another: no 0 and O, no 1, I and L, no U and V.
+UNMISTAKABLE = "23456789ABCDEFGHJKMNPQRSTWXYZ"
+
+
+def in_groups(code: str, size: int) -> str:
+    """Write a code in groups, as people read it: ``K7Q-F2M-9XA``."""
+    return "-".join(code[start : start + size] for start in range(0, len(code), size))
+
 
 def key_of(identifier: str) -> str:
     """Give the form in which two spellings of one user name or address are equal.

@@ -3,7 +3,7 @@
 from django.core.mail import EmailMultiAlternatives
 from django.urls import reverse
 
-from accounts.mailbox import spaced
+from accounts.identifiers import in_groups
 from accounts.mailing import compose
 from accounts.models import MailboxProof, SecurityEvent, User
 from accounts.security_log import Kind, agent_in_words
@@ -11,7 +11,7 @@ from accounts.security_log import Kind, agent_in_words
 
 def mailbox_code(proof: MailboxProof, user: User) -> EmailMultiAlternatives:
     """Tell the code that proves a mailbox."""
-    return compose(proof.purpose, to=user.email, code=spaced(proof.code), expires_at=proof.expires_at)
+    return compose(proof.purpose, to=user.email, code=in_groups(proof.code, 3), expires_at=proof.expires_at)
 
 
 def address_taken(user: User) -> EmailMultiAlternatives:

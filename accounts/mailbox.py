@@ -17,16 +17,14 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts import browsers, outbox, security_log, sessions, signin, throttles
-from accounts.identifiers import key_of
+from accounts.identifiers import UNMISTAKABLE, key_of
 from accounts.models import Mail, MailboxProof, PublicKey, User
 from accounts.refusals import Refused
 from accounts.security_log import Kind, Origin
 
 log = structlog.get_logger(__name__)
 
-# Signs that nobody mistakes for another (no 0/O, 1/I/L, U/V); nine of them are 43 bits against five guesses.
-ALPHABET = "23456789ABCDEFGHJKMNPQRSTWXYZ"
-CODE_LENGTH = 9
+CODE_LENGTH = 9  # of 29 signs: 43 bits against five guesses
 FAILURES_ALLOWED = 5
 MAILS_ALLOWED = 5
 MAILS_AN_HOUR = 10
@@ -52,12 +50,7 @@ class TooManyMails(Refused):
 
 def new_code() -> str:
     """Make a code that proves a mailbox."""
-    return "".join(secrets.choice(ALPHABET) for _index in range(CODE_LENGTH))
-
-
-def spaced(code: str) -> str:
-    """Write a code in groups of three, as people read it: ``K7Q-F2M-9XA``."""
-    return "-".join(code[start : start + 3] for start in range(0, len(code), 3))
+    return "".join(secrets.choice(UNMISTAKABLE) for _index in range(CODE_LENGTH))
 
 
 def register(email: str, password: str, origin: Origin) -> MailboxProof:

@@ -44,6 +44,9 @@ class Kind(models.TextChoices):
     MODE_ENABLED = "mode_enabled", _("Multi-factor authentication mode enabled")
     MODE_DISABLED = "mode_disabled", _("Multi-factor authentication mode disabled")
     MODE_PREFERRED = "mode_preferred", _("Preferred mode changed")
+    RECOVERY_CODES_MADE = "recovery_codes_made", _("New recovery codes made")
+    RECOVERY_CODE_USED = "recovery_code_used", _("Recovery code used")
+    FEW_RECOVERY_CODES = "few_recovery_codes", _("Few recovery codes are left: please make new ones")
 
 
 TOLD_BY_MAIL = frozenset(
@@ -54,6 +57,9 @@ TOLD_BY_MAIL = frozenset(
         Kind.MODE_ENABLED,
         Kind.MODE_DISABLED,
         Kind.MODE_PREFERRED,
+        Kind.RECOVERY_CODES_MADE,
+        Kind.RECOVERY_CODE_USED,
+        Kind.FEW_RECOVERY_CODES,
         Kind.KEY_ADDED,
         Kind.KEY_REMOVED,
     }

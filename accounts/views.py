@@ -274,8 +274,10 @@ def dashboard(request: HttpRequest) -> HttpResponse:
 def settings(request: HttpRequest) -> HttpResponse:
     """Show the account's settings; the MFA section expands."""
     user = person(request)
-    enabled = {factor.mode for factor in modes.enabled(user)}
+    factors, recovery_codes_left = modes.overview(user)
+    enabled = {factor.mode for factor in factors}
     context = {
+        "recovery_codes_left": recovery_codes_left,
         "modes": [
             {
                 "name": mode.value,

@@ -50,7 +50,7 @@ REFUSALS: dict[type[Refused], Kind] = {
     modes.NotTyped: SIGN_IN_FAILED,
     challenges.WrongCode: WRONG_CODE,
     challenges.NotACode: WRONG_CODE,
-    challenges.CodeTooOld: WRONG_CODE,
+    challenges.ClockOff: WRONG_CODE,
     challenges.CodeUsed: WRONG_CODE,
     challenges.ChallengeOver: SIGN_IN_OVER,
     signin.AttemptOver: SIGN_IN_OVER,

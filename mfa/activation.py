@@ -1,5 +1,7 @@
 """Enabling a mode: an enrolment is a challenge whose right answer makes its mode a factor."""
 
+from datetime import datetime
+
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
@@ -76,7 +78,7 @@ def complete(
             refusal = challenges.TooManyFailures(retry_at=until)
         elif (step := _matching_step(enrolment, otp)) is None:
             challenges.count_failure(enrolment, user, now, origin)
-            refusal = challenges.WrongCode()
+            refusal = _why_refused(enrolment, otp, now)
         else:
             challenges.accept(enrolment, user, now)
             modes.end_everything_else(user, session_key=session_key)
@@ -90,6 +92,13 @@ def complete(
         raise refusal or challenges.ChallengeOver()
     factor.user = user
     return factor
+
+
+def _why_refused(enrolment: Challenge, otp: str, now: datetime) -> Refused:
+    if enrolment.mode == Mode.EMAIL:
+        return challenges.WrongCode()
+    step = codes.recognised_step(enrolment.secret, otp, now=now)
+    return challenges.WrongCode() if step is None else challenges.clock_off(step, now)
 
 
 def _matching_step(enrolment: Challenge, otp: str) -> int | None:

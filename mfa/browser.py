@@ -45,7 +45,7 @@ def pending_sign_in(request: HttpRequest) -> Challenge | None:
 def sign_in(request: HttpRequest, factor: Factor) -> dict[str, str]:
     """Make this the session of the user who gave the code, and give what its sign-in remembered."""
     remembered = request.session.pop(SIGN_IN, {})
-    start_session(request, factor.user, mode=factor.mode)
+    start_session(request, factor.user, mode=factor.proved_as)
     remember_proof(request, factor)
     return dict(remembered)
 
@@ -53,7 +53,7 @@ def sign_in(request: HttpRequest, factor: Factor) -> dict[str, str]:
 def remember_proof(request: HttpRequest, factor: Factor) -> None:
     """Note that this session's user has just proven a factor; the session gets a new key (SR-8)."""
     otp_login(request, factor)
-    note_mode(request, factor.mode)
+    note_mode(request, factor.proved_as or factor.mode)
     request.session.cycle_key()
     request.session[PROVEN_AT] = timezone.now().timestamp()
 

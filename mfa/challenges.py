@@ -16,7 +16,7 @@ from accounts.housekeeping import KEPT_FOR, delete_in_batches
 from accounts.models import Channel, Mail, Mode, SignInAttempt, User
 from accounts.refusals import Refused
 from accounts.security_log import Kind, Origin
-from mfa import codes, guesses, modes
+from mfa import codes, guesses, modes, recovery
 from mfa.models import Challenge, Factor
 from mfa.modes import NotEnabled
 
@@ -32,16 +32,38 @@ class WrongCode(Refused):
 
 
 class NotACode(Refused):
-    """Not six digits; not counted."""
+    """Neither six digits nor a recovery code; not counted."""
 
     message = _("A one-time password has six digits. Type them without a blank between them.")
 
 
-class CodeTooOld(Refused):
-    """A code of the app that was right some minutes ago. Counted."""
+class ClockOff(Refused):
+    """A code of the app that is right for another time, some ``minutes`` away. Counted."""
+
+    def __init__(self, *, minutes: int) -> None:
+        super().__init__()
+        self.minutes = minutes
+
+    @property
+    def text(self) -> str:
+        """The message with how far the clock is off."""
+        return str(self.message) % {"n": self.minutes}
+
+
+class CodeTooOld(ClockOff):
+    """One that was right some minutes ago."""
 
     message = _(
-        "That code has expired. Enter the one that your app shows now; if it is the same, correct your phone's clock."
+        "That code has expired. Enter the one that your app shows now; if it is the same, your phone's clock is about "
+        "%(n)d min behind: let it set the time automatically."
+    )
+
+
+class ClockAhead(ClockOff):
+    """One that will be right in some minutes; it will not be accepted then either."""
+
+    message = _(
+        "Your phone's clock is about %(n)d min ahead. Let it set the time automatically, then enter a new code."
     )
 
 
@@ -88,6 +110,14 @@ def begin(
     challenge.secret = codes.new_secret()
     challenge.save()
     return challenge
+
+
+def as_typed(typed: str) -> str:
+    """Bring what a person typed into the form in which it is checked. Raises ``NotACode`` if it cannot be a code."""
+    code = codes.digits_of(typed) or recovery.normal(typed)
+    if code is None:
+        raise NotACode
+    return code
 
 
 def begin_sign_in(user: User, *, channel: Channel) -> Challenge:
@@ -163,10 +193,10 @@ def switch(challenge: Challenge, mode: str) -> Challenge:
 
 
 def answer(challenge: Challenge, otp: str, origin: Origin) -> Factor:
-    """Spend ``otp`` (six ASCII digits) on a challenge; a sign-in's attempt is finished with it.
+    """Spend ``otp`` (six ASCII digits, or a recovery code) on a challenge; a sign-in's attempt is finished with it.
 
-    Gives the factor that proved it, with its user. Raises ``WrongCode``, ``CodeUsed`` or ``CodeTooOld`` (counted);
-    ``TooManyFailures`` or ``ChallengeOver`` (``otp`` was not looked at).
+    Gives the factor that proved it, or in whose place the recovery code stood, with its user. Raises ``WrongCode``,
+    ``CodeUsed`` or ``CodeTooOld`` (counted); ``TooManyFailures`` or ``ChallengeOver`` (``otp`` was not looked at).
     """
     refusal: Refused | None = None
     now = timezone.now()
@@ -178,13 +208,15 @@ def answer(challenge: Challenge, otp: str, origin: Origin) -> Factor:
         elif until := guesses.blocked_until(user, now):
             refusal = TooManyFailures(retry_at=until)
         else:
-            refusal = _spend(challenge, factor, otp, now)
+            is_recovery = len(otp) == recovery.LENGTH
+            refusal = _recover(user, otp, origin) if is_recovery else _spend(challenge, factor, otp, now)
             if refusal:
                 count_failure(challenge, user, now, origin)
             else:
                 accept(challenge, user, now)
+                factor.proved_as = recovery.MODE if is_recovery else factor.mode
                 if challenge.attempt:
-                    signin.finish(challenge.attempt, origin, mode=challenge.mode)
+                    signin.finish(challenge.attempt, origin, mode=factor.proved_as)
 
     # Raised out here: inside the block it would roll the failure count back (SR-7).
     if refusal or factor is None:
@@ -198,26 +230,46 @@ def _lock(challenge: Challenge) -> tuple[User, Challenge]:
     return user, Challenge.objects.select_for_update(of=("self",)).select_related("attempt").get(pk=challenge.pk)
 
 
+def _recover(user: User, code: str, origin: Origin) -> Refused | None:
+    return None if recovery.spend(user, code, origin) else WrongCode()
+
+
 def _spend(challenge: Challenge, factor: Factor, otp: str, now: datetime) -> Refused | None:
     if challenge.mode == Mode.EMAIL:
         # Before the first mail nobody can know the code: whoever hits it has guessed.
         if not challenge.mails or not codes.same(codes.mailed_code(challenge.secret), otp):
             return WrongCode()
     else:
-        step = codes.matching_step(factor.secret, otp, now=now, after=factor.last_step)
-        if step is None:
+        step = codes.matching_step(factor.secret, otp, now=now, after=factor.last_step, drift=factor.drift)
+        if step is None or step == factor.refused_step:
             return _why_refused(factor, otp, now)
-        factor.last_step = step
+        factor.last_step, factor.drift = step, codes.drift_of(step, now)
     factor.last_used_at = now
-    factor.save(update_fields=["last_step", "last_used_at"])
+    factor.save(update_fields=["last_step", "drift", "last_used_at"])
     return None
 
 
 def _why_refused(factor: Factor, otp: str, now: datetime) -> Refused:
-    step = codes.old_step(factor.secret, otp, now=now)
+    step = codes.recognised_step(factor.secret, otp, now=now)
     if step is None:
         return WrongCode()
-    return CodeUsed() if step <= factor.last_step else CodeTooOld()
+    if step <= factor.last_step or step == factor.refused_step:
+        return CodeUsed()
+    if step > codes.step_at(now):
+        # Whoever guessed it is told that it will be right: so it must not be.
+        factor.refused_step = step
+        factor.save(update_fields=["refused_step"])
+    return clock_off(step, now)
+
+
+def clock_off(step: int, now: datetime) -> ClockOff:
+    """Say by how much the clock of the phone is off that shows the code of ``step`` now."""
+    ahead = step - codes.step_at(now)
+    return ClockAhead(minutes=_minutes(ahead)) if ahead > 0 else CodeTooOld(minutes=_minutes(-ahead))
+
+
+def _minutes(steps: int) -> int:
+    return max(1, round(steps * codes.SECONDS_A_STEP / 60))
 
 
 def accept(challenge: Challenge, user: User, now: datetime) -> None:

@@ -10,8 +10,9 @@ import pyotp
 DIGITS = 6
 SECONDS_A_STEP = 30  # RFC 6238 section 5.2, SR-10
 STEPS_EITHER_SIDE = 1  # SR-13
-# How far back a code is recognised as "was right, is too old", to say so; it is never accepted.
-STEPS_REMEMBERED = 10
+DRIFT_AT_MOST = 2  # steps that a phone's clock may be off and still be followed (SR-13)
+# How far off a code is recognised as right for another time, to say so; it is never accepted.
+STEPS_RECOGNISED = 20
 
 
 def new_secret() -> bytes:
@@ -45,21 +46,26 @@ def step_at(now: datetime) -> int:
     return int(now.timestamp()) // SECONDS_A_STEP
 
 
-def matching_step(secret: bytes, otp: str, *, now: datetime, after: int) -> int | None:
+def matching_step(secret: bytes, otp: str, *, now: datetime, after: int, drift: int = 0) -> int | None:
     """Give the time step whose code ``otp`` is, if near enough to now and later than ``after``.
 
     Later than the last accepted step, not merely another code: else the one before it works again
-    (RFC 6238 section 5.2, SR-11).
+    (RFC 6238 section 5.2, SR-11). ``drift``: how many steps the phone's clock was ahead last time (section 6).
     """
-    current = step_at(now)
+    current = step_at(now) + drift
     steps = range(max(current - STEPS_EITHER_SIDE, after + 1), current + STEPS_EITHER_SIDE + 1)
     return _first_match(secret, otp, steps)
 
 
-def old_step(secret: bytes, otp: str, *, now: datetime) -> int | None:
-    """Give the step of a code that worked some minutes ago, so that a person can be told why it fails."""
+def drift_of(step: int, now: datetime) -> int:
+    """Give how many steps ahead a phone's clock is that has just shown the code of ``step``, as far as we follow it."""
+    return max(-DRIFT_AT_MOST, min(DRIFT_AT_MOST, step - step_at(now)))
+
+
+def recognised_step(secret: bytes, otp: str, *, now: datetime) -> int | None:
+    """Give the step of a code that is right for another time, so that a person can be told why it fails."""
     current = step_at(now)
-    return _first_match(secret, otp, range(current - STEPS_REMEMBERED, current + STEPS_EITHER_SIDE + 1))
+    return _first_match(secret, otp, range(current - STEPS_RECOGNISED, current + STEPS_RECOGNISED + 1))
 
 
 def _first_match(secret: bytes, otp: str, steps: range) -> int | None:

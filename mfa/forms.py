@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.forms import CredentialsForm
 from accounts.models import Mode
 from accounts.redirection import safe_path
+from mfa import challenges
 
 
 class OneTimePasswordInput(forms.TextInput):
@@ -38,10 +39,46 @@ class OneTimePasswordField(forms.CharField):
         return "".join((super().to_python(value) or "").split()).replace("-", "")
 
 
-class OtpForm(forms.Form):
-    """A one-time password."""
+class OtpOrRecoveryCodeField(OneTimePasswordField):
+    """A one-time password, or a recovery code in its place."""
 
-    otp = OneTimePasswordField()
+    def __init__(self) -> None:
+        super().__init__()
+        self.validators = []  # the six digits are not all that fits
+
+    def to_python(self, value: object) -> str:
+        """Take out what people type between the signs; refuse what can be neither."""
+        typed = forms.CharField.to_python(self, value) or ""
+        if not typed:
+            return ""
+        try:
+            return challenges.as_typed(typed)
+        except challenges.NotACode:
+            raise forms.ValidationError(_("Enter the six digits of the code.")) from None
+
+
+class OtpForm(forms.Form):
+    """A one-time password, or a recovery code."""
+
+    otp = OtpOrRecoveryCodeField()
+
+    def __init__(self, *args: Any, recovery: bool = False, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if recovery:  # letters need the whole keyboard
+            field = self.fields["otp"]
+            field.label = _("Recovery code")
+            field.widget.attrs |= {"inputmode": "text", "autocomplete": "off", "autocapitalize": "characters"}
+
+
+class RecoveryCodeForm(forms.Form):
+    """One of the recovery codes, typed back."""
+
+    code = forms.CharField(
+        label=_("Type one of them back"),
+        label_suffix="",
+        max_length=64,
+        widget=forms.TextInput({"autocomplete": "off", "autocapitalize": "characters", "spellcheck": "false"}),
+    )
 
 
 class StepUpForm(OtpForm):

@@ -37,8 +37,13 @@ class Factor(SealedSecret, Device):  # type: ignore[misc]  # django-otp has no t
     what the base class makes it, a refusal: codes are checked in ``mfa.challenges`` alone, where they are counted.
     """
 
+    proved_as = ""  # of one that has just been proven: its mode, or that a recovery code stood in its place
+
     mode = models.CharField(max_length=16, choices=Mode.choices)
     last_step = models.BigIntegerField(default=0, editable=False)  # authenticator: the last accepted time step
+    drift = models.SmallIntegerField(default=0, editable=False)  # steps that the phone's clock is ahead
+    # A step of the future whose code somebody brought and was told of: it is not accepted when its time comes.
+    refused_step = models.BigIntegerField(default=0, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     last_used_at = models.DateTimeField(null=True, editable=False)
 
@@ -101,3 +106,15 @@ class Guesses(models.Model):
 
     def __str__(self) -> str:
         return f"{self.in_a_row} wrong codes in a row"
+
+
+class RecoveryCodes(SealedSecret):
+    """The recovery codes of a user, as marks made with a key of their own: ``secret``, sealed as all secrets are."""
+
+    user = models.OneToOneField(User, on_delete=models.CASCADE, primary_key=True, related_name="+")
+    unused = models.JSONField(default=list)  # marks of the codes that work
+    waiting = models.JSONField(default=list)  # marks of codes that were shown and not typed back yet
+    made_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"{len(self.unused)} recovery codes"

@@ -1,6 +1,7 @@
 """The enabled modes of a user and the preferred one among them (design, decision 2; SR-24)."""
 
 from django.db import transaction
+from django.db.models import OuterRef, Subquery
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -8,7 +9,8 @@ from accounts import security_log, sessions
 from accounts.models import Mode, User
 from accounts.refusals import Refused
 from accounts.security_log import Kind, Origin
-from mfa.models import Challenge, Factor
+from mfa import recovery
+from mfa.models import Challenge, Factor, RecoveryCodes
 
 
 class NotEnabled(Refused):
@@ -29,6 +31,13 @@ class StillRequired(Refused):
 def enabled(user: User) -> list[Factor]:
     """Give the factors of a user, oldest first. One query."""
     return list(Factor.objects.filter(user=user).order_by("created_at", "pk"))
+
+
+def overview(user: User) -> tuple[list[Factor], int]:
+    """Give the factors of a user and how many recovery codes are left. One query."""
+    marks = RecoveryCodes.objects.filter(user=OuterRef("user")).values("unused")
+    factors = list(Factor.objects.filter(user=user).annotate(marks=Subquery(marks)).order_by("created_at", "pk"))
+    return factors, len(factors[0].marks or []) if factors else 0  # type: ignore[attr-defined]
 
 
 # What a person can type into a terminal; a passkey could not be.
@@ -54,7 +63,7 @@ def for_terminal(user: User) -> str:
 def add(user: User, mode: str, *, secret: bytes | None, last_step: int, prefer: bool, origin: Origin) -> Factor:
     """Enable or replace a mode. Call only under the lock on the user's row, after a right code."""
     factor = Factor.objects.filter(user=user, mode=mode).first() or Factor(user=user, mode=mode, name=mode)
-    factor.last_step, factor.created_at = last_step, timezone.now()
+    factor.last_step, factor.drift, factor.refused_step, factor.created_at = last_step, 0, 0, timezone.now()
     if secret is not None:
         factor.secret = secret
     factor.save()
@@ -83,6 +92,8 @@ def disable(user: User, mode: str, *, mfa_required: bool, origin: Origin, sessio
         if user.preferred_mode == mode:
             user.preferred_mode = left[0].mode if left else ""
             user.save(update_fields=["preferred_mode"])
+        if not left:
+            recovery.forget(user)
         end_everything_else(user, session_key=session_key)
         security_log.record(user, Kind.MODE_DISABLED, origin, mode=mode)
     return left[0] if left else None

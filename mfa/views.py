@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -20,8 +21,9 @@ from accounts.origin import origin_of
 from accounts.redirection import safe_path
 from accounts.refusals import Refused
 from accounts.requests import person, refuse, remember_mailbox_proof, waits_until
-from mfa import activation, browser, challenges, codes, modes, qr, stepup
-from mfa.forms import ActivateForm, CompleteActivationForm, OtpForm, StepUpForm
+from accounts.session_store import SIGNED_IN
+from mfa import activation, browser, challenges, codes, modes, qr, recovery, stepup
+from mfa.forms import ActivateForm, CompleteActivationForm, OtpForm, RecoveryCodeForm, StepUpForm
 from mfa.models import Challenge
 from mfa.stepup import needs_fresh_proof
 from organizations import policy
@@ -65,7 +67,8 @@ def otp_prompt(request: HttpRequest) -> HttpResponse:
     challenge = browser.pending_sign_in(request)
     if challenge is None:
         return _sign_in_is_over(request)
-    form = OtpForm(request.POST if request.method == "POST" else None)
+    by_recovery = "recovery" in request.GET
+    form = OtpForm(request.POST if request.method == "POST" else None, recovery=by_recovery)
     status = 400 if form.errors else 200
     if form.is_valid():
         try:
@@ -77,14 +80,25 @@ def otp_prompt(request: HttpRequest) -> HttpResponse:
                 return _sign_in_is_over(request)
         else:
             return _go_on(request, browser.sign_in(request, factor))
-    return render(request, "mfa/otp_prompt.html", {"form": form, **_prompt_context(challenge)}, status=status)
+    context = {"form": form, "by_recovery": by_recovery, **_prompt_context(challenge)}
+    return render(request, "mfa/otp_prompt.html", context, status=status)
 
 
 def _go_on(request: HttpRequest, remembered: dict[str, str]) -> HttpResponse:
     """Lead on after a sign-in: to the enrolment that waited for it, or to where the person wanted to go."""
+    _tell_of_recovery(request)
     if mode := remembered.get("activate"):
         return _begin_enrolment(request, mode, person(request))
     return redirect(remembered.get("next") or "accounts:dashboard")
+
+
+def _tell_of_recovery(request: HttpRequest) -> None:
+    if request.session[SIGNED_IN]["mode"] == recovery.MODE:
+        left = recovery.left(person(request))
+        text = ngettext(
+            "You have used a recovery code; %(n)d is left.", "You have used a recovery code; %(n)d are left.", left
+        )
+        messages.warning(request, text % {"n": left})
 
 
 @require_POST
@@ -159,7 +173,9 @@ def step_up(request: HttpRequest) -> HttpResponse:
     if not person(request).mfa_is_on:
         return redirect(next_path)
     challenge = _step_up_challenge(request)
-    form = StepUpForm(request.POST if request.method == "POST" else None, initial={"next": next_path})
+    by_recovery = "recovery" in request.GET
+    data = request.POST if request.method == "POST" else None
+    form = StepUpForm(data, initial={"next": next_path}, recovery=by_recovery)
     status = 400 if form.errors else 200
     if form.is_valid():
         try:
@@ -171,7 +187,13 @@ def step_up(request: HttpRequest) -> HttpResponse:
             request.session.pop(browser.STEP_UP, None)
             browser.remember_proof(request, factor)
             return redirect(next_path)
-    context = {"form": form, "next": next_path, "code_sent": challenge.mails > 0, **_prompt_context(challenge)}
+    context = {
+        "form": form,
+        "next": next_path,
+        "code_sent": challenge.mails > 0,
+        "by_recovery": by_recovery,
+        **_prompt_context(challenge),
+    }
     return render(request, "mfa/step_up.html", context, status=status)
 
 
@@ -320,6 +342,50 @@ def resend_enrolment(request: HttpRequest) -> HttpResponse:
         return _enrolment_is_over(request)
     _send(request, enrolment)
     return redirect("mfa:complete_activation")
+
+
+# --- recovery codes -----------------------------------------------------------------------------
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+@works_without_mfa
+@login_required
+@needs_fresh_proof
+def recovery_codes(request: HttpRequest) -> HttpResponse:
+    """Make recovery codes and show them, this once."""
+    user = person(request)
+    context: dict[str, object] = {"left": recovery.left(user), "few": recovery.FEW}
+    if request.method == "POST":
+        try:
+            made = recovery.make(user)
+        except Refused as refused:
+            messages.warning(request, refused.text)
+            return redirect("mfa:activate")
+        context |= {"codes": made, "text": "\n".join(made), "form": RecoveryCodeForm()}
+    return render(request, "mfa/recovery_codes.html", context)
+
+
+@never_cache
+@sensitive_post_parameters("code")
+@require_POST
+@works_without_mfa
+@login_required
+@needs_fresh_proof
+def confirm_recovery_codes(request: HttpRequest) -> HttpResponse:
+    """Let the codes count that were just shown: one of them was typed back."""
+    form = RecoveryCodeForm(request.POST)
+    status = 400
+    if form.is_valid():
+        try:
+            recovery.confirm(person(request), form.cleaned_data["code"], origin_of(request))
+        except Refused as refused:
+            status = refuse(request, form, "code", refused)
+        else:
+            messages.success(request, _("Your recovery codes are ready. Keep them in a safe place."))
+            return redirect(_settings_page())
+    context = {"form": form, "left": recovery.left(person(request)), "few": recovery.FEW, "retry": True}
+    return render(request, "mfa/recovery_codes.html", context, status=status)
 
 
 # --- changing modes ---------------------------------------------------------------------------

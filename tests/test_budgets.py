@@ -36,6 +36,7 @@ SIGNED_IN = {
     "accounts:password_change": 4,
     "accounts:verify_email": 3,
     "mfa:activate": 4,
+    "mfa:recovery_codes": 5,
     "mfa:step_up": 10,  # the first look begins the step-up and writes it into the session
     "organizations:list": 6,
     "organizations:mfa_required": 3,
@@ -110,7 +111,7 @@ def test_every_page_has_a_budget():
     tested = {*STRANGER, *SIGNED_IN, *SIGNED_IN_BY_MODE}
     named = {reverse(name) for name in (*STRANGER, *SIGNED_IN)}
     named |= {reverse(name, args=["email"]) for name in SIGNED_IN_BY_MODE}
-    post_only = ("logout", "resend", "switch", "cancel", "send")
+    post_only = ("logout", "resend", "switch", "cancel", "send", "codes/confirm")
     rest = {
         address
         for address in every_address()

@@ -17,7 +17,7 @@ from accounts.refusals import Refused
 from accounts.security_log import Origin
 from accounts.tests.factories import PASSWORD
 from conftest import OTP, give_credentials
-from mfa import activation, challenges, codes, modes
+from mfa import activation, challenges, codes, modes, recovery
 from mfa.models import Challenge, Factor, Guesses
 from mfa.tests.factories import add_mode
 from organizations import invitations, membership, policy
@@ -247,6 +247,19 @@ def test_requiring_while_the_owner_disables_never_leaves_an_owner_without_mfa_re
     # Either order is fine: refused because MFA is off, or required first and then enforced by the middleware.
     assert dana_with_app.mfa_is_on is False
     assert policy.blocking(dana_with_app) == ([owner.organization] if owner.organization.mfa_required else [])
+
+
+def test_one_recovery_code_brought_by_ten_sign_ins_opens_one(dana_with_app):
+    """SR-12, SR-26."""
+    made = recovery.make(dana_with_app)
+    recovery.confirm(dana_with_app, made[0], ORIGIN)
+    code = challenges.as_typed(made[0])
+    pending = [a_sign_in(dana_with_app) for _number in range(THREADS)]
+
+    results = at_once(*[lambda c=c: challenges.answer(c, code, ORIGIN) for c in pending])
+
+    assert winners(results) == 1
+    assert recovery.left(dana_with_app) == 9
 
 
 def test_ten_wrong_passwords_at_once_are_looked_at_five_times(dana):

@@ -16,6 +16,7 @@ def walk(person: Person) -> Iterator[str]:
     yield from _in_the_settings(person)
     yield from _activating_the_app(person)
     yield from _at_the_prompt(person)
+    yield from _recovery_codes(person)
     yield from _stepping_up(person)
     yield from _in_an_organization(person)
 
@@ -97,12 +98,29 @@ def _at_the_prompt(person: Person) -> Iterator[str]:
     person.clicks("Log Out")
     person.gives_credentials()
     yield "prompt_authenticator"
+    person.follows("Use a recovery code")
+    yield "prompt_recovery"
+    person.follows("Use a one-time password")
     before = person.stack.codes_sent_to(person.address)
     person.clicks("email")
     yield "prompt_email"
     person.types_code(person.stack.wait_for_code(person.address, after=before))
     person.clicks("Submit")
     person.reads("Welcome")
+
+
+def _recovery_codes(person: Person) -> Iterator[str]:
+    person.goes_to("/account/mfa/recovery-codes")
+    yield "recovery_codes"
+    person.clicks("Make new codes")
+    yield "recovery_codes_made"
+    code = person.page.locator(".codes code").first.inner_text()
+    person.page.get_by_label("Type one of them back").fill("wrong")
+    person.clicks("I have saved them")
+    yield "recovery_codes_refused"
+    person.page.get_by_label("Type one of them back").fill(code)
+    person.clicks("I have saved them")
+    yield "settings_recovery"
 
 
 def _stepping_up(person: Person) -> Iterator[str]:

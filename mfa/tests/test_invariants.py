@@ -56,6 +56,7 @@ class Walker:
 
     def begin_activation(self, mode: str) -> None:
         self.client.post("/account/mfa/activate", {"type": mode, "identifier": self.user.email, "password": PASSWORD})
+        self.proved_password = True  # where MFA is on, the page leads to the prompt of a sign-in
 
     def complete_activation(self, _mode: str) -> None:
         challenge = self._open("enrolment")

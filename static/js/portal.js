@@ -15,6 +15,11 @@ for (const button of document.querySelectorAll("[data-copy]")) {
   });
 }
 
+for (const button of document.querySelectorAll("[data-print]")) {
+  button.hidden = false;
+  button.addEventListener("click", () => window.print());
+}
+
 // The pause before another mail: the button waits, the seconds left stand beside it.
 for (const form of document.querySelectorAll("[data-wait-until]")) {
   const button = form.querySelector("button");

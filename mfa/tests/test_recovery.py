@@ -1,0 +1,221 @@
+"""Recovery codes: made, saved, used, and never shown again (SR-26)."""
+
+import re
+
+import pytest
+
+from accounts.models import Mode, SecurityEvent
+from conftest import OTP, app_code, give_credentials, is_signed_in, mailed_code, read_mail, sign_in, text_of
+from mfa import recovery
+from mfa.models import Challenge, RecoveryCodes
+from mfa.tests.factories import add_mode
+
+pytestmark = pytest.mark.django_db
+
+PAGE = "/account/mfa/recovery-codes"
+CONFIRM = f"{PAGE}/confirm"
+CODE = r"<code>((?:[2-9A-Z]{4}-){2}[2-9A-Z]{4})</code>"
+
+
+def make(client) -> list[str]:
+    return re.findall(CODE, client.post(PAGE).content.decode())
+
+
+@pytest.fixture
+def codes(client, dana_with_app):
+    """Those that dana has saved."""
+    sign_in(client, dana_with_app)
+    made = make(client)
+    client.post(CONFIRM, {"code": made[0]})
+    client.post("/account/logout")
+    return made
+
+
+def test_ten_are_made_and_count_when_one_was_typed_back(client, dana_with_app):
+    """SR-26."""
+    sign_in(client, dana_with_app)
+
+    made = make(client)
+    assert len(set(made)) == 10
+    assert recovery.left(dana_with_app) == 0
+    page = client.post(CONFIRM, {"code": made[3].lower().replace("-", " ")}, follow=True)
+
+    assert "Your recovery codes are ready." in text_of(page)
+    assert "10 left" in text_of(page)
+    assert recovery.left(dana_with_app) == 10
+
+
+def test_a_wrong_one_typed_back_leaves_the_earlier_codes_good(client, dana_with_app, codes):
+    sign_in_with(client, codes[0])
+
+    make(client)
+    page = client.post(CONFIRM, {"code": "2222-2222-2222"})
+    assert page.status_code == 400
+    assert "That is none of the codes that were just shown." in text_of(page)
+    client.post("/account/logout")
+
+    assert sign_in_with(client, codes[1]).status_code == 302
+
+
+def sign_in_with(client, code):
+    give_credentials(client, "dana")
+    return client.post(OTP, {"otp": code})
+
+
+def test_a_code_signs_in_once_in_the_same_field(client, dana_with_app, codes):
+    """SR-26."""
+    answer = sign_in_with(client, codes[5].lower())
+    page = client.get(answer.url)
+
+    assert "You have used a recovery code; 9 are left." in text_of(page)
+    assert is_signed_in(client)
+    client.post("/account/logout")
+    again = sign_in_with(client, codes[5])
+    assert again.status_code == 400
+    assert "That code is not right" in text_of(again)
+
+
+def test_the_prompt_offers_it(client, dana_with_app, codes):
+    give_credentials(client, "dana")
+
+    assert "Use a recovery code" in text_of(client.get(OTP))
+    page = client.get(f"{OTP}?recovery")
+
+    assert "Recovery code" in text_of(page)
+    assert 'inputmode="text"' in page.content.decode()
+    assert client.post(f"{OTP}?recovery", {"otp": codes[0]}).status_code == 302
+
+
+def test_it_works_when_the_mode_is_email_too(client, dana):
+    add_mode(dana, Mode.EMAIL)
+    sign_in(client, dana)
+    made = make(client)
+    client.post(CONFIRM, {"code": made[0]})
+    client.post("/account/logout")
+
+    assert sign_in_with(client, made[1]).status_code == 302
+    assert "verified by recovery code" in text_of(client.get("/account/sessions"))
+
+
+def test_it_proves_a_step_up(client, dana_with_app, codes):
+    """SR-22: an existing factor or a recovery code."""
+    from datetime import timedelta
+
+    import time_machine
+    from django.utils import timezone
+
+    sign_in_with(client, codes[0])
+    with time_machine.travel(timezone.now() + timedelta(minutes=11)):
+        asked = client.get("/account/mfa/authenticator/disable")
+        assert asked.url.startswith("/account/confirm?next=")
+        client.post(asked.url, {"otp": codes[1], "next": "/account/view"})
+
+        assert client.get("/account/mfa/authenticator/disable").status_code == 200
+
+
+def test_it_signs_in_at_the_command_line(client, dana_with_app, codes):
+    body = {"identifier": "dana", "password": "a quiet harbour at dawn"}
+    begun = client.post("/auth/signin", body, "application/json").json()
+
+    answer = client.post(f"/auth/signin/mfa/{begun['mfaID']}", {"otp": codes[0]}, "application/json")
+
+    assert answer.status_code == 200
+    headers = {"Authorization": f"Bearer {answer.json()['sessionToken']}"}
+    assert client.get("/auth/verify", headers=headers).status_code == 200
+
+
+def test_it_completes_no_activation(client, dana_with_app, codes):
+    """SR-21: only a code of the new mode does."""
+    from mfa.tests.test_activation import COMPLETE, activate
+
+    sign_in_with(client, codes[0])
+    activate(client, "email")
+
+    assert client.post(COMPLETE, {"otp": codes[1]}).status_code == 400
+
+
+def test_guesses_are_counted_like_wrong_codes(client, dana_with_app, codes):
+    """SR-15."""
+    give_credentials(client, "dana")
+    for _try in range(4):
+        assert client.post(OTP, {"otp": "2222-2222-2222"}).status_code == 400
+    assert Challenge.objects.filter(failures=4).exists()
+
+    client.post(OTP, {"otp": "2222-2222-2222"})
+
+    assert client.post(OTP, {"otp": codes[0]}).url == "/account/login"
+
+
+def test_i_am_told_when_one_was_used_and_when_few_are_left(client, another_browser, dana_with_app, codes):
+    """SR-54."""
+    for number in range(7):
+        sign_in_with(another_browser(), codes[number])
+
+    subjects = [message.subject for message in read_mail()]
+
+    assert sum("Recovery code used" in subject for subject in subjects) == 7
+    assert sum("Few recovery codes are left" in subject for subject in subjects) == 1
+
+
+def test_codes_are_stored_as_marks_and_never_shown_again(client, dana_with_app, codes):
+    """SR-18, SR-19, SR-26."""
+    row = RecoveryCodes.objects.get()
+    stored = f"{row.unused}{row.waiting}{row.sealed_secret}"
+    sign_in_with(client, codes[0])
+
+    page = client.get(PAGE)
+
+    assert not [code for code in codes if code in stored or code.replace("-", "") in stored]
+    assert "You have 9 recovery codes left." in text_of(page)
+    assert not [code for code in codes if code in page.content.decode()]
+    assert "no-store" in client.post(PAGE).headers["Cache-Control"]
+
+
+def test_new_codes_replace_all_earlier_ones(client, dana_with_app, codes):
+    """SR-26."""
+    sign_in_with(client, codes[0])
+    fresh = make(client)
+    client.post(CONFIRM, {"code": fresh[0]})
+    client.post("/account/logout")
+
+    assert sign_in_with(client, codes[1]).status_code == 400
+    assert sign_in_with(client, fresh[1]).status_code == 302
+    assert SecurityEvent.objects.filter(kind="recovery_codes_made").count() == 2
+
+
+def test_they_go_with_the_last_mode(client, dana_with_app, codes):
+    sign_in_with(client, codes[0])
+
+    client.post("/account/mfa/authenticator/disable")
+
+    assert not RecoveryCodes.objects.exists()
+
+
+def test_making_them_needs_a_fresh_proof_and_mfa(client, another_browser, dana, sam):
+    """SR-22."""
+    sign_in(client, sam)
+    page = client.post(PAGE, follow=True)
+    assert "Please enable multi-factor authentication first" in text_of(page)
+
+    add_mode(dana, Mode.EMAIL)
+    other = another_browser()
+    give_credentials(other, "dana")
+    assert other.post(PAGE).url.startswith("/account/login")
+    other.post(OTP, {"otp": mailed_code()})
+    assert other.post(PAGE).status_code == 200
+
+
+@pytest.mark.parametrize("typed", ["", "ABCD", "2222-2222-222O", "1" * 12, "🙂" * 12, "2222-2222-2222-2222"])
+def test_what_can_be_neither_is_not_counted(client, dana_with_app, codes, typed):
+    give_credentials(client, "dana")
+
+    assert client.post(OTP, {"otp": typed}).status_code == 400
+
+    assert not Challenge.objects.filter(failures__gt=0).exists()
+
+
+def test_the_app_goes_on_working(client, dana_with_app, codes):
+    sign_in_with(client, codes[0])
+    client.post("/account/logout")
+
+    assert sign_in_with(client, app_code(dana_with_app, step=1)).status_code == 302
