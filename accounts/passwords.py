@@ -15,16 +15,21 @@ class WrongPassword(Refused):
     message = _("That is not your current password.")
 
 
-def change(user: User, password: str, origin: Origin, *, current: str, session_key: str | None) -> User:
-    """Set a password that its owner chose; every other session of theirs ends.
-
-    Raises ``WrongPassword`` (counted) or ``TooManyTries`` (not looked at).
-    """
+def confirm(user: User, current: str) -> None:
+    """Check the password of somebody signed in. Raises ``WrongPassword`` (counted) or ``TooManyTries``."""
     slot = throttles.current_password_of(user.pk)
     throttles.take([slot])
     if not user.check_password(current):
         raise WrongPassword
     throttles.give_back([slot])
+
+
+def change(user: User, password: str, origin: Origin, *, current: str, session_key: str | None) -> User:
+    """Set a password that its owner chose; every other session of theirs ends.
+
+    Raises ``WrongPassword`` (counted) or ``TooManyTries`` (not looked at).
+    """
+    confirm(user, current)
     with transaction.atomic():
         user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
         user.set_password(password)

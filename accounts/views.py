@@ -41,7 +41,7 @@ from accounts.requests import (
 )
 from accounts.session_store import SIGNED_IN
 from mfa import browser, modes
-from mfa.stepup import needs_fresh_proof
+from mfa.stepup import asks_for_password, needs_fresh_proof
 from organizations import policy
 from organizations.policy import works_without_mfa
 
@@ -80,6 +80,7 @@ def _sign_in(request: HttpRequest, user: User, next_path: str) -> HttpResponse:
     forget_person(request)
     user = signin.finish(signin.begin(user, channel=Channel.BROWSER), origin_of(request))
     start_session(request, user, mode="")
+    browser.remember_password(request)
     return redirect(next_path or "accounts:dashboard")
 
 
@@ -229,6 +230,7 @@ def password_reset_complete(request: HttpRequest) -> HttpResponse:
 @works_without_mfa
 @login_required
 @needs_fresh_proof
+@asks_for_password
 def password_change(request: HttpRequest) -> HttpResponse:
     """Change the password; the other sessions end."""
     user = person(request)

@@ -173,7 +173,7 @@ PASSWORD_FAILURES_IN_A_ROW = env.int("PASSWORD_FAILURES_IN_A_ROW", default=100, 
 ADDRESS_FAILURES = env.int("ADDRESS_FAILURES", default=50, validate=validate.Range(min=1))
 ADDRESS_FAILURE_WINDOW = env.timedelta("ADDRESS_FAILURE_WINDOW", default=timedelta(minutes=15))
 # Registrations, and mails for a new password, asked for from one client address in an hour.
-ADDRESS_MAILS_PER_HOUR = env.int("ADDRESS_MAILS_PER_HOUR", default=30, validate=validate.Range(min=1))
+ADDRESS_MAILS_PER_HOUR = env.int("ADDRESS_MAILS_PER_HOUR", default=100, validate=validate.Range(min=1))
 # Networks whose machines may name the client in X-Forwarded-For, for instance 10.0.0.0/8 (SR-6).
 TRUSTED_PROXY_NETWORKS: list[str] = env.list("TRUSTED_PROXIES", default=[])
 

@@ -64,7 +64,19 @@ def forget_proof(request: HttpRequest) -> None:
     note_mode(request, "")
 
 
+def remember_password(request: HttpRequest) -> None:
+    """Note that this session's user, whose MFA is off, has just proven the password."""
+    request.session[PROVEN_AT] = timezone.now().timestamp()
+
+
 def has_fresh_proof(request: HttpRequest) -> bool:
-    """Whether a factor that still exists was proven in this session moments ago."""
+    """Whether the best that this session's user has, a factor or else the password, was proven moments ago."""
+    if request.user.is_authenticated and not request.user.mfa_is_on:
+        return stepup.is_fresh(request.session.get(PROVEN_AT), timezone.now())
+    return has_proven_factor(request)
+
+
+def has_proven_factor(request: HttpRequest) -> bool:
+    """Whether a factor that still exists was proven in this session moments ago; a password never is (SR-22)."""
     device = getattr(request.user, "otp_device", None)  # also right after signing in, unlike is_verified()
     return device is not None and stepup.is_fresh(request.session.get(PROVEN_AT), timezone.now())

@@ -6,7 +6,7 @@ from django import forms
 from django.core.validators import RegexValidator
 from django.utils.translation import gettext_lazy as _
 
-from accounts.forms import CredentialsForm
+from accounts.forms import CredentialsForm, password_field
 from accounts.models import Mode
 from accounts.redirection import safe_path
 from mfa import challenges
@@ -79,6 +79,13 @@ class RecoveryCodeForm(forms.Form):
         max_length=64,
         widget=forms.TextInput({"autocomplete": "off", "autocapitalize": "characters", "spellcheck": "false"}),
     )
+
+
+class PasswordForm(forms.Form):
+    """The password of somebody signed in, and where to go on."""
+
+    password = password_field(_("Password"))
+    next = forms.CharField(widget=forms.HiddenInput, required=False, max_length=2000)
 
 
 class StepUpForm(OtpForm):

@@ -31,12 +31,13 @@ class AskForProof:
     ) -> HttpResponse | None:
         """Redirect to the OTP prompt (SR-33) or to the step-up (SR-22) where a proof is missing."""
         user = request.user
-        if not user.is_authenticated or not user.mfa_is_on:
+        if not user.is_authenticated:
             return None
         here = request.get_full_path()
-        if not user.is_verified():
+        if user.mfa_is_on and not user.is_verified():
             return self._prompt(request, user, here if request.method == "GET" else "")
-        if getattr(view, "needs_fresh_proof", False) and not browser.has_fresh_proof(request):
+        asks_itself = getattr(view, "asks_for_password", False) and not user.mfa_is_on
+        if getattr(view, "needs_fresh_proof", False) and not asks_itself and not browser.has_fresh_proof(request):
             return redirect(f"{reverse('mfa:step_up')}?{urlencode({'next': here})}")
         return None
 

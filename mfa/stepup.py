@@ -1,4 +1,4 @@
-"""Proof by a factor, moments ago: what changes of factors and policy need (SR-22)."""
+"""Proof moments ago, by a factor or, where MFA is off, by the password: what sensitive changes need (SR-22)."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -19,8 +19,14 @@ def is_fresh(proven_at: float | None, now: datetime) -> bool:
 
 
 def needs_fresh_proof(view: View) -> View:
-    """Mark a view as one that a person with MFA on reaches only with a fresh proof; the middleware sees to it."""
+    """Mark a view as one that is reached only with a fresh proof; the middleware sees to it."""
     view.needs_fresh_proof = True  # type: ignore[attr-defined]
+    return view
+
+
+def asks_for_password(view: View) -> View:
+    """Mark a view that asks for the password itself: where MFA is off, nobody is asked for it twice."""
+    view.asks_for_password = True  # type: ignore[attr-defined]
     return view
 
 

@@ -14,7 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts import mailbox, signin
+from accounts import mailbox, passwords, signin
 from accounts.identifiers import masked
 from accounts.models import MailboxProof, Mode, User
 from accounts.origin import origin_of
@@ -23,9 +23,9 @@ from accounts.refusals import Refused
 from accounts.requests import person, refuse, remember_mailbox_proof, waits_until
 from accounts.session_store import SIGNED_IN
 from mfa import activation, browser, challenges, codes, modes, qr, recovery, stepup
-from mfa.forms import ActivateForm, CompleteActivationForm, OtpForm, RecoveryCodeForm, StepUpForm
+from mfa.forms import ActivateForm, CompleteActivationForm, OtpForm, PasswordForm, RecoveryCodeForm, StepUpForm
 from mfa.models import Challenge
-from mfa.stepup import needs_fresh_proof
+from mfa.stepup import asks_for_password, needs_fresh_proof
 from organizations import policy
 from organizations.policy import works_without_mfa
 
@@ -164,14 +164,15 @@ def _step_up_challenge(request: HttpRequest) -> Challenge:
 
 
 @never_cache
-@sensitive_post_parameters("otp")
+@sensitive_post_parameters("otp", "password")
 @require_http_methods(["GET", "HEAD", "POST"])
+@works_without_mfa
 @login_required
 def step_up(request: HttpRequest) -> HttpResponse:
     """Ask for a code before something sensitive, then go back to it."""
     next_path = safe_path(request.POST.get("next") or request.GET.get("next")) or _settings_page()
     if not person(request).mfa_is_on:
-        return redirect(next_path)
+        return _step_up_by_password(request, next_path)
     challenge = _step_up_challenge(request)
     by_recovery = "recovery" in request.GET
     data = request.POST if request.method == "POST" else None
@@ -195,6 +196,20 @@ def step_up(request: HttpRequest) -> HttpResponse:
         **_prompt_context(challenge),
     }
     return render(request, "mfa/step_up.html", context, status=status)
+
+
+def _step_up_by_password(request: HttpRequest, next_path: str) -> HttpResponse:
+    form = PasswordForm(request.POST if request.method == "POST" else None, initial={"next": next_path})
+    status = 400 if form.errors else 200
+    if form.is_valid():
+        try:
+            passwords.confirm(person(request), form.cleaned_data["password"])
+        except Refused as refused:
+            status = refuse(request, form, "password", refused)
+        else:
+            browser.remember_password(request)
+            return redirect(next_path)
+    return render(request, "mfa/step_up_by_password.html", {"form": form}, status=status)
 
 
 def _back_to_step_up(request: HttpRequest) -> HttpResponse:
@@ -228,6 +243,7 @@ def step_up_switch(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @works_without_mfa
 @needs_fresh_proof
+@asks_for_password
 def activate(request: HttpRequest) -> HttpResponse:
     """Ask which mode to enable, and for the credentials of whose account."""
     form = ActivateForm(
@@ -253,7 +269,7 @@ def activate(request: HttpRequest) -> HttpResponse:
 
 def _begin_enrolment(request: HttpRequest, mode: str, user: User) -> HttpResponse:
     try:
-        enrolment = activation.begin(user, mode, proven=browser.has_fresh_proof(request))
+        enrolment = activation.begin(user, mode, proven=browser.has_proven_factor(request))
     except activation.MailboxUnverified as refused:
         messages.warning(request, refused.text)
         remember_mailbox_proof(request, mailbox.ask(user, MailboxProof.Purpose.VERIFY_EMAIL))
@@ -399,6 +415,7 @@ def _confirm(request: HttpRequest, **context: object) -> HttpResponse:
 @works_without_mfa
 @login_required
 @needs_fresh_proof
+@asks_for_password
 def enable(request: HttpRequest, mode: str) -> HttpResponse:
     """Confirm that a mode is to be enabled; the activation page follows."""
     return _confirm(
