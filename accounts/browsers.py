@@ -4,17 +4,14 @@ A stranger's guesses do not hold them back (SR-5); of a new one the owner is tol
 """
 
 import secrets
-from datetime import timedelta
 from hashlib import sha256
 
 from django.db import transaction
 from django.utils import timezone
 
 from accounts import security_log
-from accounts.models import KnownBrowser, User
+from accounts.models import KNOWN_BROWSER_FOR, KnownBrowser, User
 from accounts.security_log import Kind, Origin
-
-KNOWN_FOR = timedelta(days=400)  # what browsers allow a cookie
 
 
 def _digest(token: str) -> str:
@@ -26,7 +23,7 @@ def find(user: User, token: str) -> KnownBrowser | None:
     if not token:
         return None
     known = KnownBrowser.objects.filter(digest=_digest(token), user=user).first()
-    return known if known and timezone.now() - known.last_used_at < KNOWN_FOR else None
+    return known if known and timezone.now() - known.last_used_at < KNOWN_BROWSER_FOR else None
 
 
 def note(user: User, origin: Origin) -> str:

@@ -5,8 +5,16 @@ from datetime import timedelta
 from django.db.models import Model, QuerySet
 from django.utils import timezone
 
-from accounts import browsers
-from accounts.models import KnownBrowser, MailboxProof, Session, SignInAttempt, Throttle, Token, UsedNonce
+from accounts.models import (
+    KNOWN_BROWSER_FOR,
+    KnownBrowser,
+    MailboxProof,
+    Session,
+    SignInAttempt,
+    Throttle,
+    Token,
+    UsedNonce,
+)
 
 BATCH = 1000
 # Expired rows explain "this has expired" for a while.
@@ -31,7 +39,7 @@ def forget_expired() -> int:
     return (
         delete_in_batches(Session.objects.filter(expire_date__lt=now))
         + delete_in_batches(Token.objects.filter(expires_at__lt=now))
-        + delete_in_batches(KnownBrowser.objects.filter(last_used_at__lt=now - browsers.KNOWN_FOR))
+        + delete_in_batches(KnownBrowser.objects.filter(last_used_at__lt=now - KNOWN_BROWSER_FOR))
         + delete_in_batches(Throttle.objects.filter(last_at__lt=now - TRIES_KEPT_FOR, in_a_row__lt=TRIES_THAT_MATTER))
         + delete_in_batches(UsedNonce.objects.filter(expires_at__lt=now))
         + delete_in_batches(SignInAttempt.objects.filter(expires_at__lt=now - KEPT_FOR))

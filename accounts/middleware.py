@@ -5,7 +5,7 @@ from collections.abc import Callable
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
-from accounts import browsers
+from accounts.models import KNOWN_BROWSER_FOR
 from accounts.requests import BROWSER, RETRY_AFTER
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
@@ -21,7 +21,7 @@ def answer_headers(get_response: GetResponse) -> GetResponse:
             response.set_cookie(
                 settings.BROWSER_COOKIE_NAME,
                 token,
-                max_age=browsers.KNOWN_FOR,
+                max_age=KNOWN_BROWSER_FOR,
                 secure=settings.SECURE,
                 httponly=True,
                 samesite="Lax",

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
@@ -139,6 +139,10 @@ class Token(SignedIn):
 
     def __str__(self) -> str:
         return f"token {self.public_id}"
+
+
+# What browsers allow a cookie.
+KNOWN_BROWSER_FOR = timedelta(days=400)
 
 
 class KnownBrowser(models.Model):
@@ -278,7 +282,10 @@ class SecurityEvent(models.Model):
     at = models.DateTimeField(default=timezone.now)
 
     class Meta:
-        indexes: ClassVar = [models.Index(fields=["user", "-at"], name="events_of_user")]
+        indexes: ClassVar = [
+            models.Index(fields=["user", "-at"], name="events_of_user"),
+            models.Index(fields=["at"], name="events_by_age"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.at:%Y-%m-%d %H:%M}"

@@ -3,12 +3,16 @@
 import re
 from dataclasses import dataclass
 
+from django.conf import settings
 from django.db import models
+from django.db.models import QuerySet
+from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from ua_parser import parse
 
 from accounts import outbox
+from accounts.housekeeping import delete_in_batches
 from accounts.models import SecurityEvent, User
 
 
@@ -86,3 +90,14 @@ def agent_in_words(agent: str) -> str:
     if browser and system:
         return gettext("%(browser)s on %(system)s") % {"browser": browser, "system": system}
     return browser or system or gettext("an unknown browser")
+
+
+def of_user(user: User, *, kind: str = "") -> QuerySet[SecurityEvent]:
+    """Give what happened to an account, newest first; ``kind`` is one of ``Kind`` or blank for all."""
+    events = SecurityEvent.objects.filter(user=user).order_by("-at", "-pk")
+    return events.filter(kind=kind) if kind else events
+
+
+def forget_old() -> int:
+    """Delete what is older than it has to be kept (SR-53). Gives how many."""
+    return delete_in_batches(SecurityEvent.objects.filter(at__lt=timezone.now() - settings.SECURITY_LOG_KEPT_FOR))

@@ -4,7 +4,7 @@ from celery import Task, shared_task
 from django.core.mail import EmailMultiAlternatives
 from django.utils import timezone
 
-from accounts import housekeeping, outbox
+from accounts import housekeeping, outbox, security_log
 from accounts import mail as mails
 from accounts.models import Mail, MailboxProof, SecurityEvent
 
@@ -52,4 +52,4 @@ def sweep_outbox() -> int:
 @shared_task(name="accounts.forget_expired")
 def forget_expired() -> int:
     """Delete what has expired."""
-    return housekeeping.forget_expired()
+    return housekeeping.forget_expired() + security_log.forget_old()

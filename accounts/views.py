@@ -1,5 +1,8 @@
 """Pages of accounts: signing in and out, registration, passwords, dashboard and settings."""
 
+import csv
+from collections.abc import Iterator
+from io import StringIO
 from uuid import UUID
 
 from django.conf import settings as configuration
@@ -7,7 +10,8 @@ from django.contrib import auth, messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -26,7 +30,7 @@ from accounts.forms import (
     SignInForm,
 )
 from accounts.identifiers import masked
-from accounts.models import Channel, MailboxProof, Mode, User
+from accounts.models import Channel, MailboxProof, Mode, SecurityEvent, User
 from accounts.origin import origin_of
 from accounts.redirection import safe_path
 from accounts.refusals import Refused
@@ -47,6 +51,7 @@ from organizations.policy import works_without_mfa
 
 Purpose = MailboxProof.Purpose
 SESSIONS_PER_PAGE = 25
+EVENTS_PER_PAGE = 50
 
 
 # --- signing in and out -----------------------------------------------------------------------
@@ -319,6 +324,66 @@ def sessions_page(request: HttpRequest) -> HttpResponse:
         "add_key_command": "datica keys add NAME FILE",
     }
     return render(request, "accounts/sessions.html", context)
+
+
+def _events(request: HttpRequest) -> tuple[str, QuerySet[SecurityEvent]]:
+    """Give the kind that the address asks for, blank for all, and the user's events of it."""
+    kind = request.GET.get("kind", "")
+    kind = kind if kind in security_log.Kind.values else ""
+    return kind, security_log.of_user(person(request), kind=kind)
+
+
+def _as_row(event: SecurityEvent) -> dict[str, object]:
+    kind = event.kind
+    return {
+        "at": event.at,
+        "what": security_log.Kind(kind).label if kind in security_log.Kind.values else kind,
+        "mode": event.mode,
+        "address": event.address or "–",
+        "browser": security_log.agent_in_words(event.agent),
+    }
+
+
+@never_cache
+@require_safe
+@works_without_mfa
+@login_required
+def security_log_page(request: HttpRequest) -> HttpResponse:
+    """Show what happened to the account."""
+    kind, events = _events(request)
+    page = Paginator(events, EVENTS_PER_PAGE).get_page(request.GET.get("page"))
+    context = {
+        "page": page,
+        "rows": [_as_row(event) for event in page],
+        "kind": kind,
+        "kinds": sorted(security_log.Kind.choices, key=lambda choice: str(choice[1])),
+        "query": f"kind={kind}&" if kind else "",
+    }
+    return render(request, "accounts/security_log.html", context)
+
+
+@never_cache
+@require_safe
+@works_without_mfa
+@login_required
+def security_log_csv(request: HttpRequest) -> StreamingHttpResponse:
+    """Give the same as a file, row by row."""
+    _kind, events = _events(request)
+
+    def lines() -> Iterator[str]:
+        line = StringIO()
+        writer = csv.writer(line)
+        writer.writerow([_("Time (UTC)"), _("What"), _("Mode"), _("Address"), _("Browser")])
+        for event in events.iterator(chunk_size=1000):
+            row = _as_row(event)
+            writer.writerow([event.at.isoformat(timespec="seconds"), *list(row.values())[1:]])
+            yield line.getvalue()
+            line.seek(0)
+            line.truncate()
+        yield line.getvalue()
+
+    headers = {"Content-Disposition": 'attachment; filename="security-log.csv"'}
+    return StreamingHttpResponse(lines(), content_type="text/csv; charset=utf-8", headers=headers)
 
 
 def _confirm(request: HttpRequest, **context: object) -> HttpResponse:

@@ -177,6 +177,9 @@ ADDRESS_MAILS_PER_HOUR = env.int("ADDRESS_MAILS_PER_HOUR", default=100, validate
 # Networks whose machines may name the client in X-Forwarded-For, for instance 10.0.0.0/8 (SR-6).
 TRUSTED_PROXY_NETWORKS: list[str] = env.list("TRUSTED_PROXIES", default=[])
 
+# How long what happened to an account is kept (SR-53).
+SECURITY_LOG_KEPT_FOR = env.timedelta("SECURITY_LOG_KEPT_FOR", default=timedelta(days=400))
+
 # --- one-time passwords: numbers of the security requirements ---------------------------------
 
 OTP_TOTP_ISSUER = SITE_NAME

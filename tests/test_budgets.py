@@ -32,6 +32,8 @@ SIGNED_IN = {
     "accounts:settings": 6,
     "accounts:profile_edit": 4,
     "accounts:sessions": 7,
+    "accounts:security_log": 6,
+    "accounts:security_log_csv": 4,
     "accounts:end_other_sessions": 4,
     "accounts:password_change": 4,
     "accounts:verify_email": 3,

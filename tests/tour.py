@@ -68,6 +68,7 @@ def _in_the_settings(person: Person) -> Iterator[str]:
         ("/account/profile", "profile_edit"),
         ("/account/password/change", "password_change"),
         ("/account/sessions", "sessions"),
+        ("/account/security-log", "security_log"),
         ("/account/sessions/end-others", "end_other_sessions"),
         ("/account/accept-invite", "invitation_over"),
         ("/account/mfa/email/disable", "disable"),
