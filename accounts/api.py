@@ -8,7 +8,7 @@ from ninja import HeaderEx, P, Router, Schema, Status
 from accounts import keys, security_log, signin, tokens
 from accounts.models import Channel, Mode, User
 from accounts.origin import origin_of
-from accounts.wire import ERRORS, LongText, Text, bearer, token_of
+from accounts.wire import ERRORS, LongText, Nothing, Text, bearer, token_of
 from mfa import challenges
 
 router = Router(tags=["Sessions and keys"])
@@ -60,10 +60,6 @@ class Key(Schema):
 
     name: Text
     key: LongText
-
-
-class Nothing(Schema):
-    """An answer that says no more than its status."""
 
 
 def _person(user: User) -> dict[str, str]:

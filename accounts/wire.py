@@ -29,6 +29,10 @@ class Error(Schema):
     code: int
 
 
+class Nothing(Schema):
+    """An answer that says no more than its status."""
+
+
 ERRORS = dict.fromkeys((400, 401, 403, 404, 405, 409, 413, 429, 500), Error)
 
 

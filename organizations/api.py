@@ -8,7 +8,7 @@ from ninja import HeaderEx, P, Router, Schema, Status
 from pydantic import StrictInt
 
 from accounts.origin import origin_of
-from accounts.wire import ERRORS, Text, bearer, token_of
+from accounts.wire import ERRORS, Nothing, Text, bearer, token_of
 from organizations import environments, invitations, membership, policy
 from organizations.models import MANAGERS, Environment, Membership, Role
 
@@ -97,10 +97,6 @@ class Groups(Schema):
     """All groups of an organization."""
 
     groups: list[Group]
-
-
-class Nothing(Schema):
-    """An answer that says no more than its status."""
 
 
 def _enter(request: HttpRequest, organization_id: UUID, roles: Collection[Role] = frozenset(Role)) -> Membership:
