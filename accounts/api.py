@@ -68,10 +68,11 @@ def _person(user: User) -> dict[str, str]:
 
 def _begin(request: HttpRequest, user: User) -> dict[str, str]:
     """Go on after the first proof: to the one-time password, or to the token where MFA is off."""
+    origin = origin_of(request)
     if not user.mfa_is_on:
-        attempt = signin.begin(user, channel=Channel.CLI)
-        return _token(request, signin.finish(attempt, origin_of(request)), mode="")
-    challenge = challenges.begin_sign_in(user, channel=Channel.CLI)
+        attempt = signin.begin(user, channel=Channel.CLI, origin=origin)
+        return _token(request, signin.finish(attempt, origin), mode="")
+    challenge = challenges.begin_sign_in(user, channel=Channel.CLI, origin=origin)
     if challenge.mode == Mode.EMAIL:
         challenges.send_code(challenge)
     return {"mfaID": str(challenge.pk), "mfaPreferredType": challenge.mode}

@@ -4,14 +4,17 @@ A stranger's guesses do not hold them back (SR-5); of a new one the owner is tol
 """
 
 import secrets
+from datetime import timedelta
 from hashlib import sha256
 
 from django.db import transaction
 from django.utils import timezone
 
 from accounts import security_log
-from accounts.models import KNOWN_BROWSER_FOR, KnownBrowser, User
+from accounts.models import KNOWN_BROWSER_FOR, Channel, KnownBrowser, SecurityEvent, User
 from accounts.security_log import Kind, Origin
+
+FAMILIAR_FOR = timedelta(days=30)
 
 
 def _digest(token: str) -> str:
@@ -24,6 +27,14 @@ def find(user: User, token: str) -> KnownBrowser | None:
         return None
     known = KnownBrowser.objects.filter(digest=_digest(token), user=user).first()
     return known if known and timezone.now() - known.last_used_at < KNOWN_BROWSER_FOR else None
+
+
+def is_familiar(user: User, origin: Origin, *, channel: Channel) -> bool:
+    """Whether the user has signed in from there before: with this browser or, at the command line, this address."""
+    if channel == Channel.BROWSER:
+        return find(user, origin.browser) is not None
+    since = timezone.now() - FAMILIAR_FOR
+    return SecurityEvent.objects.filter(user=user, kind=Kind.SIGNED_IN, address=origin.address, at__gt=since).exists()
 
 
 def note(user: User, origin: Origin) -> str:

@@ -3,6 +3,7 @@
 from django.core.mail import EmailMultiAlternatives
 from django.urls import reverse
 
+from accounts import signin
 from accounts.identifiers import in_groups
 from accounts.mailing import compose
 from accounts.models import MailboxProof, SecurityEvent, User
@@ -27,7 +28,14 @@ def security_notice(event: SecurityEvent) -> EmailMultiAlternatives:
         what=Kind(event.kind).label,
         event=event,
         browser=agent_in_words(event.agent),
+        not_me_path=_not_me(event),
         mfa_is_on=event.user.mfa_is_on,
         settings_path=reverse("accounts:settings"),
         reset_path=reverse("accounts:password_reset"),
     )
+
+
+def _not_me(event: SecurityEvent) -> str:
+    if event.kind != Kind.PASSWORD_KNOWN:
+        return ""
+    return reverse("accounts:not_me", args=[signin.disowning_token(event)])

@@ -232,6 +232,9 @@ class SignInAttempt(Expiring):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
     channel = models.CharField(max_length=8, choices=Channel.choices)
+    address = models.GenericIPAddressField(null=True)
+    agent = models.CharField(max_length=255, blank=True)
+    is_familiar = models.BooleanField(default=False)  # from where the user has signed in before
 
     class Meta:
         indexes: ClassVar = [

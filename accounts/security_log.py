@@ -37,6 +37,8 @@ class Kind(models.TextChoices):
     NEW_BROWSER = "new_browser", _("Signed in with a new browser")
     SIGN_IN_REFUSED = "sign_in_refused", _("Wrong password")
     CODE_REFUSED = "code_refused", _("Wrong one-time password")
+    PASSWORD_KNOWN = "password_known", _("Right password, but no right one-time password")
+    PASSWORD_WITHDRAWN = "password_withdrawn", _("Password withdrawn: a new one has to be chosen")
     SIGNED_OUT = "signed_out", _("Signed out")
     PASSWORD_CHANGED = "password_changed", _("Password changed")
     PASSWORD_RESET = "password_reset", _("Password reset")
@@ -56,6 +58,8 @@ class Kind(models.TextChoices):
 TOLD_BY_MAIL = frozenset(
     {
         Kind.NEW_BROWSER,
+        Kind.PASSWORD_KNOWN,
+        Kind.PASSWORD_WITHDRAWN,
         Kind.PASSWORD_CHANGED,
         Kind.PASSWORD_RESET,
         Kind.MODE_ENABLED,

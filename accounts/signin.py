@@ -3,23 +3,32 @@
 No session and no token exists before ``finish``; the attempt itself authorises nothing (SR-30).
 """
 
+from datetime import timedelta
 from functools import cache
+from hashlib import sha256
 
 import structlog
 from django.conf import settings
 from django.contrib.auth.hashers import check_password, make_password
+from django.core import signing
 from django.db import transaction
 from django.utils import timezone
+from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext_lazy as _
 
-from accounts import browsers, security_log, throttles
+from accounts import browsers, security_log, sessions, throttles
 from accounts.identifiers import key_of
-from accounts.models import Channel, SignInAttempt, User
+from accounts.models import Channel, SecurityEvent, SignInAttempt, User
 from accounts.refusals import Refused
 from accounts.security_log import Kind, Origin
 from accounts.throttles import Slot
 
 log = structlog.get_logger(__name__)
+
+UNFINISHED_AT_ONCE = 500
+TOLD_ONCE_IN = timedelta(days=1)
+DISOWNING = "accounts.disown"
+DISOWNED_WITHIN = timedelta(days=7)
 
 
 class WrongCredentials(Refused):
@@ -91,11 +100,16 @@ def lock_checked(user: User) -> User:
     return locked
 
 
-def begin(user: User, *, channel: Channel) -> SignInAttempt:
+def begin(user: User, *, channel: Channel, origin: Origin) -> SignInAttempt:
     """Open the sign-in of a user whose first proof was right. A code is due if ``user.mfa_is_on``."""
     with transaction.atomic():
         return SignInAttempt.objects.create(
-            user=lock_checked(user), channel=channel, expires_at=timezone.now() + settings.CHALLENGE_LIFETIME
+            user=lock_checked(user),
+            channel=channel,
+            address=origin.address,
+            agent=origin.agent[:255],
+            is_familiar=browsers.is_familiar(user, origin, channel=channel),
+            expires_at=timezone.now() + settings.CHALLENGE_LIFETIME,
         )
 
 
@@ -127,5 +141,66 @@ def finish(attempt: SignInAttempt, origin: Origin, *, mode: str = "") -> User:
 
 
 def cancel(attempt: SignInAttempt) -> None:
-    """End an attempt that its owner no longer wants, or that used up its guesses."""
-    SignInAttempt.objects.filter(pk=attempt.pk, ended_at=None).update(ended_at=timezone.now())
+    """End an attempt that its owner no longer wants, or that used up its guesses; tells the owner of a strange one."""
+    with transaction.atomic():
+        if SignInAttempt.objects.filter(pk=attempt.pk, ended_at=None).update(ended_at=timezone.now()):
+            _tell_if_strange(attempt)
+
+
+def tell_of_unfinished() -> int:
+    """End the sign-ins that expired without a right code, and tell the owners of strange ones. Gives how many."""
+    expired = SignInAttempt.objects.filter(
+        ended_at=None, is_familiar=False, expires_at__lt=timezone.now(), user__preferred_mode__gt=""
+    )
+    count = 0
+    for attempt in expired.select_related("user").order_by("expires_at")[:UNFINISHED_AT_ONCE]:
+        cancel(attempt)
+        count += 1
+    return count
+
+
+def _tell_if_strange(attempt: SignInAttempt) -> None:
+    """Tell the owner that somebody may know the password, once a day at most (SR-54).
+
+    Not of a place where the owner has signed in before, nor if the sign-in was merely begun anew and went well.
+    """
+    user, now = attempt.user, timezone.now()
+    if attempt.is_familiar or not user.mfa_is_on:
+        return
+    events = SecurityEvent.objects.filter(user=user)
+    told = events.filter(kind=Kind.PASSWORD_KNOWN, at__gt=now - TOLD_ONCE_IN).exists()
+    if told or events.filter(kind=Kind.SIGNED_IN, address=attempt.address, at__gte=attempt.created_at).exists():
+        return
+    security_log.record(user, Kind.PASSWORD_KNOWN, Origin(attempt.address, attempt.agent))
+
+
+# --- "that was not me" ----------------------------------------------------------------------------
+
+
+def disowning_token(event: SecurityEvent) -> str:
+    """Give what the mail's link carries. All that it is good for is to make the password worthless."""
+    return signing.dumps([event.pk, _mark(event.user)], salt=DISOWNING)
+
+
+def _mark(user: User) -> str:
+    return sha256(user.get_session_auth_hash().encode()).hexdigest()[:16]
+
+
+def find_disowned(token: str) -> SecurityEvent | None:
+    """Find the event of a token, if it is not too old and the password is still the one of then."""
+    try:
+        event_id, mark = signing.loads(token, salt=DISOWNING, max_age=DISOWNED_WITHIN)
+    except signing.BadSignature:
+        return None
+    event = SecurityEvent.objects.select_related("user").filter(pk=event_id, kind=Kind.PASSWORD_KNOWN).first()
+    return event if event and constant_time_compare(mark, _mark(event.user)) else None
+
+
+def disown(event: SecurityEvent, origin: Origin) -> None:
+    """Make a password worthless that a stranger knows, and end everything that it opened. Signs nobody in."""
+    with transaction.atomic():
+        user = User.objects.select_for_update(no_key=True).get(pk=event.user_id)
+        user.set_unusable_password()
+        user.save(update_fields=["password"])
+        sessions.end_others(user, keep=None)
+        security_log.record(user, Kind.PASSWORD_WITHDRAWN, origin)

@@ -4,7 +4,7 @@ from celery import Task, shared_task
 from django.core.mail import EmailMultiAlternatives
 from django.utils import timezone
 
-from accounts import housekeeping, outbox, security_log
+from accounts import housekeeping, outbox, security_log, signin
 from accounts import mail as mails
 from accounts.models import Mail, MailboxProof, SecurityEvent
 
@@ -53,3 +53,9 @@ def sweep_outbox() -> int:
 def forget_expired() -> int:
     """Delete what has expired."""
     return housekeeping.forget_expired() + security_log.forget_old()
+
+
+@shared_task(name="accounts.tell_of_unfinished")
+def tell_of_unfinished() -> int:
+    """Tell owners of sign-ins that a stranger could not finish."""
+    return signin.tell_of_unfinished()

@@ -7,6 +7,7 @@ urlpatterns = [
     path("", views.dashboard, name="dashboard"),
     path("/login", views.login, name="login"),
     path("/logout", views.logout, name="logout"),
+    path("/not-me/<str:token>", views.not_me, name="not_me"),
     path("/register", views.register, name="register"),
     path("/verify-email", views.verify_email, name="verify_email"),
     path("/verify-email/resend", views.verify_email_resend, name="verify_email_resend"),

@@ -83,7 +83,8 @@ def _sign_in(request: HttpRequest, user: User, next_path: str) -> HttpResponse:
         browser.begin_sign_in(request, user, next_path=next_path)
         return redirect("mfa:otp_prompt")
     forget_person(request)
-    user = signin.finish(signin.begin(user, channel=Channel.BROWSER), origin_of(request))
+    origin = origin_of(request)
+    user = signin.finish(signin.begin(user, channel=Channel.BROWSER, origin=origin), origin)
     start_session(request, user, mode="")
     browser.remember_password(request)
     return redirect(next_path or "accounts:dashboard")
@@ -98,6 +99,22 @@ def logout(request: HttpRequest) -> HttpResponse:
     auth.logout(request)
     messages.success(request, _("You have been signed out."))
     return redirect("accounts:login")
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+@works_without_mfa
+def not_me(request: HttpRequest, token: str) -> HttpResponse:
+    """Offer to make a password worthless that a stranger knows; the mail about it leads here. Signs nobody in."""
+    event = signin.find_disowned(token)
+    if event is None:
+        return render(request, "accounts/not_me_over.html", status=404)
+    if request.method == "POST":
+        signin.disown(event, origin_of(request))
+        messages.success(request, _("The password is withdrawn and all sessions are ended. Now choose a new one."))
+        return redirect("accounts:password_reset")
+    context = {"event": event, "browser": security_log.agent_in_words(event.agent)}
+    return render(request, "accounts/not_me.html", context)
 
 
 # --- registration and the mailbox ---------------------------------------------------------------

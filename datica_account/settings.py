@@ -246,6 +246,7 @@ CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat")
 CELERY_BEAT_SCHEDULE = {
     "sweep-outbox": {"task": "accounts.sweep_outbox", "schedule": 30.0},
+    "tell-of-unfinished": {"task": "accounts.tell_of_unfinished", "schedule": 60.0},
     "forget-expired": {"task": "accounts.forget_expired", "schedule": 600.0},
     "forget-expired-challenges": {"task": "mfa.forget_expired", "schedule": 600.0},
 }

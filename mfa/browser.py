@@ -6,6 +6,7 @@ from django.utils import timezone
 from django_otp import login as otp_login
 
 from accounts.models import Channel, Mode, User
+from accounts.origin import origin_of
 from accounts.refusals import Refused
 from accounts.requests import forget_person, note_mode, start_session
 from mfa import challenges, stepup
@@ -23,7 +24,7 @@ def begin_sign_in(request: HttpRequest, user: User, *, next_path: str = "", acti
     ``activate`` names a mode whose enrolment begins as soon as the code was right.
     """
     forget_person(request)
-    challenge = challenges.begin_sign_in(user, channel=Channel.BROWSER)
+    challenge = challenges.begin_sign_in(user, channel=Channel.BROWSER, origin=origin_of(request))
     mail_if_due(request, challenge)
     request.session[SIGN_IN] = {"challenge": str(challenge.pk), "next": next_path, "activate": activate}
 

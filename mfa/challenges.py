@@ -120,9 +120,9 @@ def as_typed(typed: str) -> str:
     return code
 
 
-def begin_sign_in(user: User, *, channel: Channel) -> Challenge:
+def begin_sign_in(user: User, *, channel: Channel, origin: Origin) -> Challenge:
     """Open the sign-in of a user whose first proof was right and who has MFA on. Nothing is mailed yet."""
-    attempt = signin.begin(user, channel=channel)
+    attempt = signin.begin(user, channel=channel, origin=origin)
     mode = modes.for_terminal(user) if channel == Channel.CLI else user.preferred_mode
     return begin(user, Challenge.Purpose.SIGN_IN, mode=mode, attempt=attempt)
 

@@ -34,7 +34,7 @@ def every_address(*, of_pages: bool = True) -> list[str]:
             if isinstance(pattern, URLResolver):
                 walk(pattern.url_patterns, f"{pattern.namespace}:" if pattern.namespace else namespace)
             elif isinstance(pattern, URLPattern) and pattern.name and (namespace != "api:") == of_pages:
-                values = {"mode": "email", "code": "secret", "name": "laptop"}
+                values = {"mode": "email", "code": "secret", "name": "laptop", "token": "forged:token"}
                 kwargs = {name: values.get(name, SOME_ID) for name in pattern.pattern.converters}
                 found.append(reverse(f"{namespace}{pattern.name}", kwargs=kwargs))
 

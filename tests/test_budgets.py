@@ -126,4 +126,5 @@ def test_every_page_has_a_budget():
         "/account/password/reset/complete",
         f"/account/sessions/{SOME_ID}/end",
         f"/account/keys/{SOME_ID}/remove",
+        "/account/not-me/forged:token",
     }

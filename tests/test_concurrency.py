@@ -49,7 +49,7 @@ def at_once(*jobs) -> list:
 
 
 def a_sign_in(user) -> Challenge:
-    attempt = signin.begin(user, channel=Channel.BROWSER)
+    attempt = signin.begin(user, channel=Channel.BROWSER, origin=ORIGIN)
     return challenges.begin(user, "sign_in", mode=user.preferred_mode, attempt=attempt)
 
 
@@ -157,7 +157,7 @@ def test_a_sign_in_begun_with_the_old_password_does_not_outlive_its_change(dana)
     passwords.change(dana, "a brand new password", ORIGIN, current=PASSWORD, session_key=None)
 
     with pytest.raises(signin.WrongCredentials):
-        signin.begin(checked, channel=Channel.BROWSER)
+        signin.begin(checked, channel=Channel.BROWSER, origin=ORIGIN)
 
 
 def test_two_tabs_cannot_each_disable_the_others_last_mode(dana_with_both):

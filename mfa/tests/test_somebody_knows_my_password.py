@@ -1,0 +1,170 @@
+"""A right password without a right code: the owner is told, and makes the password worthless (SR-54)."""
+
+import re
+from datetime import timedelta
+
+import pytest
+import time_machine
+from django.test import Client
+from django.utils import timezone
+
+from accounts import signin, tokens
+from accounts.models import SignInAttempt
+from accounts.security_log import Origin
+from accounts.tests.factories import PASSWORD
+from conftest import OTP, app_code, give_credentials, is_signed_in, mailed_code, read_mail, sign_in, text_of
+from mfa.modes import enabled
+
+pytestmark = pytest.mark.django_db
+
+SUBJECT = "Right password, but no right one-time password"
+
+
+@pytest.fixture
+def clock():
+    with time_machine.travel(timezone.now(), tick=False) as moved:
+        yield moved
+
+
+@pytest.fixture
+def thief(dana_with_app):
+    """Somebody who has got as far as the prompt."""
+    browser = Client(REMOTE_ADDR="192.0.2.66")
+    give_credentials(browser, "dana")
+    return browser
+
+
+def told() -> list:
+    return [message for message in read_mail() if SUBJECT in message.subject]
+
+
+def link() -> str:
+    return re.search(r"http://testserver(/account/not-me/\S+)", told()[-1].body)[1]
+
+
+def test_a_sign_in_that_nobody_finished_is_told_when_it_expires(dana_with_app, thief, clock):
+    assert signin.tell_of_unfinished() == 0
+    clock.shift(timedelta(minutes=11))
+
+    assert signin.tell_of_unfinished() == 1
+
+    (message,) = told()
+    assert "192.0.2.66" in message.body
+    assert "Somebody knows your password" in message.body
+    assert signin.tell_of_unfinished() == 0
+
+
+def test_five_wrong_codes_are_told_at_once(dana_with_app, thief):
+    for _try in range(5):
+        thief.post(OTP, {"otp": "000000"})
+
+    assert len(told()) == 1
+
+
+def test_cancelling_hides_nothing(dana_with_app, thief):
+    thief.post(f"{OTP}/cancel")
+
+    assert len(told()) == 1
+
+
+def test_i_am_told_once_a_day(dana_with_app, thief, clock):
+    for _try in range(4):
+        thief.post(f"{OTP}/cancel")
+        give_credentials(thief, "dana")
+
+    assert len(told()) == 1
+    clock.shift(timedelta(hours=25))
+    signin.tell_of_unfinished()
+    assert len(told()) == 2
+
+
+def test_not_of_my_own_browser(client, dana_with_app, clock):
+    sign_in(client, dana_with_app)
+    client.post("/account/logout")
+    give_credentials(client, "dana")
+    clock.shift(timedelta(minutes=11))
+
+    signin.tell_of_unfinished()
+
+    assert told() == []
+
+
+def test_not_of_a_sign_in_that_was_begun_again_and_went_well(client, another_browser, dana_with_app, clock):
+    give_credentials(client, "dana")
+    sign_in(another_browser(), dana_with_app)
+    clock.shift(timedelta(minutes=11))
+
+    signin.tell_of_unfinished()
+
+    assert told() == []
+
+
+def test_not_of_the_command_line_where_i_have_used_it_before(client, dana_with_email, clock):
+    for _time in range(2):
+        body = {"identifier": "dana", "password": PASSWORD}
+        begun = client.post("/auth/signin", body, "application/json").json()
+        if not _time:
+            client.post(f"/auth/signin/mfa/{begun['mfaID']}", {"otp": mailed_code()}, "application/json")
+        clock.shift(timedelta(minutes=11))
+
+    signin.tell_of_unfinished()
+
+    assert told() == []
+
+
+def test_the_link_withdraws_the_password_and_signs_nobody_in(client, dana_with_app, thief, another_browser):
+    mine = another_browser()
+    sign_in(mine, dana_with_app)
+    thief.post(f"{OTP}/cancel")
+    give_credentials(thief, "dana")
+    where = link()
+
+    page = client.get(where)
+    assert "Was that you?" in text_of(page)
+    assert give_credentials(another_browser(), "dana").status_code == 302  # looking changed nothing (SR-47)
+    done = client.post(where, follow=True)
+
+    assert "The password is withdrawn" in text_of(done)
+    assert done.redirect_chain[-1][0] == "/account/password/reset"
+    assert not is_signed_in(client)
+    assert not is_signed_in(mine)
+    assert not SignInAttempt.objects.filter(ended_at=None).exists()
+    assert give_credentials(another_browser(), "dana").status_code == 400
+    assert [factor.mode for factor in enabled(dana_with_app)] == ["authenticator"]
+    assert client.get(where).status_code == 404
+
+
+def test_it_ends_tokens_too(client, dana_with_app, thief):
+    token = tokens.issue(dana_with_app, Origin(), mode="authenticator")
+    thief.post(f"{OTP}/cancel")
+
+    client.post(link())
+
+    assert tokens.find(token) is None
+
+
+def test_after_a_new_password_the_link_is_worthless(client, dana_with_app, thief, clock):
+    thief.post(f"{OTP}/cancel")
+    where = link()
+    client.post("/account/password/reset", {"identifier": "dana"})
+    new = {"code": mailed_code(), "password": "a brand new phrase", "password_confirm": "a brand new phrase"}
+    client.post("/account/password/reset/complete", new)
+
+    assert client.post(where).status_code == 404
+
+    give_credentials(client, "dana", "a brand new phrase")
+    assert client.post(OTP, {"otp": app_code(dana_with_app)}).status_code == 302
+
+
+def test_the_link_lives_a_week(client, dana_with_app, thief, clock):
+    thief.post(f"{OTP}/cancel")
+    where = link()
+
+    clock.shift(timedelta(days=7, minutes=1))
+
+    assert client.get(where).status_code == 404
+
+
+@pytest.mark.parametrize("forged", ["x", "a:b", "a:b:c", "WzEsIngiXQ:1:x", "%00"])
+def test_a_forged_link(client, forged):
+    assert client.post(f"/account/not-me/{forged}").status_code in {400, 404}
