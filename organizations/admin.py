@@ -59,6 +59,10 @@ class OrganizationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no subsc
     readonly_fields = ("mfa_required_at", "created_at")
     show_full_result_count = False
 
+    def has_add_permission(self, _request: HttpRequest) -> bool:
+        """Made by ``manage.py create_organization``, which gives it an owner."""
+        return False
+
     def has_delete_permission(self, _request: HttpRequest, _obj: Organization | None = None) -> bool:
         """Nobody deletes an organization by a slip: there is no way back."""
         return False

@@ -50,6 +50,15 @@ def find(user: User, organization_id: UUID) -> Membership | None:
     return Membership.objects.select_related("organization").filter(user=user, organization_id=organization_id).first()
 
 
+def create(name: str, owner: User, origin: Origin) -> Organization:
+    """Make an organization with its first owner."""
+    with transaction.atomic():
+        organization = Organization.objects.create(name=name)
+        Membership.objects.create(organization=organization, user=owner, role=Role.OWNER)
+        record(organization, owner, "created", origin)
+    return organization
+
+
 def rename(membership: Membership, name: str, origin: Origin) -> None:
     """Give the organization another name."""
     with transaction.atomic():
