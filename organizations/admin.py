@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from accounts.origin import origin_of
 from accounts.requests import person
 from organizations import membership
-from organizations.models import Environment, Organization, Pod
+from organizations.models import Environment, EventKind, Organization, Pod
 
 
 @admin.register(Pod)
@@ -33,19 +33,19 @@ class EnvironmentAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no subscr
     def save_model(self, request: HttpRequest, obj: Environment, form: Any, change: bool) -> None:
         """Save, and log it for the organization."""
         super().save_model(request, obj, form, change)
-        self._log(request, obj, "environment_changed" if change else "environment_created")
+        self._log(request, obj, EventKind.ENVIRONMENT_CHANGED if change else EventKind.ENVIRONMENT_CREATED)
 
     def delete_model(self, request: HttpRequest, obj: Environment) -> None:
         """Delete, and log it for the organization."""
         super().delete_model(request, obj)
-        self._log(request, obj, "environment_removed")
+        self._log(request, obj, EventKind.ENVIRONMENT_REMOVED)
 
     def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
         """Delete one by one: each is logged."""
         for environment in queryset:
             self.delete_model(request, environment)
 
-    def _log(self, request: HttpRequest, obj: Environment, kind: str) -> None:
+    def _log(self, request: HttpRequest, obj: Environment, kind: EventKind) -> None:
         membership.record(obj.organization, person(request), kind, origin_of(request), subject=obj.name)
 
 

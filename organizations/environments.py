@@ -10,7 +10,7 @@ from accounts.models import User
 from accounts.refusals import Refused
 from accounts.security_log import Origin
 from organizations import membership
-from organizations.models import Environment, Membership, Organization, Pod
+from organizations.models import Environment, EventKind, Membership, Organization, Pod
 from organizations.policy import MfaMissing
 
 
@@ -64,7 +64,7 @@ def create(owner: Membership, *, name: str, pod: Pod, origin: Origin) -> Environ
     try:
         with transaction.atomic():
             environment = Environment.objects.create(organization=owner.organization, name=name, pod=pod)
-            membership.record(owner.organization, owner.user, "environment_created", origin, subject=name)
+            membership.record(owner.organization, owner.user, EventKind.ENVIRONMENT_CREATED, origin, subject=name)
     except IntegrityError:
         raise NameTaken from None
     return environment
@@ -76,7 +76,7 @@ def rename(owner: Membership, environment: Environment, *, name: str, origin: Or
         with transaction.atomic():
             Environment.objects.filter(pk=environment.pk).update(name=name)
             subject = f"{environment.name} → {name}"
-            membership.record(owner.organization, owner.user, "environment_renamed", origin, subject=subject)
+            membership.record(owner.organization, owner.user, EventKind.ENVIRONMENT_RENAMED, origin, subject=subject)
     except IntegrityError:
         raise NameTaken from None
 
@@ -85,4 +85,6 @@ def remove(owner: Membership, environment: Environment, origin: Origin) -> None:
     """Remove an environment from the portal."""
     with transaction.atomic():
         Environment.objects.filter(pk=environment.pk).delete()
-        membership.record(owner.organization, owner.user, "environment_removed", origin, subject=environment.name)
+        membership.record(
+            owner.organization, owner.user, EventKind.ENVIRONMENT_REMOVED, origin, subject=environment.name
+        )

@@ -19,7 +19,7 @@ from accounts.models import User
 from accounts.refusals import Refused
 from accounts.security_log import Origin
 from organizations import membership
-from organizations.models import Invitation, Membership, Organization, Role
+from organizations.models import EventKind, Invitation, Membership, Organization, Role
 from organizations.policy import MfaMissing
 
 MAIL_TASK = "organizations.send_invitation"
@@ -105,7 +105,7 @@ def send(manager: Membership, email: str, *, role: Role, origin: Origin, link_te
             link_path=_path_of(link_template),
             expires_at=now + settings.INVITATION_LIFETIME,
         )
-        membership.record(organization, manager.user, "invited", origin, subject=email)
+        membership.record(organization, manager.user, EventKind.INVITED, origin, subject=email)
         outbox.post(MAIL_TASK, user=None, about=invitation.pk)
     return invitation
 
@@ -136,7 +136,9 @@ def withdraw(manager: Membership, invitation_id: UUID, origin: Origin) -> None:
             raise NoSuchInvitation
         invitation.revoked_at = timezone.now()
         invitation.save(update_fields=["revoked_at"])
-        membership.record(manager.organization, manager.user, "invitation_withdrawn", origin, subject=invitation.email)
+        membership.record(
+            manager.organization, manager.user, EventKind.INVITATION_WITHDRAWN, origin, subject=invitation.email
+        )
 
 
 def find(code: str) -> Invitation | None:
@@ -179,5 +181,5 @@ def _join(user: User, invitation: Invitation, origin: Origin) -> Refused | None:
     Membership.objects.create(organization=organization, user=user, role=invitation.role)
     invitation.accepted_at = timezone.now()
     invitation.save(update_fields=["accepted_at"])
-    membership.record(organization, user, "joined", origin, subject=user.email)
+    membership.record(organization, user, EventKind.JOINED, origin, subject=user.email)
     return None

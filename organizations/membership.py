@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import User
 from accounts.refusals import Refused
 from accounts.security_log import Origin
-from organizations.models import MANAGERS, Membership, Organization, OrganizationEvent, Role
+from organizations.models import MANAGERS, EventKind, Membership, Organization, OrganizationEvent, Role
 
 
 class LastOwner(Refused):
@@ -55,7 +55,7 @@ def create(name: str, owner: User, origin: Origin) -> Organization:
     with transaction.atomic():
         organization = Organization.objects.create(name=name)
         Membership.objects.create(organization=organization, user=owner, role=Role.OWNER)
-        record(organization, owner, "created", origin)
+        record(organization, owner, EventKind.CREATED, origin)
     return organization
 
 
@@ -63,7 +63,7 @@ def rename(membership: Membership, name: str, origin: Origin) -> None:
     """Give the organization another name."""
     with transaction.atomic():
         Organization.objects.filter(pk=membership.organization_id).update(name=name)
-        record(membership.organization, membership.user, "renamed", origin)
+        record(membership.organization, membership.user, EventKind.RENAMED, origin)
 
 
 def members(organization: Organization) -> QuerySet[Membership]:
@@ -103,12 +103,12 @@ def remove(actor: Membership, user_id: UUID, origin: Origin) -> None:
         if goes.role == Role.OWNER and not owners.exclude(pk=goes.pk).exists():
             raise LastOwner
         goes.delete()
-        kind = "left" if mine.user_id == user_id else "member_removed"
+        kind = EventKind.LEFT if mine.user_id == user_id else EventKind.MEMBER_REMOVED
         record(organization, actor.user, kind, origin, subject=goes.user.email)
 
 
 def record(
-    organization: Organization, actor: User, kind: str, origin: Origin, *, subject: str = ""
+    organization: Organization, actor: User, kind: EventKind, origin: Origin, *, subject: str = ""
 ) -> OrganizationEvent:
     """Write down what happened to an organization, and to whom or what in it."""
     return OrganizationEvent.objects.create(
@@ -119,3 +119,8 @@ def record(
         address=origin.address,
         agent=origin.agent[:255],
     )
+
+
+def events(organization: Organization) -> QuerySet[OrganizationEvent]:
+    """Give what happened to an organization, newest first, with who did it."""
+    return OrganizationEvent.objects.filter(organization=organization).select_related("actor").order_by("-at", "-pk")

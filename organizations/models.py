@@ -135,12 +135,30 @@ class Environment(models.Model):
         return self.name
 
 
+class EventKind(models.TextChoices):
+    """What can happen to an organization. The label is what people read."""
+
+    CREATED = "created", _("Organization created")
+    RENAMED = "renamed", _("Organization renamed")
+    MFA_REQUIRED = "mfa_required", _("Multi-factor authentication required")
+    MFA_NOT_REQUIRED = "mfa_not_required", _("Multi-factor authentication no longer required")
+    INVITED = "invited", _("Invitation sent")
+    INVITATION_WITHDRAWN = "invitation_withdrawn", _("Invitation withdrawn")
+    JOINED = "joined", _("Joined")
+    LEFT = "left", _("Left")
+    MEMBER_REMOVED = "member_removed", _("Member removed")
+    ENVIRONMENT_CREATED = "environment_created", _("Environment created")
+    ENVIRONMENT_RENAMED = "environment_renamed", _("Environment renamed")
+    ENVIRONMENT_CHANGED = "environment_changed", _("Environment changed by staff")
+    ENVIRONMENT_REMOVED = "environment_removed", _("Environment removed")
+
+
 class OrganizationEvent(models.Model):
     """Something that happened to an organization. Append-only (SR-53)."""
 
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
     actor = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
-    kind = models.CharField(max_length=40)
+    kind = models.CharField(max_length=40, choices=EventKind.choices)
     subject = models.CharField(max_length=254, blank=True)  # whom or what it was done to, in words
     address = models.GenericIPAddressField(null=True)
     agent = models.CharField(max_length=255, blank=True)

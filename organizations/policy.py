@@ -12,7 +12,7 @@ from accounts.models import User
 from accounts.refusals import Refused
 from accounts.security_log import Origin
 from organizations import membership
-from organizations.models import Membership, Organization, Role
+from organizations.models import EventKind, Membership, Organization, Role
 
 View = TypeVar("View", bound=Callable[..., object])
 
@@ -65,7 +65,7 @@ def require(owner: Membership, origin: Origin) -> None:
             raise OwnMfaIsOff
         organizations = Organization.objects.filter(pk=owner.organization_id, mfa_required_at=None)
         if organizations.update(mfa_required_at=timezone.now()):
-            membership.record(owner.organization, user, "mfa_required", origin)
+            membership.record(owner.organization, user, EventKind.MFA_REQUIRED, origin)
 
 
 def stop_requiring(owner: Membership, origin: Origin) -> None:
@@ -73,7 +73,7 @@ def stop_requiring(owner: Membership, origin: Origin) -> None:
     with transaction.atomic(durable=True):
         organizations = Organization.objects.filter(pk=owner.organization_id, mfa_required_at__isnull=False)
         if organizations.update(mfa_required_at=None):
-            membership.record(owner.organization, owner.user, "mfa_not_required", origin)
+            membership.record(owner.organization, owner.user, EventKind.MFA_NOT_REQUIRED, origin)
 
 
 def works_without_mfa(view: View) -> View:

@@ -9,6 +9,7 @@ urlpatterns = [
     path("organizations/<uuid:organization_id>/require", views.require, name="require"),
     path("organizations/<uuid:organization_id>/stop-requiring", views.stop_requiring, name="stop_requiring"),
     path("organizations/<uuid:organization_id>/leave", views.leave, name="leave"),
+    path("organizations/<uuid:organization_id>/log", views.log, name="log"),
     path("organizations/<uuid:organization_id>/environments", views.environment_list, name="environments"),
     path(
         "organizations/<uuid:organization_id>/environments/<uuid:environment_id>",

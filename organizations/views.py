@@ -17,14 +17,16 @@ from accounts.identifiers import masked
 from accounts.origin import origin_of
 from accounts.refusals import Refused
 from accounts.requests import INVITATION, person, refuse
+from accounts.security_log import agent_in_words
 from mfa.stepup import needs_fresh_proof
 from organizations import environments, invitations, policy
 from organizations import membership as memberships
 from organizations.context import as_row
 from organizations.forms import EnvironmentForm, OrganizationForm, RenameEnvironmentForm
-from organizations.models import Environment, Membership, Role
+from organizations.models import MANAGERS, Environment, Membership, Role
 
 PER_PAGE = 25
+EVENTS_PER_PAGE = 50
 CODE_AT_MOST = 200
 
 
@@ -63,6 +65,7 @@ def organization(request: HttpRequest, organization_id: UUID) -> HttpResponse:
     context = {
         "organization": membership.organization,
         "is_owner": is_owner,
+        "is_manager": membership.role in MANAGERS,
         "form": form if is_owner else None,
         "role_label": membership.get_role_display(),
     }
@@ -158,6 +161,30 @@ def mfa_required(request: HttpRequest) -> HttpResponse:
     mine = memberships.of_user(person(request)).exclude(organization__in=stopped)[:PER_PAGE]
     context = {"blocking": blocking, "others": [membership.organization for membership in mine]}
     return render(request, "organizations/mfa_required.html", context)
+
+
+@never_cache
+@require_safe
+@login_required
+def log(request: HttpRequest, organization_id: UUID) -> HttpResponse:
+    """Show owners and admins what happened to the organization."""
+    membership = _membership(request, organization_id)
+    if membership.role not in MANAGERS:
+        raise PermissionDenied
+    page = Paginator(memberships.events(membership.organization), EVENTS_PER_PAGE).get_page(request.GET.get("page"))
+    rows = [
+        {
+            "at": event.at,
+            "what": event.get_kind_display(),
+            "subject": event.subject,
+            "who": event.actor.email if event.actor else _("an operator"),
+            "address": event.address or "–",
+            "browser": agent_in_words(event.agent),
+        }
+        for event in page
+    ]
+    context = {"organization": membership.organization, "page": page, "rows": rows}
+    return render(request, "organizations/log.html", context)
 
 
 # --- environments -------------------------------------------------------------------------------

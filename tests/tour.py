@@ -148,6 +148,9 @@ def _in_an_organization(person: Person) -> Iterator[str]:
     person.follows("Back to the organization")
     person.clicks("Require")
     yield "organization_required"
+    person.follows("Security log")
+    yield "organization_log"
+    person.follows("Back to the organization")
     person.follows("Leave this organization")
     yield "leave"
     member = Person(person.page, person.stack, address=f"person{number + 1}@example.com")

@@ -315,3 +315,29 @@ def test_policy_needs_a_fresh_proof(client, clinic, olaf_the_owner):
     assert page.url.startswith("/account/confirm?next=")
     clinic.refresh_from_db()
     assert not clinic.mfa_required
+
+
+def test_owners_and_admins_read_what_happened(client, clinic, olaf_the_owner, another_browser, member, sam):
+    """SR-53."""
+    required(clinic, olaf_the_owner, client)
+    page = text_of(client.get(f"{clinic.get_absolute_url()}/log"))
+    assert "Multi-factor authentication required – olaf@example.com 127.0.0.1" in page
+
+    for person, role, status in ((member.user, "member", 403), (member.user, "admin", 200), (sam, "", 404)):
+        Membership.objects.filter(user=person).update(role=role or "member")
+        add_mode(person, Mode.EMAIL) if not person.preferred_mode else None
+        browser = another_browser()
+        sign_in(browser, person)
+        assert browser.get(f"{clinic.get_absolute_url()}/log").status_code == status, role
+
+
+def test_every_event_that_is_written_has_words():
+    import re
+    from pathlib import Path
+
+    from organizations.models import EventKind
+
+    app = Path(__file__).resolve().parent.parent
+    named = {kind for file in app.glob("*.py") for kind in re.findall(r"EventKind\.([A-Z_]+)", file.read_text())}
+
+    assert named == set(EventKind.names)
