@@ -46,7 +46,9 @@ def note(user: User, origin: Origin) -> str:
     if known is not None:
         KnownBrowser.objects.filter(pk=known.pk).update(last_used_at=timezone.now())
         return origin.browser
-    token = secrets.token_urlsafe(32)
+    # A browser that others use too keeps the token that they know it by.
+    shared = bool(origin.browser) and KnownBrowser.objects.filter(digest=_digest(origin.browser)).exists()
+    token = origin.browser if shared else secrets.token_urlsafe(32)
     with transaction.atomic():
         is_first = not KnownBrowser.objects.filter(user=user).exists()
         KnownBrowser.objects.create(user=user, digest=_digest(token))

@@ -93,28 +93,41 @@ class NewPasswordForm(forms.Form):
         return self.user
 
 
+class AddressField(forms.EmailField):
+    """An address that somebody will sign in with."""
+
+    def __init__(self, label: Any) -> None:
+        super().__init__(
+            label=label,
+            label_suffix="",
+            max_length=ADDRESS_AT_MOST,
+            widget=forms.EmailInput({"autocomplete": "email", "placeholder": "jane.doe@company.com"}),
+        )
+
+    def clean(self, value: Any) -> str:
+        """Refuse what grows beyond its column when it is compared: a few signs of Unicode stand for many."""
+        email = str(super().clean(value))
+        if len(key_of(email)) > ADDRESS_AT_MOST:
+            raise ValidationError(_("This address is too long."))
+        return email
+
+
+class EmailForm(forms.Form):
+    """A new address."""
+
+    email = AddressField(_("New email address"))
+
+
 class RegisterForm(NewPasswordForm):
     """A new account."""
 
-    email = forms.EmailField(
-        label=_("Email:"),
-        label_suffix="",
-        max_length=ADDRESS_AT_MOST,
-        widget=forms.EmailInput({"autocomplete": "email", "placeholder": "jane.doe@company.com"}),
-    )
+    email = AddressField(_("Email:"))
     password = password_field(_("Password:"), new=True)
     password_confirm = password_field(_("Confirm Password:"), new=True)
     field_order = ("email", "password", "password_confirm")
 
     def _whose(self, cleaned: dict[str, object]) -> User | None:
         return User(email=str(cleaned.get("email", "")))
-
-    def clean_email(self) -> str:
-        """Refuse what grows beyond its column when it is compared: a few signs of Unicode stand for many."""
-        email = str(self.cleaned_data["email"])
-        if len(key_of(email)) > ADDRESS_AT_MOST:
-            raise ValidationError(_("This address is too long."))
-        return email
 
 
 class ChangePasswordForm(NewPasswordForm):

@@ -2,11 +2,13 @@
 
 from datetime import timedelta
 
+from django.conf import settings
 from django.db.models import Model, QuerySet
 from django.utils import timezone
 
 from accounts.models import (
     KNOWN_BROWSER_FOR,
+    AddressChange,
     KnownBrowser,
     MailboxProof,
     Session,
@@ -41,6 +43,7 @@ def forget_expired() -> int:
         + delete_in_batches(Token.objects.filter(expires_at__lt=now))
         + delete_in_batches(KnownBrowser.objects.filter(last_used_at__lt=now - KNOWN_BROWSER_FOR))
         + delete_in_batches(Throttle.objects.filter(last_at__lt=now - TRIES_KEPT_FOR, in_a_row__lt=TRIES_THAT_MATTER))
+        + delete_in_batches(AddressChange.objects.filter(at__lt=now - settings.EMAIL_CHANGE_UNDO_FOR - KEPT_FOR))
         + delete_in_batches(UsedNonce.objects.filter(expires_at__lt=now))
         + delete_in_batches(SignInAttempt.objects.filter(expires_at__lt=now - KEPT_FOR))
         + delete_in_batches(MailboxProof.objects.filter(expires_at__lt=now - KEPT_FOR))

@@ -1,23 +1,38 @@
 """Composes the mails of accounts. The tasks load the rows; retries and records are the outbox's."""
 
+from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.urls import reverse
 
-from accounts import signin
-from accounts.identifiers import in_groups
+from accounts import addresses, signin
+from accounts.identifiers import in_groups, masked
 from accounts.mailing import compose
-from accounts.models import MailboxProof, SecurityEvent, User
+from accounts.models import AddressChange, MailboxProof, SecurityEvent, User
 from accounts.security_log import Kind, agent_in_words
 
 
 def mailbox_code(proof: MailboxProof, user: User) -> EmailMultiAlternatives:
     """Tell the code that proves a mailbox."""
-    return compose(proof.purpose, to=user.email, code=in_groups(proof.code, 3), expires_at=proof.expires_at)
+    return compose(
+        proof.purpose, to=proof.email or user.email, code=in_groups(proof.code, 3), expires_at=proof.expires_at
+    )
 
 
 def address_taken(user: User) -> EmailMultiAlternatives:
     """Tell the owner of an address that somebody tried to register with it."""
     return compose("address_taken", to=user.email, reset_path=reverse("accounts:password_reset"))
+
+
+def old_address(change: AddressChange) -> EmailMultiAlternatives:
+    """Tell the holder of the old address of a change, with the way to undo it."""
+    return compose(
+        "old_address",
+        to=change.old_email,
+        new_email=masked(change.user.email),
+        at=change.at,
+        until=change.at + settings.EMAIL_CHANGE_UNDO_FOR,
+        undo_path=reverse("accounts:undo_email_change", args=[addresses.undo_token(change)]),
+    )
 
 
 def security_notice(event: SecurityEvent) -> EmailMultiAlternatives:

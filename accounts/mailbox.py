@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import browsers, outbox, security_log, sessions, signin, throttles
 from accounts.identifiers import UNMISTAKABLE, key_of
-from accounts.models import Mail, MailboxProof, PublicKey, User
+from accounts.models import AddressChange, Mail, MailboxProof, PublicKey, User
 from accounts.refusals import Refused
 from accounts.security_log import Kind, Origin
 
@@ -63,13 +63,25 @@ def register(email: str, password: str, origin: Origin) -> MailboxProof:
     user = User(email=email)
     user.set_password(password)  # before the look-up: as much work whether the address is known or not
     with transaction.atomic():
-        if not _save_unless_taken(user):
-            owner = User.objects.get(email_key=key_of(email))
-            if _may_mail(owner):
-                outbox.post("accounts.tell_address_taken", user=owner)
-            return _new_proof(None, MailboxProof.Purpose.VERIFY_EMAIL)
+        if is_kept_free(email) or not _save_unless_taken(user):
+            tell_owner(email)
+            return new_proof(None, MailboxProof.Purpose.VERIFY_EMAIL)
         security_log.record(user, Kind.REGISTERED, origin)
         return ask(user, MailboxProof.Purpose.VERIFY_EMAIL)
+
+
+def is_kept_free(email: str, *, but_for: User | None = None) -> bool:
+    """Whether an address was somebody's until lately, who may still want it back (SR-29)."""
+    since = timezone.now() - settings.EMAIL_CHANGE_UNDO_FOR
+    kept = AddressChange.objects.filter(old_email_key=key_of(email), undone_at=None, at__gt=since)
+    return (kept.exclude(user=but_for) if but_for else kept).exists()
+
+
+def tell_owner(email: str) -> None:
+    """Tell the owner of an address that somebody tried to use it for another account, if it has one."""
+    owner = User.objects.filter(email_key=key_of(email)).first()
+    if owner and _may_mail(owner):
+        outbox.post("accounts.tell_address_taken", user=owner)
 
 
 def _limit_address(kind: str, origin: Origin) -> None:
@@ -104,23 +116,26 @@ def find_user(identifier: str) -> User | None:
 def ask(user: User | None, purpose: MailboxProof.Purpose) -> MailboxProof:
     """Open a proof and mail its code. With no user everything happens but the mail."""
     with transaction.atomic():
-        proof = _new_proof(user, purpose)
-        _post(proof)
+        proof = new_proof(user, purpose)
+        post(proof)
     return proof
 
 
-def _new_proof(user: User | None, purpose: MailboxProof.Purpose) -> MailboxProof:
+def new_proof(user: User | None, purpose: MailboxProof.Purpose, *, email: str = "") -> MailboxProof:
+    """Open a proof without mailing anything; ``email`` is the address to prove where it is not the account's."""
     lifetimes = {
         MailboxProof.Purpose.VERIFY_EMAIL: settings.VERIFY_EMAIL_LIFETIME,
         MailboxProof.Purpose.RESET_PASSWORD: settings.PASSWORD_RESET_LIFETIME,
+        MailboxProof.Purpose.CHANGE_EMAIL: settings.PASSWORD_RESET_LIFETIME,
     }
-    proof = MailboxProof(user=user, purpose=purpose, expires_at=timezone.now() + lifetimes[purpose])
+    proof = MailboxProof(user=user, purpose=purpose, email=email, expires_at=timezone.now() + lifetimes[purpose])
     proof.code = new_code()
     proof.save()
     return proof
 
 
-def _post(proof: MailboxProof) -> None:
+def post(proof: MailboxProof) -> None:
+    """Mail the code of a proof, unless its user had too many mails lately."""
     if proof.user and not _may_mail(proof.user):
         return
     proof.mails += 1
@@ -154,7 +169,7 @@ def resend(proof: MailboxProof) -> None:
             raise TooManyMails
         if now < (ready := resend_at(proof)):
             raise TooManyMails(retry_at=ready)
-        _post(proof)
+        post(proof)
 
 
 def resend_at(proof: MailboxProof) -> datetime:
@@ -170,8 +185,11 @@ def find(proof_id: str | None, purpose: MailboxProof.Purpose) -> MailboxProof | 
     return proof if proof and proof.is_open(timezone.now()) else None
 
 
-def _spend(proof: MailboxProof, code: str, then: Callable[[User], None]) -> User:
-    """Check a code and, in the same transaction, do ``then`` for the user who proved the mailbox."""
+def spend(proof: MailboxProof, code: str, then: Callable[[User], None]) -> User:
+    """Check a code and, in the same transaction, do ``then`` for the user who proved the mailbox.
+
+    Raises ``WrongCode`` (counted) or ``ProofOver``.
+    """
     refusal: Refused | None = None
     now = timezone.now()
     with transaction.atomic(durable=True):
@@ -184,14 +202,20 @@ def _spend(proof: MailboxProof, code: str, then: Callable[[User], None]) -> User
         else:
             proof.ended_at = now
             proof.save(update_fields=["ended_at"])
-            user.email_verified_at = user.email_verified_at or now
-            user.save(update_fields=["email_verified_at"])
+            if not proof.email:
+                user.email_verified_at = user.email_verified_at or now
+                user.save(update_fields=["email_verified_at"])
             then(user)
 
     # Raised out here: inside the block it would roll the failure count back (SR-7).
     if refusal or user is None:
         raise refusal or ProofOver()
     return user
+
+
+def end_proofs(user: User) -> None:
+    """End the open proofs of a user: their codes went to an address that is not the account's any more."""
+    MailboxProof.objects.filter(user=user, ended_at=None).update(ended_at=timezone.now())
 
 
 def _count_failure(proof: MailboxProof, now: datetime) -> Refused:
@@ -207,7 +231,7 @@ def verify_email(proof: MailboxProof, code: str, origin: Origin) -> User:
     def note(user: User) -> None:
         security_log.record(user, Kind.EMAIL_VERIFIED, origin)
 
-    return _spend(proof, code, note)
+    return spend(proof, code, note)
 
 
 def reset_password(proof: MailboxProof, code: str, password: str, origin: Origin) -> User:
@@ -228,4 +252,4 @@ def reset_password(proof: MailboxProof, code: str, password: str, origin: Origin
         throttles.give_back(signin.passwords_of(user))
         security_log.record(user, Kind.PASSWORD_RESET, origin)
 
-    return _spend(proof, code, set_password)
+    return spend(proof, code, set_password)

@@ -1,4 +1,4 @@
-"""Headers that a view asked for: a cookie for a browser that is known now, and when to try again."""
+"""Headers that a view asked for: cookies that mark a browser, and when to try again."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from accounts.models import KNOWN_BROWSER_FOR
-from accounts.requests import BROWSER, RETRY_AFTER
+from accounts.requests import COOKIES, RETRY_AFTER
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
@@ -16,11 +16,11 @@ def answer_headers(get_response: GetResponse) -> GetResponse:
 
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
-        token = getattr(request, BROWSER, None)
-        if token:
-            response.set_cookie(
-                settings.BROWSER_COOKIE_NAME,
-                token,
+        for name, value in getattr(request, COOKIES, {}).items():
+            response.set_signed_cookie(
+                name,
+                value,
+                salt=name,
                 max_age=KNOWN_BROWSER_FOR,
                 secure=settings.SECURE,
                 httponly=True,

@@ -146,11 +146,14 @@ KNOWN_BROWSER_FOR = timedelta(days=400)
 
 
 class KnownBrowser(models.Model):
-    """A browser in which a user has signed in; its cookie alone knows the token."""
+    """A browser in which a user has signed in; its cookie alone knows the token, one for all who use it."""
 
-    digest = models.CharField(max_length=64, unique=True)
+    digest = models.CharField(max_length=64)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
     last_used_at = models.DateTimeField(default=timezone.now, db_index=True)
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["digest", "user"], name="browser_once_a_user")]
 
     def __str__(self) -> str:
         return f"browser of {self.user_id}"
@@ -251,10 +254,12 @@ class MailboxProof(Expiring):
     class Purpose(models.TextChoices):
         VERIFY_EMAIL = "verify_email"
         RESET_PASSWORD = "reset_password"  # noqa: S105  (a name)
+        CHANGE_EMAIL = "change_email"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(User, on_delete=models.CASCADE, null=True, related_name="+")
     purpose = models.CharField(max_length=16, choices=Purpose.choices)
+    email = models.EmailField(max_length=254, blank=True)  # the new address, where one is to be proven
     sealed_code = models.TextField()
     failures = models.PositiveSmallIntegerField(default=0)
     mails = models.PositiveSmallIntegerField(default=0)
@@ -271,6 +276,25 @@ class MailboxProof(Expiring):
     @code.setter
     def code(self, code: str) -> None:
         self.sealed_code = seal(code.encode())
+
+
+class AddressChange(models.Model):
+    """A change of an account's address, which the holder of the old one can undo for a while (SR-29)."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    old_email = models.EmailField(max_length=254)
+    old_email_key = models.CharField(max_length=254)
+    at = models.DateTimeField(default=timezone.now)
+    undone_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(fields=["old_email_key", "at"], condition=Q(undone_at=None), name="addresses_kept_free"),
+        ]
+
+    def __str__(self) -> str:
+        return f"address of {self.user_id} until {self.at:%Y-%m-%d %H:%M}"
 
 
 class SecurityEvent(models.Model):

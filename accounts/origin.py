@@ -11,7 +11,8 @@ from accounts.security_log import Origin
 def origin_of(request: HttpRequest) -> Origin:
     """Give the client's address, its browser's description, and the token of a browser that was here before."""
     agent = request.headers.get("User-Agent", "")
-    return Origin(client_address(request), agent, request.COOKIES.get(settings.BROWSER_COOKIE_NAME, ""))
+    name = settings.BROWSER_COOKIE_NAME
+    return Origin(client_address(request), agent, str(request.get_signed_cookie(name, default="", salt=name)))
 
 
 def client_address(request: HttpRequest) -> str | None:

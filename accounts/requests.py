@@ -6,12 +6,13 @@ from uuid import uuid4
 
 from django import forms
 from django.conf import settings
-from django.contrib import auth
+from django.contrib import auth, messages
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.utils import timezone
 
-from accounts import browsers
+from accounts import browsers, mailbox
 from accounts.models import MailboxProof, User
 from accounts.origin import origin_of
 from accounts.refusals import Refused
@@ -20,7 +21,7 @@ from accounts.session_store import SIGNED_IN
 MAILBOX_PROOF = "mailbox_proof"
 INVITATION = "invitation"
 RETRY_AFTER = "retry_after"  # of a request: seconds for the header of its answer
-BROWSER = "known_browser_token"  # of a request: what the browser's cookie is to hold
+COOKIES = "cookies_to_set"  # of a request: what the browser is to hold for long, by name; signed
 
 
 def person(request: HttpRequest) -> User:
@@ -42,6 +43,18 @@ def remember_mailbox_proof(request: HttpRequest, proof: MailboxProof) -> None:
     request.session[MAILBOX_PROOF] = str(proof.pk)
 
 
+def proof_of(request: HttpRequest, purpose: MailboxProof.Purpose) -> MailboxProof | None:
+    """Find the open proof that this browser asked for."""
+    return mailbox.find(request.session.get(MAILBOX_PROOF), purpose)
+
+
+def proof_is_over(request: HttpRequest, start_again: str) -> HttpResponse:
+    """Say so, and lead to where another one is asked for."""
+    request.session.pop(MAILBOX_PROOF, None)
+    messages.warning(request, mailbox.ProofOver.message)
+    return redirect(start_again)
+
+
 def waits_until(moment: datetime) -> int:
     """Give the Unix time, never too early, up to which a page lets a button wait; 0 if there is nothing to wait for."""
     return math.ceil(moment.timestamp()) if moment > timezone.now() else 0
@@ -55,6 +68,11 @@ def forget_person(request: HttpRequest) -> None:
         request.session[INVITATION] = invitation
 
 
+def set_cookie(request: HttpRequest, name: str, value: str) -> None:
+    """Let the answer set a cookie that stays for long."""
+    setattr(request, COOKIES, {**getattr(request, COOKIES, {}), name: value})
+
+
 def start_session(request: HttpRequest, user: User, *, mode: str) -> None:
     """Make this the session of a user whose sign-in was finished; ``mode`` proved it besides the password."""
     auth.login(request, user, backend="django.contrib.auth.backends.ModelBackend")
@@ -66,7 +84,7 @@ def start_session(request: HttpRequest, user: User, *, mode: str) -> None:
         "address": origin.address,
         "agent": origin.agent[:255],
     }
-    setattr(request, BROWSER, browsers.note(user, origin))
+    set_cookie(request, settings.BROWSER_COOKIE_NAME, browsers.note(user, origin))
     # A fixed end: use does not put it off (SR-34).
     request.session.set_expiry(now + timedelta(seconds=settings.SESSION_COOKIE_AGE))
 

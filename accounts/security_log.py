@@ -42,6 +42,8 @@ class Kind(models.TextChoices):
     SIGNED_OUT = "signed_out", _("Signed out")
     PASSWORD_CHANGED = "password_changed", _("Password changed")
     PASSWORD_RESET = "password_reset", _("Password reset")
+    EMAIL_CHANGED = "email_changed", _("Email address changed")
+    EMAIL_CHANGE_UNDONE = "email_change_undone", _("Change of the email address undone")
     SESSION_ENDED = "session_ended", _("A session was ended from the account page")
     SESSIONS_ENDED = "sessions_ended", _("All other sessions were ended")
     KEY_ADDED = "key_added", _("SSH key added")
@@ -53,6 +55,12 @@ class Kind(models.TextChoices):
     RECOVERY_CODES_MADE = "recovery_codes_made", _("New recovery codes made")
     RECOVERY_CODE_USED = "recovery_code_used", _("Recovery code used")
     FEW_RECOVERY_CODES = "few_recovery_codes", _("Few recovery codes are left: please make new ones")
+    BROWSER_REMEMBERED = "browser_remembered", _("Browser remembered: it is not asked for one-time passwords")
+    BROWSER_FORGOTTEN = "browser_forgotten", _("Remembered browser forgotten")
+    ASSISTED_RESET_STARTED = "assisted_reset_started", _("Assisted reset started")
+    ASSISTED_RESET_CONFIRMED = "assisted_reset_confirmed", _("Assisted reset confirmed: its waiting time runs")
+    ASSISTED_RESET_CANCELLED = "assisted_reset_cancelled", _("Assisted reset cancelled")
+    ASSISTED_RESET_USED = "assisted_reset_used", _("Signed in with the code of an assisted reset")
 
 
 TOLD_BY_MAIL = frozenset(
@@ -62,12 +70,18 @@ TOLD_BY_MAIL = frozenset(
         Kind.PASSWORD_WITHDRAWN,
         Kind.PASSWORD_CHANGED,
         Kind.PASSWORD_RESET,
+        Kind.EMAIL_CHANGED,
+        Kind.EMAIL_CHANGE_UNDONE,
         Kind.MODE_ENABLED,
         Kind.MODE_DISABLED,
         Kind.MODE_PREFERRED,
         Kind.RECOVERY_CODES_MADE,
         Kind.RECOVERY_CODE_USED,
         Kind.FEW_RECOVERY_CODES,
+        Kind.BROWSER_REMEMBERED,
+        Kind.ASSISTED_RESET_CONFIRMED,
+        Kind.ASSISTED_RESET_CANCELLED,
+        Kind.ASSISTED_RESET_USED,
         Kind.KEY_ADDED,
         Kind.KEY_REMOVED,
     }

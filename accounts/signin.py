@@ -186,6 +186,11 @@ def _mark(user: User) -> str:
     return sha256(user.get_session_auth_hash().encode()).hexdigest()[:16]
 
 
+def mark_of(user: User) -> str:
+    """Name the password and the address of a user: what was begun with others of them is over (SR-27, SR-29)."""
+    return sha256(f"{user.get_session_auth_hash()} {user.email_key}".encode()).hexdigest()
+
+
 def find_disowned(token: str) -> SecurityEvent | None:
     """Find the event of a token, if it is not too old and the password is still the one of then."""
     try:

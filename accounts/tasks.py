@@ -6,7 +6,7 @@ from django.utils import timezone
 
 from accounts import housekeeping, outbox, security_log, signin
 from accounts import mail as mails
-from accounts.models import Mail, MailboxProof, SecurityEvent
+from accounts.models import AddressChange, Mail, MailboxProof, SecurityEvent
 
 
 def _mailbox_code(mail: Mail) -> EmailMultiAlternatives | None:
@@ -14,6 +14,11 @@ def _mailbox_code(mail: Mail) -> EmailMultiAlternatives | None:
     if proof is None or proof.user is None or not proof.is_open(timezone.now()):
         return None
     return mails.mailbox_code(proof, proof.user)
+
+
+def _old_address(mail: Mail) -> EmailMultiAlternatives | None:
+    change = AddressChange.objects.select_related("user").filter(pk=mail.about, undone_at=None).first()
+    return mails.old_address(change) if change else None
 
 
 def _address_taken(mail: Mail) -> EmailMultiAlternatives | None:
@@ -35,6 +40,12 @@ def send_mailbox_code(self: "Task[..., None]", mail_id: str) -> None:
 def tell_address_taken(self: "Task[..., None]", mail_id: str) -> None:
     """Tell the owner of an address about an attempt to register with it."""
     outbox.deliver_or_retry(self, mail_id, _address_taken)
+
+
+@shared_task(bind=True, name="accounts.tell_old_address", max_retries=None)
+def tell_old_address(self: "Task[..., None]", mail_id: str) -> None:
+    """Tell the holder of an account's old address that it has another one, and how to undo it."""
+    outbox.deliver_or_retry(self, mail_id, _old_address)
 
 
 @shared_task(bind=True, name="accounts.tell_of_event", max_retries=None)

@@ -15,8 +15,11 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
 
 from accounts import security_log
-from accounts.models import User
+from accounts.models import Mode, User
 from accounts.origin import origin_of
+from mfa import browser, recovery
+
+PROVING = frozenset({*Mode.values, recovery.MODE})  # a remembered browser is not enough
 
 
 class PortalAdmin(AdminSite):
@@ -27,7 +30,9 @@ class PortalAdmin(AdminSite):
 
     def has_permission(self, request: HttpRequest) -> bool:
         """Let in active staff with a verified session."""
-        return super().has_permission(request) and request.user.is_verified()  # type: ignore[union-attr]
+        if not super().has_permission(request) or not request.user.is_verified():  # type: ignore[union-attr]
+            return False
+        return browser.mode_of_session(request) in PROVING
 
     def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:  # noqa: ARG002
         """Lead to the portal's sign-in, or to the activation of MFA where that is what is missing."""
@@ -36,6 +41,8 @@ class PortalAdmin(AdminSite):
             return redirect(f"{reverse('accounts:login')}?{urlencode({'next': next_path})}")
         if not request.user.is_staff:
             raise PermissionDenied
+        if request.user.is_verified():  # type: ignore[union-attr]  # by a remembered browser or an assisted reset
+            return redirect(f"{reverse('mfa:step_up')}?{urlencode({'next': reverse('admin:index')})}")
         messages.warning(request, _("The administration needs multi-factor authentication. Please activate it first."))
         return redirect("mfa:activate")
 

@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from structlog.typing import EventDict, WrappedLogger
 
 # The command-line client and the invitation's link put them there.
-SECRETS_IN_ADDRESSES = re.compile(r"(/accept-invite/|/signin/mfa/|/not-me/|[?&][\w.-]+=)[^\s&'\"]+")
+SECRETS_IN_ADDRESSES = re.compile(r"(/accept-invite/|/signin/mfa/|/not-me/|/email/undo/|[?&][\w.-]+=)[^\s&'\"]+")
 
 
 def without_secrets(text: str) -> str:

@@ -160,6 +160,8 @@ CSRF_COOKIE_NAME = "__Host-csrf" if SECURE else "csrf"
 
 # Marks a browser in which somebody has signed in before (SR-5).
 BROWSER_COOKIE_NAME = "__Host-browser" if SECURE else "browser"
+# Spares a browser the one-time password (SR-37).
+REMEMBERED_COOKIE_NAME = "__Host-remembered" if SECURE else "remembered"
 
 # --- throttles: wrong passwords, and what could flood -------------------------------------------
 
@@ -205,6 +207,18 @@ INVITATION_LIFETIME = env.timedelta("INVITATION_LIFETIME", default=timedelta(day
 VERIFY_EMAIL_LIFETIME = env.timedelta("VERIFY_EMAIL_LIFETIME", default=timedelta(hours=24))
 PASSWORD_RESET_LIFETIME = env.timedelta("PASSWORD_RESET_LIFETIME", default=timedelta(hours=1))
 
+# How long the holder of an account's old address can undo its change (SR-29).
+EMAIL_CHANGE_UNDO_FOR = env.timedelta("EMAIL_CHANGE_UNDO_FOR", default=timedelta(days=7))
+# For how long a browser may be spared the one-time password; 0 offers it to nobody (SR-37).
+REMEMBER_BROWSER_FOR = env.timedelta(
+    "REMEMBER_BROWSER_FOR",
+    default=timedelta(days=30),
+    validate=validate.Range(min=timedelta(0), max=timedelta(days=30)),
+)
+# An assisted reset waits so long after the member confirmed it; its code then works for so long (SR-28).
+ASSISTED_RESET_WAIT = env.timedelta("ASSISTED_RESET_WAIT", default=timedelta(hours=24))
+ASSISTED_RESET_LIFETIME = env.timedelta("ASSISTED_RESET_LIFETIME", default=timedelta(days=3))
+
 # --- e-mail ---------------------------------------------------------------------------------
 
 SMTP = "django.core.mail.backends.smtp.EmailBackend"
@@ -247,6 +261,7 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat")
 CELERY_BEAT_SCHEDULE = {
     "sweep-outbox": {"task": "accounts.sweep_outbox", "schedule": 30.0},
     "tell-of-unfinished": {"task": "accounts.tell_of_unfinished", "schedule": 60.0},
+    "tell-resets-ready": {"task": "mfa.tell_resets_ready", "schedule": 60.0},
     "forget-expired": {"task": "accounts.forget_expired", "schedule": 600.0},
     "forget-expired-challenges": {"task": "mfa.forget_expired", "schedule": 600.0},
 }

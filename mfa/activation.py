@@ -72,6 +72,7 @@ def complete(
     with transaction.atomic(durable=True):
         user = User.objects.select_for_update(no_key=True).get(pk=enrolment.user_id)
         enrolment = Challenge.objects.select_for_update().get(pk=enrolment.pk)
+        enrolment.user = user
         if not enrolment.is_open(now) or not user.is_active:
             refusal = challenges.ChallengeOver()
         elif until := guesses.blocked_until(user, now):

@@ -1,5 +1,8 @@
 """What a browser's session remembers of codes: the pending sign-in, the enrolment, the last proof."""
 
+from datetime import timedelta
+
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest
 from django.utils import timezone
@@ -8,25 +11,43 @@ from django_otp import login as otp_login
 from accounts.models import Channel, Mode, User
 from accounts.origin import origin_of
 from accounts.refusals import Refused
-from accounts.requests import forget_person, note_mode, start_session
-from mfa import challenges, stepup
+from accounts.requests import forget_person, note_mode, set_cookie, start_session
+from accounts.session_store import SIGNED_IN
+from mfa import challenges, modes, remembered, stepup
 from mfa.models import Challenge, Factor
 
-SIGN_IN = "sign_in"  # {"challenge": id, "next": path, "activate": mode}
+SIGN_IN = "sign_in"  # {"challenge": id, "next": path, "activate": mode, "may_remember": bool}
 ENROLMENT = "enrolment"
 STEP_UP = "step_up"
 PROVEN_AT = "proven_at"
+REMEMBERED = settings.REMEMBERED_COOKIE_NAME
+KEPT = "kept_form"  # {"path": path, "data": fields}: what was typed before a proof was asked for
+SECRETS = frozenset({"csrfmiddlewaretoken", "otp", "code"})
+KEPT_AT_MOST = 8 * 1024
 
 
-def begin_sign_in(request: HttpRequest, user: User, *, next_path: str = "", activate: str = "") -> None:
+def begin_sign_in(
+    request: HttpRequest, user: User, *, may_remember: bool, next_path: str = "", activate: str = ""
+) -> None:
     """Ask for the code of a user whose password was right; whoever was signed in before is not any more.
 
-    ``activate`` names a mode whose enrolment begins as soon as the code was right.
+    ``may_remember``: the prompt may offer to spare this browser the next codes. ``activate`` names a mode whose
+    enrolment begins as soon as the code was right.
     """
     forget_person(request)
     challenge = challenges.begin_sign_in(user, channel=Channel.BROWSER, origin=origin_of(request))
     mail_if_due(request, challenge)
-    request.session[SIGN_IN] = {"challenge": str(challenge.pk), "next": next_path, "activate": activate}
+    request.session[SIGN_IN] = {
+        "challenge": str(challenge.pk),
+        "next": next_path,
+        "activate": activate,
+        "may_remember": may_remember and timedelta(0) < settings.REMEMBER_BROWSER_FOR,
+    }
+
+
+def may_remember(request: HttpRequest) -> bool:
+    """Whether the prompt of this sign-in offers to remember the browser."""
+    return bool(request.session.get(SIGN_IN, {}).get("may_remember"))
 
 
 def mail_if_due(request: HttpRequest, challenge: Challenge) -> None:
@@ -43,12 +64,42 @@ def pending_sign_in(request: HttpRequest) -> Challenge | None:
     return challenges.find_sign_in(request.session.get(SIGN_IN, {}).get("challenge"), channel=Channel.BROWSER)
 
 
-def sign_in(request: HttpRequest, factor: Factor) -> dict[str, str]:
-    """Make this the session of the user who gave the code, and give what its sign-in remembered."""
-    remembered = request.session.pop(SIGN_IN, {})
+def sign_in(request: HttpRequest, factor: Factor, *, remember: bool) -> dict[str, str]:
+    """Make this the session of the user who gave the code, and give what its sign-in remembered.
+
+    ``remember``: spare this browser the next codes; only after a code of a mode, not after a makeshift.
+    """
+    remembers = request.session.pop(SIGN_IN, {})
     start_session(request, factor.user, mode=factor.proved_as)
     remember_proof(request, factor)
-    return dict(remembered)
+    if remember and factor.proved_as in Mode.values:
+        token = remembered.note(factor.user, remembered_token(request), origin_of(request))
+        set_cookie(request, REMEMBERED, token)
+    return dict(remembers)
+
+
+def remembered_token(request: HttpRequest) -> str:
+    """Give the token of a browser that was spared codes before; blank if there is none or its signature is wrong."""
+    return str(request.get_signed_cookie(REMEMBERED, default="", salt=REMEMBERED))
+
+
+def sign_in_remembered(request: HttpRequest, user: User) -> bool:
+    """Sign a user in whose password was right, if this browser is spared the code. Gives whether it was.
+
+    The session proves no factor: what is sensitive asks for one. Ask the policies first.
+    """
+    token = remembered_token(request)
+    if not token or not remembered.sign_in(user, token, origin_of(request)):
+        return False
+    forget_person(request)
+    start_session(request, user, mode=remembered.MODE)
+    otp_login(request, next(factor for factor in modes.enabled(user) if factor.mode == user.preferred_mode))
+    return True
+
+
+def mode_of_session(request: HttpRequest) -> str:
+    """Say what has proved this session besides the password; blank if nothing has."""
+    return str(request.session.get(SIGNED_IN, {}).get("mode", ""))
 
 
 def remember_proof(request: HttpRequest, factor: Factor) -> None:
@@ -79,5 +130,23 @@ def has_fresh_proof(request: HttpRequest) -> bool:
 
 def has_proven_factor(request: HttpRequest) -> bool:
     """Whether a factor that still exists was proven in this session moments ago; a password never is (SR-22)."""
+    if mode_of_session(request) == remembered.MODE:
+        return False
     device = getattr(request.user, "otp_device", None)  # also right after signing in, unlike is_verified()
     return device is not None and stepup.is_fresh(request.session.get(PROVEN_AT), timezone.now())
+
+
+def keep_form(request: HttpRequest) -> None:
+    """Keep what was typed into a form whose proof has grown stale; never a password or a code."""
+    data = {name: text for name, text in request.POST.items() if name not in SECRETS and "password" not in name}
+    if data and sum(len(text) for text in data.values()) <= KEPT_AT_MOST:
+        request.session[KEPT] = {"path": request.path, "data": data}
+
+
+def kept_form(request: HttpRequest) -> dict[str, str]:
+    """Give, once, what was typed into this page's form before the proof."""
+    kept = request.session.get(KEPT)
+    if not kept or kept["path"] != request.path or request.method == "POST":
+        return {}
+    del request.session[KEPT]
+    return dict(kept["data"])

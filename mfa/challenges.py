@@ -16,7 +16,7 @@ from accounts.housekeeping import KEPT_FOR, delete_in_batches
 from accounts.models import Channel, Mail, Mode, SignInAttempt, User
 from accounts.refusals import Refused
 from accounts.security_log import Kind, Origin
-from mfa import codes, guesses, modes, recovery
+from mfa import codes, guesses, modes, recovery, rescue
 from mfa.models import Challenge, Factor
 from mfa.modes import NotEnabled
 
@@ -103,7 +103,7 @@ def begin(
     user: User, purpose: str, *, mode: str, attempt: SignInAttempt | None = None, lifetime: timedelta | None = None
 ) -> Challenge:
     """Open a challenge. Nothing is mailed yet."""
-    challenge = Challenge(user=user, purpose=purpose, mode=mode, attempt=attempt)
+    challenge = Challenge(user=user, purpose=purpose, mode=mode, attempt=attempt, mark=signin.mark_of(user))
     challenge.expires_at = timezone.now() + (lifetime or settings.CHALLENGE_LIFETIME)
     if attempt is not None:
         challenge.expires_at = attempt.expires_at
@@ -208,13 +208,13 @@ def answer(challenge: Challenge, otp: str, origin: Origin) -> Factor:
         elif until := guesses.blocked_until(user, now):
             refusal = TooManyFailures(retry_at=until)
         else:
-            is_recovery = len(otp) == recovery.LENGTH
-            refusal = _recover(user, otp, origin) if is_recovery else _spend(challenge, factor, otp, now)
+            refusal, factor.proved_as = _check(challenge, factor, otp, origin)
             if refusal:
                 count_failure(challenge, user, now, origin)
             else:
                 accept(challenge, user, now)
-                factor.proved_as = recovery.MODE if is_recovery else factor.mode
+                if factor.proved_as != rescue.MODE:
+                    rescue.cancel(user, origin)
                 if challenge.attempt:
                     signin.finish(challenge.attempt, origin, mode=factor.proved_as)
 
@@ -227,11 +227,21 @@ def answer(challenge: Challenge, otp: str, origin: Origin) -> Factor:
 
 def _lock(challenge: Challenge) -> tuple[User, Challenge]:
     user = User.objects.select_for_update(no_key=True).get(pk=challenge.user_id)
-    return user, Challenge.objects.select_for_update(of=("self",)).select_related("attempt").get(pk=challenge.pk)
+    challenge = Challenge.objects.select_for_update(of=("self",)).select_related("attempt").get(pk=challenge.pk)
+    challenge.user = user
+    return user, challenge
 
 
-def _recover(user: User, code: str, origin: Origin) -> Refused | None:
-    return None if recovery.spend(user, code, origin) else WrongCode()
+def _check(challenge: Challenge, factor: Factor, otp: str, origin: Origin) -> tuple[Refused | None, str]:
+    """Spend what was typed: six digits, a recovery code or the code of an assisted reset. Gives what it proved as."""
+    if len(otp) != recovery.LENGTH:
+        return _spend(challenge, factor, otp, timezone.now()), factor.mode
+    if recovery.spend(challenge.user, otp, origin):
+        return None, recovery.MODE
+    # Only at sign-in: it opens an enrolment, not a change that a session asks for.
+    if challenge.purpose == Challenge.Purpose.SIGN_IN and rescue.spend(challenge.user, otp, origin):
+        return None, rescue.MODE
+    return WrongCode(), ""
 
 
 def _spend(challenge: Challenge, factor: Factor, otp: str, now: datetime) -> Refused | None:

@@ -3,10 +3,11 @@
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.core.validators import RegexValidator
 from django.utils.translation import gettext_lazy as _
 
-from accounts.forms import CredentialsForm, password_field
+from accounts.forms import CredentialsForm, MailboxCodeField, password_field
 from accounts.models import Mode
 from accounts.redirection import safe_path
 from mfa import challenges
@@ -61,9 +62,15 @@ class OtpForm(forms.Form):
     """A one-time password, or a recovery code."""
 
     otp = OtpOrRecoveryCodeField()
+    remember = forms.BooleanField(required=False, label_suffix="")
 
-    def __init__(self, *args: Any, recovery: bool = False, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, recovery: bool = False, may_remember: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if may_remember:
+            days = settings.REMEMBER_BROWSER_FOR.days
+            self.fields["remember"].label = _("Remember this browser for %(n)d days") % {"n": days}
+        else:
+            del self.fields["remember"]
         if recovery:  # letters need the whole keyboard
             field = self.fields["otp"]
             field.label = _("Recovery code")
@@ -108,6 +115,13 @@ class ActivateForm(CredentialsForm):
         error_messages={"required": _("Choose how you want to receive one-time passwords.")},
     )
     field_order = ("type", "identifier", "password")
+
+
+class ConfirmResetForm(forms.Form):
+    """The code of a mail that asks to confirm an assisted reset, and whose account it is."""
+
+    identifier = CredentialsForm.base_fields["identifier"]
+    code = MailboxCodeField()
 
 
 class CompleteActivationForm(OtpForm):

@@ -1,10 +1,13 @@
-"""Composes the mail that carries a one-time password."""
+"""Composes the mails that carry codes."""
 
+from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
+from django.urls import reverse
 
+from accounts.identifiers import in_groups
 from accounts.mailing import compose
 from mfa import codes
-from mfa.models import Challenge
+from mfa.models import AssistedReset, Challenge
 
 
 def one_time_password(challenge: Challenge) -> EmailMultiAlternatives:
@@ -17,4 +20,30 @@ def one_time_password(challenge: Challenge) -> EmailMultiAlternatives:
         user=challenge.user,
         asked_at=challenge.created_at,
         expires_at=challenge.expires_at,
+    )
+
+
+def confirm_reset(reset: AssistedReset) -> EmailMultiAlternatives:
+    """Ask the mailbox of an account to confirm that its factor is lost."""
+    return compose(
+        "confirm_reset",
+        to=reset.user.email,
+        code=in_groups(reset.secret.decode(), 3),
+        who=reset.started_by.email if reset.started_by else "",
+        authority=reset.authority,
+        reason=reset.reason,
+        path=reverse("mfa:confirm_reset"),
+        hours=int(settings.ASSISTED_RESET_WAIT.total_seconds() // 3600),
+        expires_at=reset.expires_at,
+    )
+
+
+def reset_ready(reset: AssistedReset) -> EmailMultiAlternatives:
+    """Tell the code that stands, once, in place of the lost factor."""
+    return compose(
+        "reset_ready",
+        to=reset.user.email,
+        code=in_groups(reset.secret.decode(), 4),
+        path=reverse("accounts:login"),
+        expires_at=reset.expires_at,
     )

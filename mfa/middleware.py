@@ -11,13 +11,16 @@ from django.urls import reverse
 
 from accounts.models import User
 from accounts.refusals import Refused
-from mfa import browser
+from mfa import browser, rescue
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
 
 class AskForProof:
-    """Lead sessions of users with MFA on to the prompt: those never verified, and stale ones where it matters."""
+    """Lead sessions of users with MFA on to the prompt: those never verified, and stale ones where it matters.
+
+    One that an assisted reset has opened leads to the enrolment of a new factor until there is one (SR-28).
+    """
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -36,14 +39,18 @@ class AskForProof:
         here = request.get_full_path()
         if user.mfa_is_on and not user.is_verified():
             return self._prompt(request, user, here if request.method == "GET" else "")
+        if browser.mode_of_session(request) == rescue.MODE and not getattr(view, "works_without_mfa", False):
+            return redirect("mfa:activate")
         asks_itself = getattr(view, "asks_for_password", False) and not user.mfa_is_on
         if getattr(view, "needs_fresh_proof", False) and not asks_itself and not browser.has_fresh_proof(request):
+            if request.method == "POST":
+                browser.keep_form(request)
             return redirect(f"{reverse('mfa:step_up')}?{urlencode({'next': here})}")
         return None
 
     def _prompt(self, request: HttpRequest, user: User, next_path: str) -> HttpResponse:
         try:
-            browser.begin_sign_in(request, user, next_path=next_path)
+            browser.begin_sign_in(request, user, next_path=next_path, may_remember=False)
         except Refused as refused:  # the password was changed this very moment
             messages.warning(request, refused.text)
             return redirect("accounts:login")

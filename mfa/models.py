@@ -1,13 +1,17 @@
 """What proves it: factors, challenges, the count of wrong guesses."""
 
 import uuid
+from datetime import datetime
 from typing import ClassVar
 
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.crypto import constant_time_compare
+from django.utils.translation import gettext_lazy as _
 from django_otp.models import Device, DeviceManager
 
+from accounts import signin
 from accounts.encryption import seal, unseal
 from accounts.models import Expiring, Mode, SignInAttempt, User
 
@@ -78,6 +82,8 @@ class Challenge(SealedSecret, Expiring):
     purpose = models.CharField(max_length=16, choices=Purpose.choices)
     attempt = models.OneToOneField(SignInAttempt, on_delete=models.CASCADE, null=True, related_name="+")
     mode = models.CharField(max_length=16, choices=Mode.choices)  # the mode in use now
+    # Made of the password and the address of its user: it does not outlive a change of either.
+    mark = models.CharField(max_length=64, default="")  # blank, of an older release, is never right
     failures = models.PositiveSmallIntegerField(default=0)
     mails = models.PositiveSmallIntegerField(default=0)
     last_mail_at = models.DateTimeField(null=True)
@@ -95,6 +101,10 @@ class Challenge(SealedSecret, Expiring):
 
     def __str__(self) -> str:
         return f"{self.purpose} by {self.mode} {self.pk}"
+
+    def is_open(self, now: datetime) -> bool:
+        """Whether it can still be answered; ``user`` must be as fresh as the answer has to be."""
+        return super().is_open(now) and constant_time_compare(self.mark, signin.mark_of(self.user))
 
 
 class Guesses(models.Model):
@@ -118,3 +128,54 @@ class RecoveryCodes(SealedSecret):
 
     def __str__(self) -> str:
         return f"{len(self.unused)} recovery codes"
+
+
+class RememberedBrowser(models.Model):
+    """A browser that is spared the one-time password; its cookie alone knows the token (SR-37)."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    digest = models.CharField(max_length=64)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    mark = models.CharField(max_length=64)  # of the password, the address and the factors that it is bound to
+    created_at = models.DateTimeField(default=timezone.now)
+    last_used_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField(db_index=True)
+    address = models.GenericIPAddressField(null=True)
+    agent = models.CharField(max_length=255, blank=True)
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["digest", "user"], name="remembered_once_a_user")]
+
+    def __str__(self) -> str:
+        return f"browser of {self.user_id}"
+
+
+class AssistedReset(SealedSecret, Expiring):
+    """Somebody's way back to an account whose factor is lost, started by a second person (SR-28).
+
+    ``secret`` is the code of the mail that is waited for: first of the one that confirms, then of the one that opens.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+", verbose_name=_("account"))
+    started_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
+    authority = models.CharField(max_length=254)
+    reason = models.CharField(_("reason"), max_length=500)
+    failures = models.PositiveSmallIntegerField(default=0)
+    due_at = models.DateTimeField(null=True)  # set when the member has confirmed
+    told_at = models.DateTimeField(null=True)  # when the code that opens was mailed
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["user"], condition=Q(ended_at=None), name="one_open_reset"),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["due_at"], condition=Q(ended_at=None, told_at=None), name="resets_to_tell_of"),
+        ]
+
+    def __str__(self) -> str:
+        return f"reset of {self.user_id}"
+
+    def is_ready(self, now: datetime) -> bool:
+        """Whether its code opens the account now."""
+        return self.is_open(now) and self.due_at is not None and self.due_at <= now

@@ -9,7 +9,7 @@ from accounts import security_log, sessions
 from accounts.models import Mode, User
 from accounts.refusals import Refused
 from accounts.security_log import Kind, Origin
-from mfa import recovery
+from mfa import recovery, remembered
 from mfa.models import Challenge, Factor, RecoveryCodes
 
 
@@ -112,6 +112,7 @@ def prefer(user: User, mode: str, *, origin: Origin) -> None:
 
 
 def end_everything_else(user: User, *, session_key: str | None) -> None:
-    """End other sessions, pending sign-ins and open challenges after a change of factors (SR-25)."""
+    """End other sessions, remembered browsers, sign-ins and open challenges after a change of factors (SR-25)."""
     sessions.end_others(user, keep=session_key)
+    remembered.forget_all(user)
     Challenge.objects.filter(user=user, ended_at=None).update(ended_at=timezone.now())

@@ -2,12 +2,14 @@
 
 from celery import Task, shared_task
 from django.core.mail import EmailMultiAlternatives
+from django.utils import timezone
 
 from accounts import outbox
+from accounts.housekeeping import delete_in_batches
 from accounts.models import Mail
-from mfa import challenges
+from mfa import challenges, rescue
 from mfa import mail as mails
-from mfa.models import Challenge
+from mfa.models import AssistedReset, Challenge, RememberedBrowser
 
 
 def _one_time_password(mail: Mail) -> EmailMultiAlternatives | None:
@@ -23,7 +25,41 @@ def send_one_time_password(self: "Task[..., None]", mail_id: str) -> None:
     outbox.deliver_or_retry(self, mail_id, _one_time_password)
 
 
+def _reset(mail: Mail) -> AssistedReset | None:
+    reset = AssistedReset.objects.select_related("user", "started_by").filter(pk=mail.about).first()
+    return reset if reset and reset.is_open(timezone.now()) else None
+
+
+def _confirm_reset(mail: Mail) -> EmailMultiAlternatives | None:
+    reset = _reset(mail)
+    return mails.confirm_reset(reset) if reset and reset.due_at is None else None
+
+
+def _reset_ready(mail: Mail) -> EmailMultiAlternatives | None:
+    reset = _reset(mail)
+    return mails.reset_ready(reset) if reset and reset.is_ready(timezone.now()) else None
+
+
+@shared_task(bind=True, name="mfa.ask_to_confirm_reset", max_retries=None)
+def ask_to_confirm_reset(self: "Task[..., None]", mail_id: str) -> None:
+    """Ask a member's mailbox to confirm an assisted reset."""
+    outbox.deliver_or_retry(self, mail_id, _confirm_reset)
+
+
+@shared_task(bind=True, name="mfa.tell_reset_ready", max_retries=None)
+def tell_reset_ready(self: "Task[..., None]", mail_id: str) -> None:
+    """Mail the code of an assisted reset whose waiting time is over."""
+    outbox.deliver_or_retry(self, mail_id, _reset_ready)
+
+
+@shared_task(name="mfa.tell_resets_ready")
+def tell_resets_ready() -> int:
+    """Mail the codes of all assisted resets whose waiting time is over."""
+    return rescue.tell_ready()
+
+
 @shared_task(name="mfa.forget_expired")
 def forget_expired() -> int:
-    """Delete expired challenges."""
-    return challenges.forget_expired()
+    """Delete expired challenges, remembered browsers and assisted resets."""
+    browsers = RememberedBrowser.objects.filter(expires_at__lt=timezone.now())
+    return challenges.forget_expired() + rescue.forget_expired() + delete_in_batches(browsers)

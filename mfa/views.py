@@ -1,6 +1,7 @@
 """Pages of codes: the OTP prompt, the step-up, enabling and disabling modes."""
 
 from urllib.parse import urlencode
+from uuid import UUID
 
 from django.conf import settings
 from django.contrib import messages
@@ -8,6 +9,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
@@ -21,9 +23,16 @@ from accounts.origin import origin_of
 from accounts.redirection import safe_path
 from accounts.refusals import Refused
 from accounts.requests import person, refuse, remember_mailbox_proof, waits_until
-from accounts.session_store import SIGNED_IN
-from mfa import activation, browser, challenges, codes, modes, qr, recovery, stepup
-from mfa.forms import ActivateForm, CompleteActivationForm, OtpForm, PasswordForm, RecoveryCodeForm, StepUpForm
+from mfa import activation, browser, challenges, codes, modes, qr, recovery, remembered, rescue, stepup
+from mfa.forms import (
+    ActivateForm,
+    CompleteActivationForm,
+    ConfirmResetForm,
+    OtpForm,
+    PasswordForm,
+    RecoveryCodeForm,
+    StepUpForm,
+)
 from mfa.models import Challenge
 from mfa.stepup import asks_for_password, needs_fresh_proof
 from organizations import policy
@@ -68,7 +77,11 @@ def otp_prompt(request: HttpRequest) -> HttpResponse:
     if challenge is None:
         return _sign_in_is_over(request)
     by_recovery = "recovery" in request.GET
-    form = OtpForm(request.POST if request.method == "POST" else None, recovery=by_recovery)
+    form = OtpForm(
+        request.POST if request.method == "POST" else None,
+        recovery=by_recovery,
+        may_remember=not by_recovery and browser.may_remember(request),
+    )
     status = 400 if form.errors else 200
     if form.is_valid():
         try:
@@ -79,7 +92,7 @@ def otp_prompt(request: HttpRequest) -> HttpResponse:
             if challenge is None:
                 return _sign_in_is_over(request)
         else:
-            return _go_on(request, browser.sign_in(request, factor))
+            return _go_on(request, browser.sign_in(request, factor, remember=form.cleaned_data.get("remember", False)))
     context = {"form": form, "by_recovery": by_recovery, **_prompt_context(challenge)}
     return render(request, "mfa/otp_prompt.html", context, status=status)
 
@@ -87,13 +100,16 @@ def otp_prompt(request: HttpRequest) -> HttpResponse:
 def _go_on(request: HttpRequest, remembered: dict[str, str]) -> HttpResponse:
     """Lead on after a sign-in: to the enrolment that waited for it, or to where the person wanted to go."""
     _tell_of_recovery(request)
+    if browser.mode_of_session(request) == rescue.MODE:
+        messages.warning(request, _("Now set up a new mode: until then your account opens nothing else."))
+        return redirect("mfa:activate")
     if mode := remembered.get("activate"):
         return _begin_enrolment(request, mode, person(request))
     return redirect(remembered.get("next") or "accounts:dashboard")
 
 
 def _tell_of_recovery(request: HttpRequest) -> None:
-    if request.session[SIGNED_IN]["mode"] == recovery.MODE:
+    if browser.mode_of_session(request) == recovery.MODE:
         left = recovery.left(person(request))
         text = ngettext(
             "You have used a recovery code; %(n)d is left.", "You have used a recovery code; %(n)d are left.", left
@@ -259,7 +275,7 @@ def activate(request: HttpRequest) -> HttpResponse:
             if request.user.is_authenticated and user != request.user:
                 raise signin.WrongCredentials
             if user.mfa_is_on and not request.user.is_authenticated:
-                browser.begin_sign_in(request, user, activate=mode)
+                browser.begin_sign_in(request, user, activate=mode, may_remember=False)
                 return redirect("mfa:otp_prompt")
             return _begin_enrolment(request, mode, user)
         except Refused as refused:
@@ -358,6 +374,53 @@ def resend_enrolment(request: HttpRequest) -> HttpResponse:
         return _enrolment_is_over(request)
     _send(request, enrolment)
     return redirect("mfa:complete_activation")
+
+
+# --- the assisted reset -------------------------------------------------------------------------
+
+
+@never_cache
+@sensitive_post_parameters("code")
+@require_http_methods(["GET", "HEAD", "POST"])
+@works_without_mfa
+def confirm_reset(request: HttpRequest) -> HttpResponse:
+    """Let a member confirm, with the code of a mail, the reset that an owner or staff has started. Signs nobody in."""
+    form = ConfirmResetForm(request.POST if request.method == "POST" else None)
+    status = 400 if form.errors else 200
+    if form.is_valid():
+        user = mailbox.find_user(form.cleaned_data["identifier"])
+        try:
+            due = rescue.confirm(user, form.cleaned_data["code"], origin_of(request))
+        except Refused as refused:
+            status = refuse(request, form, "code", refused)
+        else:
+            text = _("Confirmed. We will send a code by email at %(at)s UTC; any sign-in with your mode cancels it.")
+            messages.success(request, text % {"at": date_format(due, "j F Y, H:i")})
+            return redirect("accounts:login")
+    return render(request, "mfa/confirm_reset.html", {"form": form}, status=status)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@works_without_mfa
+@login_required
+@needs_fresh_proof
+def forget_browser(request: HttpRequest, browser_id: UUID) -> HttpResponse:
+    """Ask a remembered browser for one-time passwords again."""
+    if request.method == "POST":
+        if remembered.forget(person(request), browser_id, origin_of(request)):
+            messages.success(request, _("That browser is forgotten: its next sign-in needs a one-time password."))
+        else:
+            messages.warning(request, _("That browser was not remembered any more."))
+        return redirect("accounts:sessions")
+    return _confirm(
+        request,
+        title=_("Forget this browser?"),
+        icon="lock",
+        text=[_("Its next sign-in needs a one-time password again.")],
+        button=_("Forget"),
+        button_class="danger",
+        cancel_url=reverse("accounts:sessions"),
+    )
 
 
 # --- recovery codes -----------------------------------------------------------------------------

@@ -37,3 +37,15 @@ class OrganizationForm(forms.Form):
     """The name of an organization."""
 
     name = forms.CharField(label=_("Organization Name:"), max_length=128, label_suffix="")
+
+
+class ReasonForm(forms.Form):
+    """Why something is done; others will read it."""
+
+    reason = forms.CharField(
+        label=_("Reason"),
+        label_suffix="",
+        max_length=200,
+        help_text=_("The member and the security log will show it."),
+        widget=forms.TextInput({"autocomplete": "off"}),
+    )

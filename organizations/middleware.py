@@ -2,11 +2,17 @@
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlencode
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.translation import gettext as _
 
+from mfa import browser, remembered
 from organizations import policy
+from organizations.models import Organization
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
@@ -30,10 +36,17 @@ class EnforceMfa:
         """Redirect to the page that explains, if an organization waits for this user's MFA."""
         if getattr(view, "works_without_mfa", False) or not request.user.is_authenticated:
             return None
-        blocking = policy.blocking(request.user)
-        if not blocking:
-            return None
-        organization_id = kwargs.get("organization_id")
-        if organization_id is not None and organization_id not in {organization.pk for organization in blocking}:
-            return None
-        return redirect("organizations:mfa_required")
+        if _concerns(policy.blocking(request.user), kwargs):
+            return redirect("organizations:mfa_required")
+        is_remembered = browser.mode_of_session(request) == remembered.MODE
+        if is_remembered and _concerns(policy.forbidding_remembering(request.user), kwargs):
+            messages.info(request, _("Your organization asks for a one-time password in this session."))
+            here = request.get_full_path() if request.method == "GET" else reverse("accounts:dashboard")
+            return redirect(f"{reverse('mfa:step_up')}?{urlencode({'next': here})}")
+        return None
+
+
+def _concerns(organizations: list[Organization], kwargs: dict[str, Any]) -> bool:
+    """Whether a view shows something of one of ``organizations``; a view of another one does not."""
+    shown = kwargs.get("organization_id")
+    return bool(organizations) and (shown is None or shown in {organization.pk for organization in organizations})

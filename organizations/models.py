@@ -22,6 +22,8 @@ class Organization(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=128)
     mfa_required_at = models.DateTimeField(null=True, editable=False)
+    # Browsers of members are not spared the one-time password (SR-37).
+    remembering_forbidden = models.BooleanField(default=False, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     def __str__(self) -> str:
@@ -142,6 +144,9 @@ class EventKind(models.TextChoices):
     RENAMED = "renamed", _("Organization renamed")
     MFA_REQUIRED = "mfa_required", _("Multi-factor authentication required")
     MFA_NOT_REQUIRED = "mfa_not_required", _("Multi-factor authentication no longer required")
+    REMEMBERING_FORBIDDEN = "remembering_forbidden", _("Remembered browsers forbidden")
+    REMEMBERING_ALLOWED = "remembering_allowed", _("Remembered browsers allowed")
+    ASSISTED_RESET_STARTED = "assisted_reset_started", _("Assisted reset started")
     INVITED = "invited", _("Invitation sent")
     INVITATION_WITHDRAWN = "invitation_withdrawn", _("Invitation withdrawn")
     JOINED = "joined", _("Joined")
@@ -158,7 +163,7 @@ class OrganizationEvent(models.Model):
 
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
     actor = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
-    kind = models.CharField(max_length=40, choices=EventKind.choices)
+    kind = models.CharField(max_length=40)
     subject = models.CharField(max_length=254, blank=True)  # whom or what it was done to, in words
     address = models.GenericIPAddressField(null=True)
     agent = models.CharField(max_length=255, blank=True)
@@ -169,3 +174,8 @@ class OrganizationEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.at:%Y-%m-%d %H:%M}"
+
+    @property
+    def what(self) -> str:
+        """What happened, in words."""
+        return str(EventKind(self.kind).label) if self.kind in EventKind.values else self.kind

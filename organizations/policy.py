@@ -57,6 +57,25 @@ def blocking(user: User) -> list[Organization]:
     return [] if user.mfa_is_on else requiring(user)
 
 
+def forbidding_remembering(user: User) -> list[Organization]:
+    """Give the user's organizations that want a code at every sign-in, by name. One query."""
+    return list(Organization.objects.filter(memberships__user=user, remembering_forbidden=True).order_by("name", "pk"))
+
+
+def forbids_remembering(user: User) -> bool:
+    """Whether no browser of this user may be spared the code. One query."""
+    return bool(forbidding_remembering(user))
+
+
+def set_remembering(owner: Membership, *, forbidden: bool, origin: Origin) -> None:
+    """Forbid or allow remembered browsers to all members; it holds from the next request on."""
+    with transaction.atomic(durable=True):
+        organizations = Organization.objects.filter(pk=owner.organization_id, remembering_forbidden=not forbidden)
+        if organizations.update(remembering_forbidden=forbidden):
+            kind = EventKind.REMEMBERING_FORBIDDEN if forbidden else EventKind.REMEMBERING_ALLOWED
+            membership.record(owner.organization, owner.user, kind, origin)
+
+
 def require(owner: Membership, origin: Origin) -> None:
     """Require MFA of every member from now on: one column, whatever the size. Raises ``OwnMfaIsOff``."""
     with transaction.atomic(durable=True):

@@ -10,6 +10,11 @@ urlpatterns = [
     path("organizations/<uuid:organization_id>/stop-requiring", views.stop_requiring, name="stop_requiring"),
     path("organizations/<uuid:organization_id>/leave", views.leave, name="leave"),
     path("organizations/<uuid:organization_id>/log", views.log, name="log"),
+    path(
+        "organizations/<uuid:organization_id>/members/<uuid:user_id>/reset",
+        views.assisted_reset,
+        name="assisted_reset",
+    ),
     path("organizations/<uuid:organization_id>/environments", views.environment_list, name="environments"),
     path(
         "organizations/<uuid:organization_id>/environments/<uuid:environment_id>",

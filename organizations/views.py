@@ -18,11 +18,12 @@ from accounts.origin import origin_of
 from accounts.refusals import Refused
 from accounts.requests import INVITATION, person, refuse
 from accounts.security_log import agent_in_words
+from mfa import browser
 from mfa.stepup import needs_fresh_proof
-from organizations import environments, invitations, policy
+from organizations import environments, invitations, policy, rescues
 from organizations import membership as memberships
 from organizations.context import as_row
-from organizations.forms import EnvironmentForm, OrganizationForm, RenameEnvironmentForm
+from organizations.forms import EnvironmentForm, OrganizationForm, ReasonForm, RenameEnvironmentForm
 from organizations.models import MANAGERS, Environment, Membership, Role
 
 PER_PAGE = 25
@@ -163,6 +164,33 @@ def mfa_required(request: HttpRequest) -> HttpResponse:
     return render(request, "organizations/mfa_required.html", context)
 
 
+@require_http_methods(["GET", "HEAD", "POST"])
+@needs_fresh_proof
+@login_required
+def assisted_reset(request: HttpRequest, organization_id: UUID, user_id: UUID) -> HttpResponse:
+    """Start the reset of a member who has lost their factor; the member's mailbox has to confirm it."""
+    owner = _membership(request, organization_id, role=Role.OWNER)
+    if not browser.has_proven_factor(request):  # a password is not enough to help others past theirs (SR-28)
+        messages.error(request, policy.OwnMfaIsOff.message)
+        return redirect("mfa:activate")
+    try:
+        member = rescues.member(owner, user_id)
+    except memberships.NotAMember:
+        raise Http404 from None
+    form = ReasonForm(request.POST if request.method == "POST" else None, initial=browser.kept_form(request))
+    status = 400 if form.errors else 200
+    if form.is_valid():
+        try:
+            rescues.start(owner, member.pk, reason=form.cleaned_data["reason"], origin=origin_of(request))
+        except Refused as refused:
+            status = refuse(request, form, None, refused)
+        else:
+            messages.success(request, _("The reset is started: we have asked %(email)s.") % {"email": member.email})
+            return redirect(owner.organization)
+    context = {"form": form, "organization": owner.organization, "member": member, "hours": rescues.hours()}
+    return render(request, "organizations/assisted_reset.html", context, status=status)
+
+
 @never_cache
 @require_safe
 @login_required
@@ -175,7 +203,7 @@ def log(request: HttpRequest, organization_id: UUID) -> HttpResponse:
     rows = [
         {
             "at": event.at,
-            "what": event.get_kind_display(),
+            "what": event.what,
             "subject": event.subject,
             "who": event.actor.email if event.actor else _("an operator"),
             "address": event.address or "–",

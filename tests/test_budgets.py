@@ -21,6 +21,7 @@ STRANGER = {
     "organizations:accept_invitation_of_older_clients": 0,
     "mfa:activate": 0,
     "mfa:otp_prompt": 0,
+    "mfa:confirm_reset": 0,
     "mfa:complete_activation": 0,
     "help_mfa": 0,
     "help_mfa_troubleshooting": 0,
@@ -31,7 +32,9 @@ SIGNED_IN = {
     "accounts:dashboard": 4,
     "accounts:settings": 6,
     "accounts:profile_edit": 4,
-    "accounts:sessions": 7,
+    "accounts:sessions": 9,
+    "accounts:change_email": 4,
+    "accounts:confirm_email": 3,
     "accounts:security_log": 6,
     "accounts:security_log_csv": 4,
     "accounts:end_other_sessions": 4,
@@ -104,7 +107,7 @@ def test_signing_in_with_a_code_writes_what_it_must_and_no_more(client, dana, dj
     add_mode(dana, Mode.AUTHENTICATOR)
     with django_assert_max_num_queries(20):
         give_credentials(client, "dana")
-    with django_assert_max_num_queries(40):
+    with django_assert_max_num_queries(42):
         assert client.post(OTP, {"otp": app_code(dana)}).status_code == 302
 
 
@@ -127,4 +130,6 @@ def test_every_page_has_a_budget():
         f"/account/sessions/{SOME_ID}/end",
         f"/account/keys/{SOME_ID}/remove",
         "/account/not-me/forged:token",
+        "/account/email/undo/forged:token",
+        f"/account/mfa/remembered/{SOME_ID}/forget",
     }

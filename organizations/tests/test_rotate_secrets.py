@@ -11,7 +11,7 @@ from accounts.encryption import unseal
 from accounts.models import Mode
 from accounts.security_log import Origin
 from conftest import sign_in
-from mfa import recovery
+from mfa import recovery, rescue
 from mfa.models import Factor
 from mfa.tests.factories import add_mode
 from organizations import invitations
@@ -31,11 +31,12 @@ def rotate() -> str:
 
 
 @pytest.fixture
-def secrets(client, dana, settings):
+def secrets(client, dana, sam, settings):
     settings.ENCRYPTION_KEYS = [OLD]
     add_mode(dana, Mode.AUTHENTICATOR)
     sign_in(client, dana)
     recovery.make(dana)
+    rescue.start(dana, by=sam, authority="staff", reason="lost", origin=Origin())
     mailbox.ask(dana, mailbox.MailboxProof.Purpose.RESET_PASSWORD)
     owner = MembershipFactory(user=dana, role=Role.OWNER)
     invitations.send(owner, "new@example.com", role=Role.MEMBER, origin=Origin())

@@ -9,13 +9,14 @@ from django.db.models import Model
 
 from accounts.encryption import resealed
 from accounts.models import MailboxProof
-from mfa.models import Challenge, Factor, RecoveryCodes
+from mfa.models import AssistedReset, Challenge, Factor, RecoveryCodes
 from organizations.models import Invitation
 
 SEALED: tuple[tuple[type[Model], str], ...] = (
     (Factor, "sealed_secret"),
     (RecoveryCodes, "sealed_secret"),
     (Challenge, "sealed_secret"),
+    (AssistedReset, "sealed_secret"),
     (MailboxProof, "sealed_code"),
     (Invitation, "sealed_code"),
 )

@@ -1,0 +1,130 @@
+"""Changing the e-mail address: proven at the new one, told to the old one, which can undo it for a while (SR-29)."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.core import signing
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from accounts import mailbox, outbox, security_log, sessions, throttles
+from accounts.identifiers import key_of
+from accounts.models import AddressChange, MailboxProof, PublicKey, User
+from accounts.refusals import Refused
+from accounts.security_log import Kind, Origin
+
+TELL_TASK = "accounts.tell_old_address"
+UNDOING = "accounts.undo_address"
+CHANGES_AN_HOUR = 5
+HOUR = timedelta(hours=1)
+
+
+class SameAddress(Refused):
+    """There is nothing to change."""
+
+    message = _("This is your address already.")
+
+
+class AddressGone(Refused):
+    """Taken by another account since the change began, or since it was made."""
+
+    message = _("This address cannot be used any more. Please ask the people who run this portal.")
+
+
+def ask(user: User, email: str, origin: Origin) -> MailboxProof:
+    """Mail a code to the new address. For one that is taken the answer is the same, and its owner is told (SR-3).
+
+    Raises ``SameAddress`` or ``TooManyTries``.
+    """
+    if key_of(email) == user.email_key and email == user.email:
+        raise SameAddress
+    throttles.take(
+        [
+            throttles.in_window("change-email", str(user.pk), count=CHANGES_AN_HOUR, window=HOUR),
+            throttles.in_window("change-email-to", key_of(email), count=CHANGES_AN_HOUR, window=HOUR),
+            *throttles.tries_from("change-email", origin.address, count=settings.ADDRESS_MAILS_PER_HOUR, window=HOUR),
+        ]
+    )
+    with transaction.atomic():
+        if not _is_free(user, email):
+            mailbox.tell_owner(email)
+            return mailbox.new_proof(None, MailboxProof.Purpose.CHANGE_EMAIL, email=email)
+        proof = mailbox.new_proof(user, MailboxProof.Purpose.CHANGE_EMAIL, email=email)
+        mailbox.post(proof)
+    return proof
+
+
+def _is_free(user: User, email: str) -> bool:
+    taken = User.objects.filter(email_key=key_of(email)).exclude(pk=user.pk).exists()
+    return not taken and not mailbox.is_kept_free(email, but_for=user)
+
+
+def complete(proof: MailboxProof, code: str, origin: Origin, *, session_key: str | None) -> User:
+    """Make the proven address the account's; its other sessions, tokens and sign-ins end.
+
+    Where e-mail is a mode, this replaces a factor (SR-25). Raises ``WrongCode`` (counted), ``ProofOver`` or
+    ``AddressGone``.
+    """
+
+    def change(user: User) -> None:
+        old, was_verified = user.email, user.email_verified_at is not None
+        if not _is_free(user, proof.email):
+            raise AddressGone
+        _give(user, proof.email)
+        sessions.end_others(user, keep=session_key)
+        mailbox.end_proofs(user)
+        security_log.record(user, Kind.EMAIL_CHANGED, origin)
+        # Who never proved the old address may have mistyped it: its holder must not get the account.
+        if was_verified and key_of(old) != user.email_key:
+            made = AddressChange.objects.create(user=user, old_email=old, old_email_key=key_of(old))
+            outbox.post(TELL_TASK, user=user, about=made.pk)
+
+    return mailbox.spend(proof, code, change)
+
+
+def _give(user: User, email: str) -> None:
+    user.email, user.email_verified_at = email, timezone.now()
+    try:
+        with transaction.atomic():
+            user.save(update_fields=["email", "email_verified_at"])
+    except IntegrityError:
+        raise AddressGone from None
+
+
+def undo_token(change: AddressChange) -> str:
+    """Give what the link in the mail to the old address carries."""
+    return signing.dumps(str(change.pk), salt=UNDOING)
+
+
+def find_undoable(token: str) -> AddressChange | None:
+    """Find the change of a token that can still be undone."""
+    try:
+        change_id = UUID(signing.loads(token, salt=UNDOING, max_age=settings.EMAIL_CHANGE_UNDO_FOR))
+    except signing.BadSignature:
+        return None
+    return AddressChange.objects.select_related("user").filter(pk=change_id, undone_at=None).first()
+
+
+def undo(change: AddressChange, origin: Origin) -> None:
+    """Give the account its old address back and close it to whoever changed it: what they knew opens it no more.
+
+    The password has to be chosen anew by mail to the old address; factors stay. Signs nobody in. Raises
+    ``AddressGone``.
+    """
+    now = timezone.now()
+    with transaction.atomic():
+        user = User.objects.select_for_update(no_key=True).get(pk=change.user_id)
+        change = AddressChange.objects.select_for_update().get(pk=change.pk)
+        if change.undone_at:
+            return
+        # Later changes were made by the same hand.
+        AddressChange.objects.filter(user=user, at__gte=change.at, undone_at=None).update(undone_at=now)
+        _give(user, change.old_email)
+        user.set_unusable_password()
+        user.save(update_fields=["password"])
+        sessions.end_others(user, keep=None)
+        mailbox.end_proofs(user)  # their codes went to the other address
+        PublicKey.objects.filter(user=user).delete()
+        security_log.record(user, Kind.EMAIL_CHANGE_UNDONE, origin)

@@ -1,0 +1,191 @@
+"""Pages of sessions, keys and the security log."""
+
+import csv
+from collections.abc import Iterator
+from io import StringIO
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_safe
+
+from accounts import keys, security_log, sessions
+from accounts.models import SecurityEvent
+from accounts.origin import origin_of
+from accounts.requests import (
+    person,
+)
+from accounts.session_store import SIGNED_IN
+from mfa import remembered
+from mfa.stepup import needs_fresh_proof
+from organizations.policy import works_without_mfa
+
+SESSIONS_PER_PAGE = 25
+EVENTS_PER_PAGE = 50
+REMEMBERED_AT_MOST = 50
+
+
+@never_cache
+@require_safe
+@works_without_mfa
+@login_required
+def sessions_page(request: HttpRequest) -> HttpResponse:
+    """List where the account is signed in, in browsers and at the command line, and the keys that sign in."""
+    user = person(request)
+    page = Paginator(sessions.of_user(user), SESSIONS_PER_PAGE).get_page(request.GET.get("page"))
+    this = request.session.get(SIGNED_IN, {}).get("public_id")
+    rows = [
+        {**row, "is_this": str(row["public_id"]) == this, "what": security_log.agent_in_words(row["agent"])}
+        for row in page
+    ]
+    context = {
+        "page": page,
+        "sessions": rows,
+        "remembered": [
+            {
+                "pk": row.pk,
+                "what": security_log.agent_in_words(row.agent),
+                "address": row.address,
+                "last_used_at": row.last_used_at,
+                "expires_at": row.expires_at,
+            }
+            for row in (remembered.of_user(user)[:REMEMBERED_AT_MOST] if user.mfa_is_on else [])
+        ],
+        "keys": keys.of_user(user),
+        "add_key_command": "datica keys add NAME FILE",
+    }
+    return render(request, "accounts/sessions.html", context)
+
+
+def _events(request: HttpRequest) -> tuple[str, QuerySet[SecurityEvent]]:
+    """Give the kind that the address asks for, blank for all, and the user's events of it."""
+    kind = request.GET.get("kind", "")
+    kind = kind if kind in security_log.Kind.values else ""
+    return kind, security_log.of_user(person(request), kind=kind)
+
+
+def _as_row(event: SecurityEvent) -> dict[str, object]:
+    kind = event.kind
+    return {
+        "at": event.at,
+        "what": security_log.Kind(kind).label if kind in security_log.Kind.values else kind,
+        "mode": event.mode,
+        "address": event.address or "–",
+        "browser": security_log.agent_in_words(event.agent),
+    }
+
+
+@never_cache
+@require_safe
+@works_without_mfa
+@login_required
+def security_log_page(request: HttpRequest) -> HttpResponse:
+    """Show what happened to the account."""
+    kind, events = _events(request)
+    page = Paginator(events, EVENTS_PER_PAGE).get_page(request.GET.get("page"))
+    context = {
+        "page": page,
+        "rows": [_as_row(event) for event in page],
+        "kind": kind,
+        "kinds": sorted(security_log.Kind.choices, key=lambda choice: str(choice[1])),
+        "query": f"kind={kind}&" if kind else "",
+    }
+    return render(request, "accounts/security_log.html", context)
+
+
+@never_cache
+@require_safe
+@works_without_mfa
+@login_required
+def security_log_csv(request: HttpRequest) -> StreamingHttpResponse:
+    """Give the same as a file, row by row."""
+    _kind, events = _events(request)
+
+    def lines() -> Iterator[str]:
+        line = StringIO()
+        writer = csv.writer(line)
+        writer.writerow([_("Time (UTC)"), _("What"), _("Mode"), _("Address"), _("Browser")])
+        for event in events.iterator(chunk_size=1000):
+            row = _as_row(event)
+            writer.writerow([event.at.isoformat(timespec="seconds"), *list(row.values())[1:]])
+            yield line.getvalue()
+            line.seek(0)
+            line.truncate()
+        yield line.getvalue()
+
+    headers = {"Content-Disposition": 'attachment; filename="security-log.csv"'}
+    return StreamingHttpResponse(lines(), content_type="text/csv; charset=utf-8", headers=headers)
+
+
+def _confirm(request: HttpRequest, **context: object) -> HttpResponse:
+    return render(request, "mfa/confirm.html", {"cancel_url": reverse("accounts:sessions"), **context})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@works_without_mfa
+@login_required
+@needs_fresh_proof
+def end_session(request: HttpRequest, public_id: UUID) -> HttpResponse:
+    """Sign one session out."""
+    if request.method == "POST":
+        if sessions.end(person(request), public_id, origin_of(request)):
+            messages.success(request, _("That session is signed out."))
+        else:
+            messages.warning(request, _("That session had already ended."))
+        return redirect("accounts:sessions")
+    return _confirm(
+        request,
+        title=_("Sign this session out?"),
+        icon="door",
+        text=[_("Whoever uses it has to sign in again.")],
+        button=_("Sign out"),
+        button_class="danger",
+    )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@works_without_mfa
+@login_required
+@needs_fresh_proof
+def end_other_sessions(request: HttpRequest) -> HttpResponse:
+    """Sign out everywhere else."""
+    if request.method == "POST":
+        sessions.end_all_others(person(request), origin_of(request), keep=request.session.session_key)
+        messages.success(request, _("All other sessions are signed out."))
+        return redirect("accounts:sessions")
+    return _confirm(
+        request,
+        title=_("Sign all other sessions out?"),
+        icon="door",
+        text=[_("Every other browser and every command line has to sign in again. This session stays.")],
+        button=_("Sign out all others"),
+        button_class="danger",
+    )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@works_without_mfa
+@login_required
+@needs_fresh_proof
+def remove_key(request: HttpRequest, key_id: UUID) -> HttpResponse:
+    """Remove an SSH key, after a confirmation."""
+    key = get_object_or_404(keys.of_user(person(request)), pk=key_id)
+    if request.method == "POST":
+        keys.remove(person(request), key.name, origin_of(request))
+        messages.success(request, _("The key %(name)s is removed.") % {"name": key.name})
+        return redirect("accounts:sessions")
+    return _confirm(
+        request,
+        title=_("Remove the key %(name)s?") % {"name": key.name},
+        icon="key",
+        text=[_("Whoever holds it can no longer sign in with it at the command line.")],
+        button=_("Remove"),
+        button_class="danger",
+    )

@@ -1,0 +1,89 @@
+"""Pages of signing in and out."""
+
+from django.contrib import auth, messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_POST
+
+from accounts import security_log, signin
+from accounts.forms import (
+    SignInForm,
+)
+from accounts.models import Channel, User
+from accounts.origin import origin_of
+from accounts.redirection import safe_path
+from accounts.refusals import Refused
+from accounts.requests import (
+    forget_person,
+    refuse,
+    start_session,
+)
+from mfa import browser
+from organizations import policy
+from organizations.policy import works_without_mfa
+
+
+@never_cache
+@sensitive_post_parameters("password")
+@require_http_methods(["GET", "HEAD", "POST"])
+@works_without_mfa
+def login(request: HttpRequest) -> HttpResponse:
+    """Ask for credentials; the OTP prompt follows where MFA is on."""
+    if request.method != "POST" and request.user.is_authenticated:
+        return redirect(safe_path(request.GET.get("next")) or "accounts:dashboard")
+    form = SignInForm(request.POST if request.method == "POST" else None, initial={"next": request.GET.get("next", "")})
+    status = 400 if form.errors else 200
+    if form.is_valid():
+        try:
+            user = signin.check_credentials(
+                form.cleaned_data["identifier"], form.cleaned_data["password"], origin_of(request)
+            )
+            return _sign_in(request, user, form.cleaned_data["next"])
+        except Refused as refused:
+            status = refuse(request, form, None, refused)
+    return render(request, "accounts/login.html", {"form": form}, status=status)
+
+
+def _sign_in(request: HttpRequest, user: User, next_path: str) -> HttpResponse:
+    if user.mfa_is_on:
+        may_remember = not policy.forbids_remembering(user)
+        if may_remember and browser.sign_in_remembered(request, user):
+            return redirect(next_path or "accounts:dashboard")
+        browser.begin_sign_in(request, user, next_path=next_path, may_remember=may_remember)
+        return redirect("mfa:otp_prompt")
+    forget_person(request)
+    origin = origin_of(request)
+    user = signin.finish(signin.begin(user, channel=Channel.BROWSER, origin=origin), origin)
+    start_session(request, user, mode="")
+    browser.remember_password(request)
+    return redirect(next_path or "accounts:dashboard")
+
+
+@require_POST
+@works_without_mfa
+def logout(request: HttpRequest) -> HttpResponse:
+    """End this session."""
+    if request.user.is_authenticated:
+        security_log.record(request.user, security_log.Kind.SIGNED_OUT, origin_of(request))
+    auth.logout(request)
+    messages.success(request, _("You have been signed out."))
+    return redirect("accounts:login")
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+@works_without_mfa
+def not_me(request: HttpRequest, token: str) -> HttpResponse:
+    """Offer to make a password worthless that a stranger knows; the mail about it leads here. Signs nobody in."""
+    event = signin.find_disowned(token)
+    if event is None:
+        return render(request, "accounts/not_me_over.html", status=404)
+    if request.method == "POST":
+        signin.disown(event, origin_of(request))
+        messages.success(request, _("The password is withdrawn and all sessions are ended. Now choose a new one."))
+        return redirect("accounts:password_reset")
+    context = {"event": event, "browser": security_log.agent_in_words(event.agent)}
+    return render(request, "accounts/not_me.html", context)

@@ -1,0 +1,77 @@
+"""The assisted reset, started by staff (SR-28)."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from accounts.models import User
+from accounts.origin import origin_of
+from accounts.refusals import Refused
+from accounts.requests import person
+from mfa import rescue
+from mfa.models import AssistedReset
+
+
+@admin.register(AssistedReset)
+class AssistedResetAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no subscript at run time
+    """Resets: who started them and why, and how far they are. Never a code."""
+
+    list_display = ("user", "started_by", "authority", "created_at", "due_at", "ended_at")
+    list_select_related = ("user", "started_by")
+    search_fields = ("user__email_key",)
+    show_full_result_count = False
+    fields = ("user", "reason")
+    autocomplete_fields = ("user",)
+    actions = ("withdraw",)
+
+    def save_model(self, request: HttpRequest, obj: AssistedReset, _form: Any, _change: bool) -> None:
+        """Start the reset through the domain; a refusal is shown and nothing is started."""
+        try:
+            started = rescue.start(
+                obj.user,
+                by=person(request),
+                authority=_("staff of the portal"),
+                reason=obj.reason,
+                origin=origin_of(request),
+            )
+        except Refused as refused:
+            messages.error(request, refused.text)
+        else:
+            obj.pk = started.pk
+            messages.success(request, _("The reset is started: the account's mailbox is asked to confirm it."))
+
+    def log_addition(self, request: HttpRequest, obj: AssistedReset, message: Any) -> Any:
+        """Log what was started; what was refused is no row."""
+        return super().log_addition(request, obj, message) if _is_kept(obj) else None
+
+    def response_add(self, request: HttpRequest, obj: AssistedReset, post_url_continue: Any = None) -> Any:  # noqa: ARG002
+        """Go back to the list."""
+        return self.response_post_save_add(request, obj)
+
+    def has_change_permission(self, _request: HttpRequest, _obj: AssistedReset | None = None) -> bool:
+        """It takes its course; it can only be withdrawn."""
+        return False
+
+    def has_delete_permission(self, _request: HttpRequest, _obj: AssistedReset | None = None) -> bool:
+        """What was started stays on record."""
+        return False
+
+    def has_view_permission(self, request: HttpRequest, _obj: AssistedReset | None = None) -> bool:
+        """Whoever may start one sees all."""
+        return self.has_add_permission(request)
+
+    @admin.action(description=gettext_lazy("Withdraw the selected resets"), permissions=["add"])
+    def withdraw(self, request: HttpRequest, queryset: QuerySet[AssistedReset]) -> None:
+        """End resets that nobody needs any more."""
+        for user in User.objects.filter(pk__in=queryset.filter(ended_at=None).values("user")):
+            rescue.cancel(user, origin_of(request))
+        self.message_user(request, _("Withdrawn at %(at)s UTC.") % {"at": f"{timezone.now():%H:%M}"})
+
+
+def _is_kept(reset: AssistedReset) -> bool:
+    return AssistedReset.objects.filter(pk=reset.pk).exists()
