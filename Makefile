@@ -7,7 +7,7 @@ export PORT DATA_DIR
 
 BIN := .venv/bin
 
-.PHONY: run test screens lint format lock clean
+.PHONY: run test security-report benchmark screens lint format lock clean
 
 run: .venv/runs
 	@exec $(BIN)/python -m datica_account.run
@@ -17,6 +17,12 @@ test: .venv/tests
 
 screens: .venv/tests
 	@$(BIN)/python -m pytest tests/screens.py
+
+security-report: .venv/tests
+	@$(BIN)/python -m tests.security_report
+
+benchmark: .venv/tests
+	@$(BIN)/python -W ignore -m benchmarks.signin_timing
 
 lint: .venv/tests
 	@$(BIN)/python -m tests.check lint

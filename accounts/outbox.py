@@ -16,6 +16,7 @@ from django.db.models import F
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
+from accounts import metrics
 from accounts.models import Mail, User
 
 log = structlog.get_logger(__name__)
@@ -47,6 +48,7 @@ def _enqueue(mail: Mail) -> None:
     except (OperationalError, OSError) as error:
         # Slower for this one request, but a person who waits for a code gets it. What fails here too
         # stays in the outbox for the sweep.
+        metrics.count(mail.task, "broker unreachable")
         log.warning("outbox.broker_unreachable", mail_id=str(mail.pk), task=mail.task, error=type(error).__name__)
         send_here(mail)
 
@@ -104,11 +106,13 @@ def deliver_or_retry(
 
 def _close(mail: Mail, state: Mail.State) -> None:
     Mail.objects.filter(pk=mail.pk).update(state=state, sent_at=timezone.now() if state == Mail.State.SENT else None)
+    metrics.count(mail.task, state)
     log.info("outbox.closed", mail_id=str(mail.pk), task=mail.task, state=str(state))
 
 
 def _put_back(mail: Mail, error: Exception) -> timedelta | None:
     # The text of an error may quote the mail: only its type is logged (SR-19).
+    metrics.count(mail.task, "not sent")
     log.warning("outbox.not_sent", mail_id=str(mail.pk), task=mail.task, tries=mail.tries, error=type(error).__name__)
     if mail.tries >= TRIES:
         _close(mail, Mail.State.FAILED)

@@ -8,6 +8,8 @@ from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import ngettext
 
+from accounts import metrics
+
 
 class Refused(Exception):
     """The domain said no. ``message`` is for the person; ``retry_at`` says when trying again makes sense."""
@@ -17,6 +19,7 @@ class Refused(Exception):
     def __init__(self, *, retry_at: datetime | None = None) -> None:
         super().__init__(type(self).__name__)
         self.retry_at = retry_at
+        metrics.count(type(self).__module__, type(self).__name__)
 
     @property
     def seconds_to_wait(self) -> int:

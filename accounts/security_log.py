@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from ua_parser import parse
 
-from accounts import outbox
+from accounts import metrics, outbox
 from accounts.housekeeping import delete_in_batches
 from accounts.models import SecurityEvent, User
 
@@ -93,6 +93,7 @@ def record(user: User, kind: Kind, origin: Origin, *, mode: str = "") -> Securit
     event = SecurityEvent.objects.create(
         user=user, kind=kind, mode=mode, address=origin.address, agent=origin.agent[:255]
     )
+    metrics.count(kind, mode or "none")
     if kind in TOLD_BY_MAIL:
         outbox.post("accounts.tell_of_event", user=user, about=event.pk)
     return event

@@ -316,6 +316,9 @@ PERMISSIONS_POLICY: dict[str, list[str]] = {
 CSRF_FAILURE_VIEW = "datica_account.views.csrf_failure"
 SILENCED_SYSTEM_CHECKS = ["security.W008"]  # see SECURE_SSL_REDIRECT
 
+# Opens /metrics as `Authorization: Bearer …`; blank: there is no such page (SR-55).
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+
 # --- logs: events, one line each, no codes ----------------------------------------------------
 
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")

@@ -9,6 +9,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView, TemplateView
 
 from datica_account.api import api
+from datica_account.views import metrics
 from organizations.policy import works_without_mfa
 
 
@@ -23,6 +24,7 @@ urlpatterns = [
     path("", include("mfa.urls")),
     path("", include("organizations.urls")),
     path("", api.urls),
+    path("metrics", metrics, name="metrics"),
     path("admin/", admin.site.urls),
     path("help/mfa", help_page("help/mfa.html"), name="help_mfa"),
     path("help/mfa-troubleshooting", help_page("help/mfa_troubleshooting.html"), name="help_mfa_troubleshooting"),

@@ -1,9 +1,34 @@
-"""The error page that Django asks for by name."""
+"""The error page that Django asks for by name, and the operators' counters."""
 
-from django.http import HttpRequest, HttpResponse
+import os
+from hmac import compare_digest
+
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from organizations.policy import works_without_mfa
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Answer a form without its CSRF token: no cookies, or a page that was open for too long."""
     return render(request, "403_csrf.html", {"reason": reason}, status=403)
+
+
+@never_cache
+@require_safe
+@works_without_mfa
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Give the counters of all processes to whoever knows ``METRICS_TOKEN``; without one there is no such page."""
+    given = request.headers.get("Authorization", "").encode("utf-8", "surrogatepass")
+    if not settings.METRICS_TOKEN or not compare_digest(given, f"Bearer {settings.METRICS_TOKEN}".encode()):
+        raise Http404
+    registry = REGISTRY
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)

@@ -6,6 +6,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
+from accounts import metrics
 from accounts.models import User
 from accounts.refusals import Refused
 from accounts.security_log import Origin
@@ -111,6 +112,7 @@ def record(
     organization: Organization, actor: User, kind: EventKind, origin: Origin, *, subject: str = ""
 ) -> OrganizationEvent:
     """Write down what happened to an organization, and to whom or what in it."""
+    metrics.count("organization", kind)
     return OrganizationEvent.objects.create(
         organization=organization,
         actor=actor,

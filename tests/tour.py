@@ -69,6 +69,9 @@ def _in_the_settings(person: Person) -> Iterator[str]:
         ("/account/password/change", "password_change"),
         ("/account/sessions", "sessions"),
         ("/account/security-log", "security_log"),
+        ("/account/email", "change_email"),
+        ("/account/mfa/reset", "confirm_reset"),
+        ("/account/email/undo/forged", "undo_email_over"),
         ("/account/sessions/end-others", "end_other_sessions"),
         ("/account/accept-invite", "invitation_over"),
         ("/account/mfa/email/disable", "disable"),
@@ -106,8 +109,15 @@ def _at_the_prompt(person: Person) -> Iterator[str]:
     person.clicks("email")
     yield "prompt_email"
     person.types_code(person.stack.wait_for_code(person.address, after=before))
+    person.page.get_by_label("Remember this browser").check()
     person.clicks("Submit")
     person.reads("Welcome")
+    person.goes_to("/account/sessions")
+    yield "sessions_remembered"
+    person.goes_to("/account/email")
+    person.page.get_by_label("New email address").fill(f"new.{person.address}")
+    person.clicks("Send code")
+    yield "confirm_email"
 
 
 def _recovery_codes(person: Person) -> Iterator[str]:

@@ -19,7 +19,7 @@ from accounts.requests import (
     person,
     refuse,
 )
-from mfa import modes
+from mfa import modes, recovery
 from organizations import policy
 from organizations.policy import works_without_mfa
 
@@ -31,6 +31,8 @@ def dashboard(request: HttpRequest) -> HttpResponse:
     user = person(request)
     context = {
         "mfa_on": user.mfa_is_on,
+        "recovery_codes_left": recovery.left(user) if user.mfa_is_on else 0,
+        "few_recovery_codes": recovery.FEW,
         "preferred_mode": user.preferred_mode,
         "email_verified": user.email_verified_at is not None,
     }
