@@ -58,6 +58,8 @@ class User(AbstractBaseUser, PermissionsMixin):  # type: ignore[django-manager-m
     name = models.CharField(_("name"), max_length=128, blank=True)
     # Blank: MFA is off. Written only by the mfa app, in the transaction that adds or removes a factor (SR-24).
     preferred_mode = models.CharField(max_length=16, choices=Mode.choices, blank=True, editable=False)
+    # The enabled modes, by name and with a blank between. A trigger of the mfa app keeps it in step with the factors.
+    enabled_modes = models.CharField(max_length=64, blank=True, default="", editable=False)
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -80,6 +82,10 @@ class User(AbstractBaseUser, PermissionsMixin):  # type: ignore[django-manager-m
         """Save, keeping the keys in step with what they are keys of."""
         self.email_key = key_of(self.email)
         self.username_key = key_of(self.username) or None
+        if update_fields is None and not self._state.adding:
+            # All but what a trigger keeps: this copy may be old.
+            update_fields = {field.attname for field in self._meta.concrete_fields if not field.primary_key}
+            update_fields -= {"enabled_modes"}
         if update_fields is not None:
             fields = set(update_fields)
             update_fields = fields | {f"{name}_key" for name in ("email", "username") if name in fields}
@@ -89,6 +95,11 @@ class User(AbstractBaseUser, PermissionsMixin):  # type: ignore[django-manager-m
     def mfa_is_on(self) -> bool:
         """Whether a code is due at sign-in."""
         return bool(self.preferred_mode)
+
+    @property
+    def modes(self) -> frozenset[str]:
+        """The enabled modes."""
+        return frozenset(self.enabled_modes.split())
 
     @property
     def display_name(self) -> str:

@@ -23,6 +23,7 @@ log = structlog.get_logger(__name__)
 
 OTP_QUEUE = "otp"
 DEFAULT_QUEUE = "celery"
+BULK_QUEUE = "bulk"
 
 TRIES = 6
 # A worker that took a mail and has not come back by then is taken for dead.
@@ -30,6 +31,7 @@ SENDING_TAKES_AT_MOST = timedelta(minutes=3)
 # The sweep leaves alone what the queue is probably about to deliver.
 QUEUE_MAY_TAKE = timedelta(minutes=1)
 SWEEP_BATCH = 500
+BATCH = 1000
 
 
 def post(task: str, *, user: User | None, about: object = "", queue: str = DEFAULT_QUEUE) -> Mail:
@@ -40,6 +42,13 @@ def post(task: str, *, user: User | None, about: object = "", queue: str = DEFAU
     mail = Mail.objects.create(task=task, user=user, about=str(about), queue=queue)
     transaction.on_commit(partial(_enqueue, mail))
     return mail
+
+
+def post_many(mails: list[Mail]) -> None:
+    """Write many mails into the outbox at once; they are queued when the surrounding transaction commits."""
+    Mail.objects.bulk_create(mails, batch_size=BATCH)
+    for mail in mails:
+        transaction.on_commit(partial(_enqueue, mail))
 
 
 def _enqueue(mail: Mail) -> None:

@@ -1,5 +1,7 @@
 """The enabled modes of a user and the preferred one among them (design, decision 2; SR-24)."""
 
+from collections.abc import Callable
+
 from django.db import transaction
 from django.db.models import OuterRef, Subquery
 from django.utils import timezone
@@ -20,10 +22,10 @@ class NotEnabled(Refused):
 
 
 class StillRequired(Refused):
-    """The last mode, and an organization requires MFA (SR-42)."""
+    """What would be left is not enough for an organization's policy (SR-42)."""
 
     message = _(
-        "An organization that you belong to requires multi-factor authentication, so your last mode cannot be "
+        "An organization that you belong to requires multi-factor authentication, so this mode cannot be "
         "disabled. Enable another mode first, or leave the organization."
     )
 
@@ -74,11 +76,14 @@ def add(user: User, mode: str, *, secret: bytes | None, last_step: int, prefer: 
     return factor
 
 
-def disable(user: User, mode: str, *, mfa_required: bool, origin: Origin, session_key: str | None) -> Factor | None:
+def disable(
+    user: User, mode: str, *, may_keep: Callable[[frozenset[str]], bool], origin: Origin, session_key: str | None
+) -> Factor | None:
     """Disable a mode; another enabled one becomes preferred in its place, the last one turns MFA off.
 
     Ends the user's other sessions, sign-ins and enrolments (SR-25) and gives a factor that is left, if any.
-    Raises ``NotEnabled`` or, when ``mfa_required`` and it is the last one, ``StillRequired``.
+    ``may_keep`` says whether the modes that are left are enough for every policy. Raises ``NotEnabled`` or
+    ``StillRequired``.
     """
     with transaction.atomic(durable=True):
         user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
@@ -86,7 +91,7 @@ def disable(user: User, mode: str, *, mfa_required: bool, origin: Origin, sessio
         left = [factor for factor in factors if factor.mode != mode]
         if len(left) == len(factors):
             raise NotEnabled
-        if mfa_required and not left:
+        if not may_keep(frozenset(factor.mode for factor in left)):
             raise StillRequired
         Factor.objects.filter(user=user, mode=mode).delete()
         if user.preferred_mode == mode:

@@ -1,5 +1,6 @@
 """Pages of codes: the OTP prompt, the step-up, enabling and disabling modes."""
 
+from collections.abc import Callable
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -36,6 +37,7 @@ from mfa.forms import (
 from mfa.models import Challenge
 from mfa.stepup import asks_for_password, needs_fresh_proof
 from organizations import policy
+from organizations.models import Organization
 from organizations.policy import works_without_mfa
 
 
@@ -505,12 +507,12 @@ def disable(request: HttpRequest, mode: str) -> HttpResponse:
     """Disable a mode, after a confirmation that says what it means."""
     user = person(request)
     enabled = [factor.mode for factor in modes.enabled(user)]
-    requiring = policy.requiring(user)
+    unmet = policy.unmet_without(user)
     if mode not in enabled:
         messages.error(request, modes.NotEnabled.message)
         return redirect(_settings_page())
     if request.method == "POST":
-        return _disable(request, mode, requiring=[organization.name for organization in requiring])
+        return _disable(request, mode, unmet)
     others = [other for other in enabled if other != mode]
     if others:
         text = [_("From then on you sign in with: %(modes)s.") % {"modes": ", ".join(others)}]
@@ -529,17 +531,18 @@ def disable(request: HttpRequest, mode: str) -> HttpResponse:
     )
 
 
-def _disable(request: HttpRequest, mode: str, *, requiring: list[str]) -> HttpResponse:
+def _disable(request: HttpRequest, mode: str, unmet: Callable[[frozenset[str]], list[Organization]]) -> HttpResponse:
     try:
         left = modes.disable(
             person(request),
             mode,
-            mfa_required=bool(requiring),
+            may_keep=lambda modes_left: not unmet(modes_left),
             origin=origin_of(request),
             session_key=request.session.session_key,
         )
     except modes.StillRequired as refused:
-        messages.error(request, f"{refused.text} {_('It is required by:')} {', '.join(requiring)}.")
+        names = ", ".join(organization.name for organization in unmet(person(request).modes - {mode}))
+        messages.error(request, f"{refused.text} {_('It is required by:')} {names}.")
         return redirect(_settings_page())
     except Refused as refused:
         messages.error(request, refused.text)

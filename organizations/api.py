@@ -100,7 +100,7 @@ class Groups(Schema):
 
 
 def _enter(request: HttpRequest, organization_id: UUID, roles: Collection[Role] = frozenset(Role)) -> Membership:
-    return policy.enter(token_of(request).user, organization_id, roles=roles)
+    return policy.enter(token_of(request).user, organization_id, roles=roles, origin=origin_of(request))
 
 
 # --- pods and environments --------------------------------------------------------------------

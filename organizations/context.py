@@ -20,13 +20,14 @@ class Menu:
 
 
 def menu(request: HttpRequest) -> dict[str, object]:
-    """Offer the Organizations menu to templates; it is read only when shown."""
+    """Offer the Organizations menu, which is read only when shown, and the nearest policy that will hold soon."""
 
     def read() -> Menu:
         rows = list(membership.of_user(request.user)[: MENU_LENGTH + 1])  # type: ignore[arg-type]
         return Menu([row.organization for row in rows[:MENU_LENGTH]], len(rows) > MENU_LENGTH)
 
-    return {"menu": SimpleLazyObject(read)} if hasattr(request, "user") else {}
+    announced = getattr(request, "announced", [])
+    return {"menu": SimpleLazyObject(read), "announced": announced[:1]} if hasattr(request, "user") else {}
 
 
 def as_row(membership: Membership) -> dict[str, object]:

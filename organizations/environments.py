@@ -9,9 +9,8 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import User
 from accounts.refusals import Refused
 from accounts.security_log import Origin
-from organizations import membership
+from organizations import membership, policy
 from organizations.models import Environment, EventKind, Membership, Organization, Pod
-from organizations.policy import MfaMissing
 
 
 class NoSuchEnvironment(Refused):
@@ -41,21 +40,21 @@ def of_user(user: User, *, pod: str = "") -> QuerySet[Environment]:
 
     ``pod`` is the name of one pod, or blank for all.
     """
-    mine = Membership.objects.filter(user=user)
-    if not user.mfa_is_on:
-        mine = mine.filter(organization__mfa_required_at=None)
+    closed = [organization.pk for organization in policy.blocking(user)]
+    mine = Membership.objects.filter(user=user).exclude(organization__in=closed)
     on_pod = Q(pod__name=pod) if pod else Q()
-    organizations = mine.values("organization")
-    return Environment.objects.filter(on_pod, organization__in=organizations).order_by("name", "pk")
+    return Environment.objects.filter(on_pod, organization__in=mine.values("organization")).order_by("name", "pk")
 
 
 def find(user: User, environment_id: UUID) -> Environment:
     """Find an environment of a user's organization. Raises ``NoSuchEnvironment`` or ``MfaMissing``."""
     environment = Environment.objects.select_related("organization").filter(pk=environment_id).first()
-    if environment is None or membership.find(user, environment.organization_id) is None:
+    member = membership.find(user, environment.organization_id) if environment else None
+    if environment is None or member is None:
         raise NoSuchEnvironment
-    if environment.organization.mfa_required and not user.mfa_is_on:
-        raise MfaMissing
+    member.user = user
+    if policy.stops(member):
+        raise policy.MfaMissing
     return environment
 
 

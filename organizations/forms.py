@@ -1,10 +1,14 @@
 """Shapes of what is typed."""
 
+import re
+from typing import Any
+
 from django import forms
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from organizations import environments
-from organizations.models import NAME_IN_COMMANDS
+from organizations.models import NAME_IN_COMMANDS, Counting, Role
 
 
 class RenameEnvironmentForm(forms.Form):
@@ -49,3 +53,86 @@ class ReasonForm(forms.Form):
         help_text=_("The member and the security log will show it."),
         widget=forms.TextInput({"autocomplete": "off"}),
     )
+
+
+class PolicyForm(forms.Form):
+    """From when MFA is required, what counts, whether browsers may be remembered."""
+
+    required_from = forms.DateField(
+        label=_("Required from (UTC)"),
+        label_suffix="",
+        required=False,
+        help_text=_("Until then members see how many days are left. Empty: not required."),
+        widget=forms.DateInput({"type": "date"}),
+    )
+    counting = forms.ChoiceField(
+        label=_("Modes that count"), label_suffix="", choices=Counting.choices, required=False, widget=forms.Select
+    )
+    remembering_forbidden = forms.BooleanField(
+        label=_("Ask for a one-time password at every sign-in: no remembered browsers"), required=False, label_suffix=""
+    )
+
+
+class RehearsalForm(forms.Form):
+    """For how long it is only noted whom the policy would stop."""
+
+    days = forms.TypedChoiceField(
+        label=_("Rehearse for"),
+        label_suffix="",
+        coerce=int,
+        choices=[(0, _("no rehearsal")), (3, _("3 days")), (7, _("7 days")), (14, _("14 days")), (30, _("30 days"))],
+        initial=7,
+    )
+
+
+class RoleForm(forms.Form):
+    """A role, none above ``at_most``."""
+
+    role = forms.ChoiceField(label=_("Role"), label_suffix="", choices=Role.choices)
+
+    def __init__(self, *args: Any, at_most: Role, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["role"]
+        field.choices = [(value, label) for value, label in Role.choices if Role(value).rank <= at_most.rank]  # type: ignore[attr-defined]
+
+
+class InviteForm(RoleForm):
+    """Whom to invite: one address, or a pasted list."""
+
+    email = forms.CharField(
+        label=_("Email:"),
+        label_suffix="",
+        max_length=1_000_000,
+        help_text=_("One address, or many: paste a list or the content of a CSV file."),
+        widget=forms.Textarea({"rows": 3, "autocomplete": "off", "spellcheck": "false", "autocapitalize": "none"}),
+    )
+    field_order = ("email", "role")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, initial={"role": Role.MEMBER}, **kwargs)
+        self.fields["role"].required = False
+
+    def clean_email(self) -> list[str]:
+        """Take the addresses out of whatever was pasted; other columns of a CSV file are left aside."""
+        words = [word.strip("<>\"'") for word in re.split(r"[\s,;]+", str(self.cleaned_data["email"]))]
+        found = [word for word in words if "@" in word]
+        if not found:
+            raise forms.ValidationError(_("This is not an email address."))
+        return found
+
+    def clean_role(self) -> Role:
+        """Fall back to the least."""
+        return Role(self.cleaned_data["role"] or Role.MEMBER)
+
+
+class ExemptionForm(ReasonForm):
+    """Why, and until when, the policy spares a service account."""
+
+    until = forms.DateField(label=_("Until (UTC)"), label_suffix="", widget=forms.DateInput({"type": "date"}))
+
+    def clean_until(self) -> Any:
+        """Refuse a day that is over, or more than a year away."""
+        until = self.cleaned_data["until"]
+        if not 0 < (until - timezone.now().date()).days <= 366:
+            raise forms.ValidationError(_("Give a day within the next year."))
+        return until

@@ -1,6 +1,9 @@
 """Invitations: a mailed code that lets the holder of one address join, once (SR-43)."""
 
 import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from hashlib import sha256
 from uuid import UUID
 
@@ -12,18 +15,21 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts import outbox
+from accounts import outbox, throttles
 from accounts.encryption import seal, unseal
 from accounts.identifiers import key_of
-from accounts.models import User
+from accounts.models import Mail, User
 from accounts.refusals import Refused
 from accounts.security_log import Origin
 from organizations import membership
-from organizations.models import EventKind, Invitation, Membership, Organization, Role
+from organizations.models import EventKind, Invitation, Membership, Organization, OrganizationEvent, Role
 from organizations.policy import MfaMissing
 
 MAIL_TASK = "organizations.send_invitation"
 ADDRESS_AT_MOST = 254
+MANY_AT_MOST = 2000
+BATCH = 500
+RESEND_PAUSE = timedelta(minutes=1)
 CODE_PARAMETER = "code"
 CODE_PLACE = "{inviteCode}"
 # Where an invitation can be accepted; both generations of the command-line client name one of them.
@@ -54,6 +60,12 @@ class NoSuchRole(Refused):
     message = _("There is no such role. Use 5 for a member, 2 for an admin or 1 for an owner.")
 
 
+class TooManyAtOnce(Refused):
+    """More than one page of addresses."""
+
+    message = _("These are too many addresses at once. Invite at most 2,000 and then the next ones.")
+
+
 class InvitationOver(Refused):
     """Unknown, accepted, withdrawn or expired alike."""
 
@@ -80,12 +92,7 @@ def send(manager: Membership, email: str, *, role: Role, origin: Origin, link_te
     """
     if role.rank > Role(manager.role).rank:
         raise membership.RoleMissing
-    try:
-        validate_email(email)
-    except ValidationError:
-        raise NotAnAddress from None
-    if len(key_of(email)) > ADDRESS_AT_MOST:
-        raise NotAnAddress
+    check_address(email)
     organization, key, now = manager.organization, key_of(email), timezone.now()
     if Membership.objects.filter(organization=organization, user__email_key=key).exists():
         raise AlreadyMember
@@ -93,19 +100,102 @@ def send(manager: Membership, email: str, *, role: Role, origin: Origin, link_te
         # Two who invite one address at once: the second waits here, and replaces.
         Organization.objects.select_for_update().get(pk=organization.pk)
         pending(organization).filter(email_key=key).update(revoked_at=now)
-        code = secrets.token_urlsafe(24)
-        invitation = Invitation.objects.create(
-            organization=organization,
-            sender=manager.user,
-            email=email,
-            email_key=key,
-            role=role,
-            digest=_digest(code),
-            sealed_code=seal(code.encode()),
-            link_path=_path_of(link_template),
-            expires_at=now + settings.INVITATION_LIFETIME,
-        )
+        invitation = _new(manager, email, role=role, link_template=link_template)
+        invitation.save(force_insert=True)
         membership.record(organization, manager.user, EventKind.INVITED, origin, subject=email)
+        outbox.post(MAIL_TASK, user=None, about=invitation.pk)
+    return invitation
+
+
+def check_address(email: str) -> None:
+    """Raise ``NotAnAddress`` unless a mail could be sent to ``email``."""
+    try:
+        validate_email(email)
+    except ValidationError:
+        raise NotAnAddress from None
+    if len(key_of(email)) > ADDRESS_AT_MOST:
+        raise NotAnAddress
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What came of inviting many: how many were invited, who was not, and why."""
+
+    invited: int
+    refused: list[tuple[str, str]]
+
+
+def send_many(manager: Membership, emails: Sequence[str], *, role: Role, origin: Origin) -> Sent:
+    """Invite many addresses in one transaction; open invitations of them are replaced. Mails go by the bulk queue.
+
+    Raises ``RoleMissing`` or ``TooManyAtOnce``.
+    """
+    if role.rank > Role(manager.role).rank:
+        raise membership.RoleMissing
+    if len(emails) > MANY_AT_MOST:
+        raise TooManyAtOnce
+    wanted, refused = _sort_out(manager.organization, emails)
+    with transaction.atomic():
+        Organization.objects.select_for_update().get(pk=manager.organization_id)
+        pending(manager.organization).filter(email_key__in=wanted).update(revoked_at=timezone.now())
+        made = [_new(manager, email, role=role) for email in wanted.values()]
+        Invitation.objects.bulk_create(made, batch_size=BATCH)
+        OrganizationEvent.objects.bulk_create(
+            [
+                membership.event(manager.organization, manager.user, EventKind.INVITED, origin, subject=row.email)
+                for row in made
+            ],
+            batch_size=BATCH,
+        )
+        outbox.post_many([Mail(task=MAIL_TASK, about=str(row.pk), queue=outbox.BULK_QUEUE) for row in made])
+    return Sent(invited=len(made), refused=refused)
+
+
+def _sort_out(organization: Organization, emails: Sequence[str]) -> tuple[dict[str, str], list[tuple[str, str]]]:
+    """Give the addresses to invite by their keys, and the others with the reason. Two queries."""
+    wanted: dict[str, str] = {}
+    refused: list[tuple[str, str]] = []
+    for email in emails:
+        try:
+            check_address(email)
+        except NotAnAddress as refusal:
+            refused.append((email[:ADDRESS_AT_MOST], refusal.text))
+        else:
+            wanted.setdefault(key_of(email), email)
+    members = Membership.objects.filter(organization=organization, email_key__in=wanted)
+    known = list(members.values_list("email_key", flat=True))
+    refused.extend((wanted.pop(key), str(AlreadyMember.message)) for key in known)
+    return wanted, refused
+
+
+def _new(manager: Membership, email: str, *, role: Role, link_template: str = "") -> Invitation:
+    code = secrets.token_urlsafe(24)
+    return Invitation(
+        organization=manager.organization,
+        sender=manager.user,
+        email=email,
+        email_key=key_of(email),
+        role=role,
+        digest=_digest(code),
+        sealed_code=seal(code.encode()),
+        link_path=_path_of(link_template),
+        expires_at=timezone.now() + settings.INVITATION_LIFETIME,
+    )
+
+
+def resend(manager: Membership, invitation_id: UUID) -> Invitation:
+    """Mail an invitation again, with the same link, and let it live anew.
+
+    Raises ``NoSuchInvitation`` or ``TooManyTries``.
+    """
+    pause = throttles.in_window("invitation", str(invitation_id), count=1, window=RESEND_PAUSE)
+    invitation = pending(manager.organization).filter(pk=invitation_id).first()
+    if invitation is None:
+        raise NoSuchInvitation
+    throttles.take([pause])
+    with transaction.atomic():
+        invitation.expires_at = timezone.now() + settings.INVITATION_LIFETIME
+        invitation.save(update_fields=["expires_at"])
         outbox.post(MAIL_TASK, user=None, about=invitation.pk)
     return invitation
 
@@ -147,6 +237,12 @@ def find(code: str) -> Invitation | None:
     return invitation if invitation and invitation.is_open(timezone.now()) else None
 
 
+def proves(code: str, email: str) -> bool:
+    """Whether whoever brings ``code`` has the mailbox of ``email``: the code was mailed there."""
+    invitation = find(code) if code else None
+    return invitation is not None and invitation.email_key == key_of(email)
+
+
 def accept(user: User, code: str, origin: Origin) -> Organization:
     """Make ``user`` a member of the organization, which is given. The code came by mail: it proves the mailbox too.
 
@@ -174,7 +270,7 @@ def accept(user: User, code: str, origin: Origin) -> Organization:
 
 def _join(user: User, invitation: Invitation, origin: Origin) -> Refused | None:
     organization = invitation.organization
-    if organization.mfa_required and not user.mfa_is_on:
+    if organization.mfa_required and not organization.is_met_by(user.modes):
         return MfaMissing()
     if Membership.objects.filter(organization=organization, user=user).exists():
         return AlreadyMember()

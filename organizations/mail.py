@@ -3,8 +3,10 @@
 from django.core.mail import EmailMultiAlternatives
 
 from accounts.mailing import compose
+from accounts.models import User
+from accounts.security_log import agent_in_words
 from organizations import invitations
-from organizations.models import Invitation
+from organizations.models import Invitation, OrganizationEvent
 
 
 def invitation(invitation: Invitation) -> EmailMultiAlternatives:
@@ -17,4 +19,20 @@ def invitation(invitation: Invitation) -> EmailMultiAlternatives:
         sender=(sender.name or sender.email) if sender else "",
         link=invitations.link_of(invitation),
         expires_at=invitation.expires_at,
+    )
+
+
+def policy_changed(event: OrganizationEvent, owner: User) -> EmailMultiAlternatives:
+    """Tell an owner what was changed, by whom, when and from where (SR-54)."""
+    return compose(
+        "policy_changed",
+        to=owner.email,
+        organization=event.organization.name,
+        what=event.what,
+        subject=event.subject,
+        who=event.actor.email if event.actor else "",
+        at=event.at,
+        address=event.address,
+        browser=agent_in_words(event.agent),
+        path=event.organization.get_absolute_url(),
     )

@@ -88,32 +88,72 @@ def remove(actor: Membership, user_id: UUID, origin: Origin) -> None:
     Raises ``RoleMissing``, ``NotAMember`` or ``LastOwner``.
     """
     with transaction.atomic(durable=True):
-        # One lock an organization: two owners who remove each other leave one.
-        organization = Organization.objects.select_for_update().get(pk=actor.organization_id)
-        mine = Membership.objects.filter(pk=actor.pk).first()
-        goes = Membership.objects.select_related("user").filter(organization=organization, user_id=user_id).first()
-        if mine is None:
-            raise Stranger
-        if mine.role not in MANAGERS and mine.user_id != user_id:
-            raise RoleMissing
-        if goes is None:
-            raise NotAMember
+        mine, goes = _lock_pair(actor, user_id)
         if Role(goes.role).rank > Role(mine.role).rank:
             raise RoleMissing
-        owners = Membership.objects.filter(organization=organization, role=Role.OWNER)
-        if goes.role == Role.OWNER and not owners.exclude(pk=goes.pk).exists():
+        if goes.role == Role.OWNER and _is_last_owner(goes):
             raise LastOwner
         goes.delete()
         kind = EventKind.LEFT if mine.user_id == user_id else EventKind.MEMBER_REMOVED
-        record(organization, actor.user, kind, origin, subject=goes.user.email)
+        record(actor.organization, actor.user, kind, origin, subject=goes.user.email)
 
 
-def record(
+def set_role(actor: Membership, user_id: UUID, role: Role, origin: Origin) -> None:
+    """Give a member another role: never one above the actor's own, nor to somebody above it (SR-44).
+
+    Raises ``RoleMissing``, ``NotAMember``, ``Stranger`` or ``LastOwner``.
+    """
+    with transaction.atomic(durable=True):
+        mine, target = _lock_pair(actor, user_id)
+        if mine.role not in MANAGERS or max(role.rank, Role(target.role).rank) > Role(mine.role).rank:
+            raise RoleMissing
+        if target.role == Role.OWNER and role != Role.OWNER and _is_last_owner(target):
+            raise LastOwner
+        if target.role != role:
+            Membership.objects.filter(pk=target.pk).update(role=role)
+            subject = f"{target.user.email}: {role.label}"[:254]
+            record(actor.organization, actor.user, EventKind.ROLE_CHANGED, origin, subject=subject)
+
+
+def hand_over(owner: Membership, user_id: UUID, origin: Origin) -> None:
+    """Make another member an owner and oneself an admin. Raises ``RoleMissing``, ``NotAMember`` or ``Stranger``."""
+    with transaction.atomic(durable=True):
+        mine, target = _lock_pair(owner, user_id)
+        if mine.role != Role.OWNER or mine.pk == target.pk:
+            raise RoleMissing
+        Membership.objects.filter(pk=target.pk).update(role=Role.OWNER)
+        Membership.objects.filter(pk=mine.pk).update(role=Role.ADMIN)
+        for member, role in ((target, Role.OWNER), (mine, Role.ADMIN)):
+            subject = f"{member.user.email}: {role.label}"[:254]
+            record(owner.organization, owner.user, EventKind.ROLE_CHANGED, origin, subject=subject)
+
+
+def _lock_pair(actor: Membership, user_id: UUID) -> tuple[Membership, Membership]:
+    """Lock the organization and reread who acts and whom it is done to; a member acts on nobody else."""
+    # One lock an organization: two owners who remove each other leave one.
+    organization = Organization.objects.select_for_update().get(pk=actor.organization_id)
+    rows = Membership.objects.select_related("user").filter(organization=organization)
+    mine, target = rows.filter(pk=actor.pk).first(), rows.filter(user_id=user_id).first()
+    if mine is None:
+        raise Stranger
+    if mine.role not in MANAGERS and mine.user_id != user_id:
+        raise RoleMissing
+    if target is None:
+        raise NotAMember
+    return mine, target
+
+
+def _is_last_owner(member: Membership) -> bool:
+    owners = Membership.objects.filter(organization=member.organization_id, role=Role.OWNER)
+    return not owners.exclude(pk=member.pk).exists()
+
+
+def event(
     organization: Organization, actor: User, kind: EventKind, origin: Origin, *, subject: str = ""
 ) -> OrganizationEvent:
-    """Write down what happened to an organization, and to whom or what in it."""
+    """Make, without saving it, the record of what happened to an organization, and to whom or what in it."""
     metrics.count("organization", kind)
-    return OrganizationEvent.objects.create(
+    return OrganizationEvent(
         organization=organization,
         actor=actor,
         kind=kind,
@@ -121,6 +161,15 @@ def record(
         address=origin.address,
         agent=origin.agent[:255],
     )
+
+
+def record(
+    organization: Organization, actor: User, kind: EventKind, origin: Origin, *, subject: str = ""
+) -> OrganizationEvent:
+    """Write down what happened to an organization, and to whom or what in it."""
+    made = event(organization, actor, kind, origin, subject=subject)
+    made.save(force_insert=True)
+    return made
 
 
 def events(organization: Organization) -> QuerySet[OrganizationEvent]:

@@ -10,8 +10,10 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
+from accounts.models import Channel
+from accounts.origin import origin_of
 from mfa import browser, remembered
-from organizations import policy
+from organizations import policy, rehearsal
 from organizations.models import Organization
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
@@ -36,8 +38,13 @@ class EnforceMfa:
         """Redirect to the page that explains, if an organization waits for this user's MFA."""
         if getattr(view, "works_without_mfa", False) or not request.user.is_authenticated:
             return None
-        if _concerns(policy.blocking(request.user), kwargs):
+        standing = policy.standing(request.user)
+        if _concerns(standing.blocking, kwargs):
             return redirect("organizations:mfa_required")
+        for organization in standing.rehearsing:
+            if _concerns([organization], kwargs):
+                rehearsal.note(organization, request.user, Channel.BROWSER, origin_of(request))
+        request.announced = standing.announcing  # type: ignore[attr-defined]  # for the banner
         is_remembered = browser.mode_of_session(request) == remembered.MODE
         if is_remembered and _concerns(policy.forbidding_remembering(request.user), kwargs):
             messages.info(request, _("Your organization asks for a one-time password in this session."))

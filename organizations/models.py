@@ -1,6 +1,7 @@
 """Who decides: organizations, memberships, invitations; and the environments that they own."""
 
 import uuid
+from collections.abc import Collection
 from datetime import datetime
 from typing import ClassVar
 
@@ -10,18 +11,28 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import User
+from accounts.models import Channel, Mode, User
 
 # What people can type on a command line without quotes.
 NAME_IN_COMMANDS = r"\A[a-zA-Z0-9][a-zA-Z0-9_.-]*\Z"
 
 
+class Counting(models.TextChoices):
+    """Which modes meet an organization's policy."""
+
+    ANY = "", _("any mode")
+    AUTHENTICATOR = Mode.AUTHENTICATOR, _("authenticator only")
+
+
 class Organization(models.Model):
-    """A group of people with one policy. ``mfa_required_at`` set: MFA is required of every member."""
+    """A group of people with one policy. MFA is required of every member from ``mfa_required_at`` on."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=128)
     mfa_required_at = models.DateTimeField(null=True, editable=False)
+    counting_modes = models.CharField(max_length=16, choices=Counting.choices, blank=True, default="", editable=False)
+    # Report-only until then: nobody is stopped, who would be is noted.
+    rehearsal_until = models.DateTimeField(null=True, editable=False)
     # Browsers of members are not spared the one-time password (SR-37).
     remembering_forbidden = models.BooleanField(default=False, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -35,8 +46,22 @@ class Organization(models.Model):
 
     @property
     def mfa_required(self) -> bool:
-        """Whether MFA is required of every member."""
-        return self.mfa_required_at is not None
+        """Whether MFA is required of every member now."""
+        return self.mfa_required_at is not None and self.mfa_required_at <= timezone.now()
+
+    @property
+    def mfa_announced(self) -> bool:
+        """Whether MFA will be required from a date that is still to come."""
+        return self.mfa_required_at is not None and not self.mfa_required
+
+    @property
+    def is_rehearsing(self) -> bool:
+        """Whether it is only noted whom the policy would stop."""
+        return not self.mfa_required and self.rehearsal_until is not None and timezone.now() < self.rehearsal_until
+
+    def is_met_by(self, modes: Collection[str]) -> bool:
+        """Whether somebody with these modes meets the policy, be it in force or not."""
+        return self.counting_modes in modes if self.counting_modes else bool(modes)
 
 
 class Role(models.TextChoices):
@@ -62,15 +87,72 @@ class Membership(models.Model):
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
     role = models.CharField(max_length=8, choices=Role.choices, default=Role.MEMBER)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    # A service account that the policy spares until then, and why.
+    exempt_until = models.DateTimeField(null=True, editable=False)
+    exempt_reason = models.CharField(max_length=200, blank=True, default="", editable=False)
+    # Copies of the user's, for lists and counts alone; triggers keep them (organizations.triggers).
+    modes = models.CharField(max_length=64, blank=True, default="", editable=False)
+    email_key = models.CharField(max_length=254, blank=True, default="", editable=False)
 
     class Meta:
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["user", "organization"], name="member_once"),
             models.CheckConstraint(condition=models.Q(role__in=Role.values), name="role_is_a_role"),
         ]
+        indexes: ClassVar = [
+            models.Index(fields=["organization", "email_key"], name="members_by_address"),
+            models.Index(
+                fields=["organization", "email_key"],
+                name="members_search",
+                opclasses=["uuid_ops", "varchar_pattern_ops"],  # PostgreSQL: finds by the first letters
+            ),
+            models.Index(fields=["organization", "modes", "email_key"], name="members_by_modes"),
+            models.Index(fields=["organization", "role", "email_key"], name="members_by_role"),
+            models.Index(fields=["organization"], condition=~models.Q(exempt_until=None), name="members_exempt"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.user_id} in {self.organization_id} as {self.role}"
+
+    @property
+    def is_exempt(self) -> bool:
+        """Whether the policy spares this member now."""
+        return self.exempt_until is not None and timezone.now() < self.exempt_until
+
+
+class MemberCount(models.Model):
+    """How many members of an organization have which modes. Written by triggers alone."""
+
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
+    modes = models.CharField(max_length=64, blank=True)
+    count = models.IntegerField()
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["organization", "modes"], name="count_once")]
+
+    def __str__(self) -> str:
+        return f"{self.count} with {self.modes or 'none'}"
+
+
+class RehearsalHit(models.Model):
+    """Somebody whom a policy would have stopped, had it been in force."""
+
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    channel = models.CharField(max_length=8, choices=Channel.choices)
+    count = models.PositiveIntegerField(default=1)
+    address = models.GenericIPAddressField(null=True)
+    first_at = models.DateTimeField(default=timezone.now)
+    last_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["organization", "user", "channel"], name="hit_once_a_channel"),
+        ]
+        indexes: ClassVar = [models.Index(fields=["organization", "-last_at"], name="hits_of_organization")]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} by {self.channel}"
 
 
 class Invitation(models.Model):
@@ -144,6 +226,13 @@ class EventKind(models.TextChoices):
     RENAMED = "renamed", _("Organization renamed")
     MFA_REQUIRED = "mfa_required", _("Multi-factor authentication required")
     MFA_NOT_REQUIRED = "mfa_not_required", _("Multi-factor authentication no longer required")
+    MFA_ANNOUNCED = "mfa_announced", _("Multi-factor authentication required from a date on")
+    COUNTING_MODES = "counting_modes", _("Modes that count changed")
+    REHEARSAL_STARTED = "rehearsal_started", _("Rehearsal started: nobody is stopped, who would be is noted")
+    REHEARSAL_ENDED = "rehearsal_ended", _("Rehearsal ended")
+    EXEMPTED = "exempted", _("Member exempted from the policy")
+    EXEMPTION_ENDED = "exemption_ended", _("Exemption ended")
+    ROLE_CHANGED = "role_changed", _("Role changed")
     REMEMBERING_FORBIDDEN = "remembering_forbidden", _("Remembered browsers forbidden")
     REMEMBERING_ALLOWED = "remembering_allowed", _("Remembered browsers allowed")
     ASSISTED_RESET_STARTED = "assisted_reset_started", _("Assisted reset started")

@@ -76,12 +76,14 @@ def test_confirmations(client, dana_with_both, django_assert_max_num_queries, na
         assert client.get(reverse(name, args=["email"])).status_code == 200
 
 
-@pytest.mark.parametrize("name", ["organization", "require", "stop_requiring", "leave", "environments", "log"])
+@pytest.mark.parametrize(
+    "name", ["organization", "require", "stop_requiring", "leave", "environments", "log", "members", "policy"]
+)
 def test_pages_of_an_organization(client, dana_with_both, django_assert_max_num_queries, name):
     organization = MembershipFactory(user=dana_with_both, role="owner").organization
     sign_in(client, dana_with_both)
 
-    with django_assert_max_num_queries(8):
+    with django_assert_max_num_queries(9):
         assert client.get(reverse(f"organizations:{name}", args=[organization.pk])).status_code == 200
 
 

@@ -27,6 +27,11 @@ from tests.cli import public_text, signed_by
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.django_db(transaction=True)]
 
+
+def anything(_modes):
+    return True
+
+
 ORIGIN = Origin("127.0.0.1", "threads")
 THREADS = 10
 
@@ -164,7 +169,7 @@ def test_two_tabs_cannot_each_disable_the_others_last_mode(dana_with_both):
     """SR-42, SR-24."""
 
     def disable(mode):
-        return modes.disable(dana_with_both, mode, mfa_required=True, origin=ORIGIN, session_key=None)
+        return modes.disable(dana_with_both, mode, may_keep=bool, origin=ORIGIN, session_key=None)
 
     results = at_once(lambda: disable(Mode.EMAIL), lambda: disable(Mode.AUTHENTICATOR))
 
@@ -186,7 +191,7 @@ def test_preferring_and_disabling_at_once_leaves_a_preferred_mode_that_is_enable
 
         at_once(
             lambda: modes.prefer(dana_with_both, Mode.EMAIL, origin=ORIGIN),
-            lambda: modes.disable(dana_with_both, Mode.EMAIL, mfa_required=False, origin=ORIGIN, session_key=None),
+            lambda: modes.disable(dana_with_both, Mode.EMAIL, may_keep=anything, origin=ORIGIN, session_key=None),
         )
 
         dana_with_both.refresh_from_db()
@@ -215,7 +220,10 @@ def test_a_reset_code_is_spent_once(dana):
 def test_one_address_registered_ten_times_at_once_is_one_account(db):
     """SR-4."""
     results = at_once(
-        *[lambda: mailbox.register("x@example.com", "a long password here", ORIGIN) for _number in range(THREADS)]
+        *[
+            lambda: mailbox.register("x@example.com", "a long password here", ORIGIN, proven=False)
+            for _number in range(THREADS)
+        ]
     )
 
     assert winners(results) == THREADS
@@ -239,7 +247,7 @@ def test_requiring_while_the_owner_disables_never_leaves_an_owner_without_mfa_re
 
     at_once(
         lambda: policy.require(owner, ORIGIN),
-        lambda: modes.disable(dana_with_app, Mode.AUTHENTICATOR, mfa_required=False, origin=ORIGIN, session_key=None),
+        lambda: modes.disable(dana_with_app, Mode.AUTHENTICATOR, may_keep=anything, origin=ORIGIN, session_key=None),
     )
 
     dana_with_app.refresh_from_db()

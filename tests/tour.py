@@ -147,6 +147,7 @@ def _in_an_organization(person: Person) -> Iterator[str]:
     person.page.get_by_role("button", name="Organizations").hover()
     person.page.get_by_role("link", name=f"Clinic {number}", exact=True).click()
     yield "organization"
+    yield from _members_and_policy(person, person.page.url)
     person.follows("Environments")
     yield "environments"
     person.follows("Rename")
@@ -177,6 +178,24 @@ def _in_an_organization(person: Person) -> Iterator[str]:
         yield "inbox"
         member.page.locator(".rows a").first.click()
         yield "inbox_mail"
+
+
+def _members_and_policy(person: Person, organization: str) -> Iterator[str]:
+    person.follows("Members and invitations")
+    yield "members"
+    person.page.get_by_label("Email:").fill(f"one.{person.address}, two.{person.address}, broken@")
+    person.clicks("Send")
+    yield "members_invited"
+    person.page.get_by_role("link", name="Edit").last.click()
+    yield "member"
+    person.follows("Reset lost multi-factor authentication")
+    yield "assisted_reset"
+    person.page.goto(organization)
+    person.follows("From a date on, which modes count, rehearsal")
+    yield "policy"
+    person.clicks("Set rehearsal")
+    yield "policy_rehearsal"
+    person.follows("Cancel")
 
 
 def _invited(owner: Person) -> Iterator[str]:

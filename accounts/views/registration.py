@@ -4,6 +4,7 @@ from django.conf import settings as configuration
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
@@ -19,6 +20,7 @@ from accounts.models import MailboxProof
 from accounts.origin import origin_of
 from accounts.refusals import Refused
 from accounts.requests import (
+    INVITATION,
     MAILBOX_PROOF,
     proof_is_over,
     proof_of,
@@ -26,6 +28,7 @@ from accounts.requests import (
     remember_mailbox_proof,
     waits_until,
 )
+from organizations import invitations
 from organizations.policy import works_without_mfa
 
 Purpose = MailboxProof.Purpose
@@ -42,10 +45,14 @@ def register(request: HttpRequest) -> HttpResponse:
     if form.is_valid():
         email = form.cleaned_data["email"]
         try:
-            proof = mailbox.register(email, form.cleaned_data["password"], origin_of(request))
+            proven = invitations.proves(request.session.get(INVITATION, ""), email)
+            proof = mailbox.register(email, form.cleaned_data["password"], origin_of(request), proven=proven)
         except Refused as refused:
             status = refuse(request, form, None, refused)
         else:
+            if proof is None:
+                messages.success(request, _("Your account is ready. Sign in to accept your invitation."))
+                return redirect(f"{reverse('accounts:login')}?next={reverse('organizations:accept_invitation')}")
             remember_mailbox_proof(request, proof)
             return redirect("accounts:verify_email")
     return render(request, "accounts/register.html", {"form": form}, status=status)

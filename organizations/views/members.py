@@ -1,0 +1,342 @@
+"""Pages of members and invitations, for owners and admins."""
+
+import csv
+from collections.abc import Iterator
+from datetime import UTC, datetime, time
+from io import StringIO
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from accounts.identifiers import key_of
+from accounts.origin import origin_of
+from accounts.refusals import Refused
+from accounts.requests import refuse
+from mfa import browser
+from mfa.stepup import needs_fresh_proof
+from organizations import invitations, overview, policy, rescues
+from organizations import membership as memberships
+from organizations.forms import ExemptionForm, InviteForm, ReasonForm, RoleForm
+from organizations.models import MANAGERS, Membership, Organization, Role
+from organizations.requests import OWNERS, membership_of
+
+PER_PAGE = 25
+REFUSED_SHOWN = 10
+
+
+def _state_in_words(modes: str) -> str:
+    return " + ".join(modes.split()) or _("off")
+
+
+def _rows(organization: Organization, found: list[Membership]) -> list[dict[str, object]]:
+    """Give what the list shows of members. One query."""
+    verified = overview.last_verified([row.user for row in found])
+    return [
+        {
+            "id": row.user_id,
+            "email": row.user.email,
+            "name": row.user.name,
+            "role": row.get_role_display(),
+            "mfa": _state_in_words(row.modes),
+            "meets": organization.is_met_by(row.modes.split()),
+            "preferred": row.user.preferred_mode,
+            "exempt": row.is_exempt,
+            "verified": verified.get(row.user_id),
+            "last_login": row.user.last_login,
+        }
+        for row in found
+    ]
+
+
+@never_cache
+@require_safe
+@login_required
+def member_list(request: HttpRequest, organization_id: UUID) -> HttpResponse:
+    """List the members with their role and MFA, and the open invitations."""
+    manager = membership_of(request, organization_id, roles=MANAGERS)
+    organization = manager.organization
+    state = request.GET.get("mfa", "all")
+    states = {value or "off": value for value in overview.STATES}
+    starts = key_of(request.GET.get("q", "")[:254])
+    page = overview.members(
+        organization, state=states.get(state), starts=starts, after=request.GET.get("after", "")[:254], limit=PER_PAGE
+    )
+    by_modes = overview.counts(organization)
+    pending = list(invitations.pending(organization)[: PER_PAGE + 1])
+    context = {
+        "organization": organization,
+        "rows": _rows(organization, page.rows),
+        "page": page,
+        "q": request.GET.get("q", "")[:254],
+        "state": state if state in states else "all",
+        "states": [(name, _state_in_words(value), by_modes.get(value, 0)) for name, value in states.items()],
+        "total": sum(by_modes.values()),
+        "invitations": pending[:PER_PAGE],
+        "more_invitations": len(pending) > PER_PAGE,
+        "invite_form": InviteForm(at_most=Role(manager.role)),
+    }
+    return render(request, "organizations/members.html", context)
+
+
+@never_cache
+@require_safe
+@login_required
+def members_csv(request: HttpRequest, organization_id: UUID) -> StreamingHttpResponse:
+    """Give all members and their MFA as a file, row by row."""
+    organization = membership_of(request, organization_id, roles=MANAGERS).organization
+    head = [_("Email"), _("Name"), _("Role"), _("Modes"), _("Preferred"), _("Meets the policy"), _("Exempt until"),
+            _("Last sign-in"), _("Joined")]  # fmt: skip
+
+    def lines() -> Iterator[str]:
+        line = StringIO()
+        writer = csv.writer(line)
+        writer.writerow(head)
+        for row in memberships.members(organization).iterator(chunk_size=1000):
+            writer.writerow(_as_cells(organization, row))
+            yield line.getvalue()
+            line.seek(0)
+            line.truncate()
+        yield line.getvalue()
+
+    headers = {"Content-Disposition": 'attachment; filename="members.csv"'}
+    return StreamingHttpResponse(lines(), content_type="text/csv; charset=utf-8", headers=headers)
+
+
+def _as_cells(organization: Organization, row: Membership) -> list[str]:
+    meets = organization.is_met_by(row.modes.split())
+    cells = [row.user.email, row.user.name, row.role, row.modes or "off", row.user.preferred_mode]
+    times = [row.exempt_until, row.user.last_login, row.created_at]
+    cells += ["yes" if meets else "no", *(at.isoformat(timespec="seconds") if at else "" for at in times)]
+    # A spreadsheet runs what begins like a formula.
+    return [f"'{cell}" if cell[:1] in {"=", "+", "-", "@", "\t"} else cell for cell in cells]
+
+
+# --- one member -----------------------------------------------------------------------------------
+
+
+def _target(manager: Membership, user_id: UUID) -> Membership:
+    rows = memberships.members(manager.organization).filter(user=user_id)
+    found = rows.first()
+    if found is None:
+        raise Http404
+    return found
+
+
+@never_cache
+@require_safe
+@login_required
+def member(request: HttpRequest, organization_id: UUID, user_id: UUID) -> HttpResponse:
+    """Show one member and what can be done."""
+    manager = membership_of(request, organization_id, roles=MANAGERS)
+    target = _target(manager, user_id)
+    mine, theirs = Role(manager.role), Role(target.role)
+    context = {
+        "organization": manager.organization,
+        "row": _rows(manager.organization, [target])[0],
+        "exempt_until": target.exempt_until if target.is_exempt else None,
+        "exempt_reason": target.exempt_reason,
+        "is_me": target.user_id == manager.user_id,
+        "is_owner": mine == Role.OWNER,
+        "may_change": theirs.rank <= mine.rank,
+        "role_form": RoleForm(at_most=mine, initial={"role": theirs}),
+        "exemption_form": ExemptionForm(),
+    }
+    return render(request, "organizations/member.html", context)
+
+
+def _back(organization_id: UUID, user_id: UUID) -> HttpResponse:
+    return redirect("organizations:member", organization_id, user_id)
+
+
+@require_POST
+@needs_fresh_proof
+@login_required
+def set_role(request: HttpRequest, organization_id: UUID, user_id: UUID) -> HttpResponse:
+    """Give a member another role."""
+    manager = membership_of(request, organization_id, roles=MANAGERS)
+    form = RoleForm(request.POST, at_most=Role(manager.role))
+    if not form.is_valid():
+        messages.error(request, memberships.RoleMissing.message)
+        return _back(organization_id, user_id)
+    try:
+        memberships.set_role(manager, user_id, Role(form.cleaned_data["role"]), origin_of(request))
+    except memberships.NotAMember:
+        raise Http404 from None
+    except Refused as refused:
+        messages.error(request, refused.text)
+    else:
+        messages.success(request, _("The role is changed."))
+        if manager.user_id == user_id:
+            return redirect(manager.organization)
+    return _back(organization_id, user_id)
+
+
+def _confirm(request: HttpRequest, **context: object) -> HttpResponse:
+    return render(request, "mfa/confirm.html", {"icon": "users", **context})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@needs_fresh_proof
+@login_required
+def hand_over(request: HttpRequest, organization_id: UUID, user_id: UUID) -> HttpResponse:
+    """Make another member the owner in one's own place."""
+    owner = membership_of(request, organization_id, roles=OWNERS)
+    target = _target(owner, user_id)
+    if request.method == "POST":
+        try:
+            memberships.hand_over(owner, user_id, origin_of(request))
+        except Refused as refused:
+            messages.error(request, refused.text)
+        else:
+            messages.success(
+                request, _("%(email)s is an owner now, and you are an admin.") % {"email": target.user.email}
+            )
+        return redirect(owner.organization)
+    return _confirm(
+        request,
+        title=_("Hand the organization over?"),
+        text=[
+            _("%(email)s becomes an owner and you become an admin. Only an owner can give it back.")
+            % {"email": target.user.email}
+        ],
+        button=_("Hand over"),
+        button_class="danger",
+        cancel_url=reverse("organizations:member", args=[organization_id, user_id]),
+    )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@needs_fresh_proof
+@login_required
+def remove(request: HttpRequest, organization_id: UUID, user_id: UUID) -> HttpResponse:
+    """Take a member out, after a confirmation."""
+    manager = membership_of(request, organization_id, roles=MANAGERS)
+    target = _target(manager, user_id)
+    if request.method == "POST":
+        try:
+            memberships.remove(manager, user_id, origin_of(request))
+        except Refused as refused:
+            messages.error(request, refused.text)
+            return _back(organization_id, user_id)
+        messages.success(request, _("%(email)s is no longer a member.") % {"email": target.user.email})
+        if target.user_id == manager.user_id:
+            return redirect("accounts:dashboard")
+        return redirect("organizations:members", organization_id)
+    return _confirm(
+        request,
+        title=_("Remove %(email)s?") % {"email": target.user.email},
+        text=[_("They lose access to everything of this organization. Only an invitation brings them back.")],
+        button=_("Remove User from Organization"),
+        button_class="danger",
+        cancel_url=reverse("organizations:member", args=[organization_id, user_id]),
+    )
+
+
+@require_POST
+@needs_fresh_proof
+@login_required
+def exempt(request: HttpRequest, organization_id: UUID, user_id: UUID) -> HttpResponse:
+    """Spare a service account the policy for a while, or end that."""
+    owner = membership_of(request, organization_id, roles=OWNERS)
+    target = _target(owner, user_id)
+    form = ExemptionForm(request.POST)
+    ends = "end" in request.POST
+    if not ends and not form.is_valid():
+        messages.error(request, _("Give a reason, and a day within the next year."))
+        return _back(organization_id, user_id)
+    until = None if ends else datetime.combine(form.cleaned_data["until"], time(), UTC)
+    reason = "" if ends else form.cleaned_data["reason"]
+    policy.exempt(owner, target.user_id, reason=reason, until=until, origin=origin_of(request))
+    messages.success(request, _("The exemption is ended.") if ends else _("The member is exempt from the policy."))
+    return _back(organization_id, user_id)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@needs_fresh_proof
+@login_required
+def assisted_reset(request: HttpRequest, organization_id: UUID, user_id: UUID) -> HttpResponse:
+    """Start the reset of a member who has lost their factor; the member's mailbox has to confirm it."""
+    owner = membership_of(request, organization_id, roles=OWNERS)
+    if not browser.has_proven_factor(request):  # a password is not enough to help others past theirs (SR-28)
+        messages.error(request, policy.OwnMfaIsOff.message)
+        return redirect("mfa:activate")
+    target = _target(owner, user_id).user
+    form = ReasonForm(request.POST if request.method == "POST" else None, initial=browser.kept_form(request))
+    status = 400 if form.errors else 200
+    if form.is_valid():
+        try:
+            rescues.start(owner, target.pk, reason=form.cleaned_data["reason"], origin=origin_of(request))
+        except Refused as refused:
+            status = refuse(request, form, None, refused)
+        else:
+            messages.success(request, _("The reset is started: we have asked %(email)s.") % {"email": target.email})
+            return redirect(owner.organization)
+    context = {"form": form, "organization": owner.organization, "member": target, "hours": rescues.hours()}
+    return render(request, "organizations/assisted_reset.html", context, status=status)
+
+
+# --- invitations ----------------------------------------------------------------------------------
+
+
+@require_POST
+@login_required
+def invite(request: HttpRequest, organization_id: UUID) -> HttpResponse:
+    """Invite one address or many."""
+    manager = membership_of(request, organization_id, roles=MANAGERS)
+    form = InviteForm(request.POST, at_most=Role(manager.role))
+    if not form.is_valid():
+        for errors in form.errors.values():
+            messages.error(request, " ".join(str(error) for error in errors))
+        return redirect("organizations:members", organization_id)
+    emails, role = form.cleaned_data["email"], form.cleaned_data["role"]
+    try:
+        sent = invitations.send_many(manager, emails, role=role, origin=origin_of(request))
+    except Refused as refused:
+        messages.error(request, refused.text)
+    else:
+        if sent.invited:
+            text = ngettext("%(n)d invitation is on its way.", "%(n)d invitations are on their way.", sent.invited)
+            messages.success(request, text % {"n": sent.invited})
+        for email, reason in sent.refused[:REFUSED_SHOWN]:
+            messages.error(request, f"{email}: {reason}")
+        if len(sent.refused) > REFUSED_SHOWN:
+            left = len(sent.refused) - REFUSED_SHOWN
+            messages.error(request, _("… and %(n)d more that could not be invited.") % {"n": left})
+    return redirect("organizations:members", organization_id)
+
+
+@require_POST
+@login_required
+def resend_invitation(request: HttpRequest, organization_id: UUID, invitation_id: UUID) -> HttpResponse:
+    """Mail an invitation again."""
+    manager = membership_of(request, organization_id, roles=MANAGERS)
+    try:
+        sent = invitations.resend(manager, invitation_id)
+    except invitations.NoSuchInvitation:
+        raise Http404 from None
+    except Refused as refused:
+        messages.warning(request, refused.text)
+    else:
+        messages.success(request, _("The invitation of %(email)s is on its way again.") % {"email": sent.email})
+    return redirect("organizations:members", organization_id)
+
+
+@require_POST
+@login_required
+def withdraw_invitation(request: HttpRequest, organization_id: UUID, invitation_id: UUID) -> HttpResponse:
+    """Withdraw an invitation."""
+    manager = membership_of(request, organization_id, roles=MANAGERS)
+    try:
+        invitations.withdraw(manager, invitation_id, origin_of(request))
+    except invitations.NoSuchInvitation:
+        raise Http404 from None
+    messages.success(request, _("The invitation is withdrawn."))
+    return redirect("organizations:members", organization_id)
