@@ -7,9 +7,11 @@ queues by the task's name, so that domain and tasks do not import each other.
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
+from urllib.parse import urlsplit
 
 import structlog
 from celery import Task, current_app
+from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.db import transaction
 from django.db.models import F
@@ -26,10 +28,6 @@ DEFAULT_QUEUE = "celery"
 BULK_QUEUE = "bulk"
 
 TRIES = 6
-# A worker that took a mail and has not come back by then is taken for dead.
-SENDING_TAKES_AT_MOST = timedelta(minutes=3)
-# The sweep leaves alone what the queue is probably about to deliver.
-QUEUE_MAY_TAKE = timedelta(minutes=1)
 SWEEP_BATCH = 500
 BATCH = 1000
 
@@ -84,7 +82,7 @@ def deliver(mail_id: str, compose: Callable[[Mail], EmailMultiAlternatives | Non
     mine = Mail.objects.filter(pk=mail_id, state=Mail.State.QUEUED) | Mail.objects.filter(
         pk=mail_id, state=Mail.State.SENDING, due_at__lt=now
     )
-    if not mine.update(state=Mail.State.SENDING, tries=F("tries") + 1, due_at=now + SENDING_TAKES_AT_MOST):
+    if not mine.update(state=Mail.State.SENDING, tries=F("tries") + 1, due_at=now + settings.SENDING_TAKES_AT_MOST):
         return None
     mail = Mail.objects.select_related("user").get(pk=mail_id)
     try:
@@ -95,6 +93,8 @@ def deliver(mail_id: str, compose: Callable[[Mail], EmailMultiAlternatives | Non
     if message is None:
         _close(mail, Mail.State.DROPPED)
         return None
+    # The same for every try: a mail program that gets it twice shows it once.
+    message.extra_headers.setdefault("Message-ID", f"<{mail.pk}@{urlsplit(settings.SITE_URL).hostname}>")
     try:
         message.send()
     except Exception as error:  # noqa: BLE001  (each provider has its own; none may lose the mail)
@@ -137,7 +137,7 @@ def sweep() -> int:
     Safe at any time: a task whose mail was sent meanwhile does nothing.
     """
     stuck = Mail.objects.filter(
-        state__in=[Mail.State.QUEUED, Mail.State.SENDING], due_at__lt=timezone.now() - QUEUE_MAY_TAKE
+        state__in=[Mail.State.QUEUED, Mail.State.SENDING], due_at__lt=timezone.now() - settings.QUEUE_MAY_TAKE
     ).order_by("due_at")[:SWEEP_BATCH]
     count = 0
     for mail in stuck:

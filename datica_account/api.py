@@ -18,7 +18,7 @@ from accounts import keys, signin, throttles
 from accounts.refusals import Refused
 from mfa import challenges, modes
 from organizations import api as organizations_api
-from organizations import environments, invitations, membership, policy
+from organizations import environments, invitations, membership, policy, policy_api
 from organizations.policy import works_without_mfa
 
 Kind = tuple[int, int, str | Promise]  # status, code, title
@@ -63,6 +63,8 @@ REFUSALS: dict[type[Refused], Kind] = {
     membership.RoleMissing: FORBIDDEN,
     membership.LastOwner: FORBIDDEN,
     policy.MfaMissing: MFA_MISSING,
+    policy.OwnMfaIsOff: FORBIDDEN,
+    policy_api.ProofTooOld: FORBIDDEN,
     environments.NoSuchEnvironment: NOT_FOUND,
     invitations.NoSuchInvitation: NOT_FOUND,
     invitations.InvitationOver: NOT_FOUND,
@@ -156,6 +158,7 @@ api = NinjaAPI(
 )
 api.add_router("", accounts_api.router)
 api.add_router("", organizations_api.router)
+api.add_router("/api/v1", policy_api.router)
 HANDLERS: dict[type[Exception], Any] = {
     Refused: _refused,
     ValidationError: _invalid,

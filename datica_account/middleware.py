@@ -69,7 +69,7 @@ def json_path(path: str) -> str | None:
         if path.startswith(f"{prefix}/"):
             path = "/" + path.removeprefix(prefix).lstrip("/")
             break
-    return path if path.split("/")[1] in JSON_ROOTS else None
+    return path if path.split("/")[1] in JSON_ROOTS or path.startswith("/api/v1/") else None
 
 
 def speak_json(get_response: GetResponse) -> GetResponse:

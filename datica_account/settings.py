@@ -232,6 +232,11 @@ EMAIL_URL = env.str("EMAIL_URL", default="")
 # Settings of the provider as JSON, for instance {"MAILGUN_API_KEY": "…"}.
 ANYMAIL = env.json("ANYMAIL", default={})
 
+# A worker that took a mail and has not come back by then is taken for dead.
+SENDING_TAKES_AT_MOST = env.timedelta("SENDING_TAKES_AT_MOST", default=timedelta(minutes=3))
+# The sweep leaves alone what the queue is probably about to deliver.
+QUEUE_MAY_TAKE = env.timedelta("QUEUE_MAY_TAKE", default=timedelta(minutes=1))
+
 # --- queue ----------------------------------------------------------------------------------
 
 CELERY_BROKER_URL = required("CELERY_BROKER_URL", "filesystem://localhost")
@@ -263,6 +268,9 @@ CELERY_BEAT_SCHEDULE = {
     "tell-of-unfinished": {"task": "accounts.tell_of_unfinished", "schedule": 60.0},
     "tell-resets-ready": {"task": "mfa.tell_resets_ready", "schedule": 60.0},
     "forget-expired": {"task": "accounts.forget_expired", "schedule": 600.0},
+    "fan-out-reminders": {"task": "organizations.fan_out_reminders", "schedule": 20.0, "options": {"queue": "bulk"}},
+    "begin-due-reminders": {"task": "organizations.begin_due_reminders", "schedule": 600.0},
+    "note-compliance": {"task": "organizations.note_compliance", "schedule": 3600.0, "options": {"queue": "bulk"}},
     "forget-expired-challenges": {"task": "mfa.forget_expired", "schedule": 600.0},
 }
 

@@ -1,12 +1,13 @@
 """Composes the mails of organizations."""
 
 from django.core.mail import EmailMultiAlternatives
+from django.urls import reverse
 
 from accounts.mailing import compose
 from accounts.models import User
 from accounts.security_log import agent_in_words
 from organizations import invitations
-from organizations.models import Invitation, OrganizationEvent
+from organizations.models import Invitation, OrganizationEvent, Reminder
 
 
 def invitation(invitation: Invitation) -> EmailMultiAlternatives:
@@ -35,4 +36,19 @@ def policy_changed(event: OrganizationEvent, owner: User) -> EmailMultiAlternati
         address=event.address,
         browser=agent_in_words(event.agent),
         path=event.organization.get_absolute_url(),
+    )
+
+
+def reminder(run: Reminder, member: User) -> EmailMultiAlternatives:
+    """Remind a member of what an organization asks for, and from when."""
+    organization = run.organization
+    return compose(
+        "reminder",
+        to=member.email,
+        organization=organization.name,
+        required=organization.mfa_required,
+        required_at=organization.mfa_required_at,
+        mode=organization.counting_modes,
+        activate_path=reverse("mfa:activate"),
+        help_path=reverse("help_mfa"),
     )

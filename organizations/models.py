@@ -37,6 +37,13 @@ class Organization(models.Model):
     remembering_forbidden = models.BooleanField(default=False, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(
+                fields=["mfa_required_at"], condition=~models.Q(mfa_required_at=None), name="organizations_by_date"
+            ),
+        ]
+
     def __str__(self) -> str:
         return self.name
 
@@ -107,6 +114,7 @@ class Membership(models.Model):
                 opclasses=["uuid_ops", "varchar_pattern_ops"],  # PostgreSQL: finds by the first letters
             ),
             models.Index(fields=["organization", "modes", "email_key"], name="members_by_modes"),
+            models.Index(fields=["organization", "id"], name="members_in_order"),
             models.Index(fields=["organization", "role", "email_key"], name="members_by_role"),
             models.Index(fields=["organization"], condition=~models.Q(exempt_until=None), name="members_exempt"),
         ]
@@ -132,6 +140,60 @@ class MemberCount(models.Model):
 
     def __str__(self) -> str:
         return f"{self.count} with {self.modes or 'none'}"
+
+
+class Reminder(models.Model):
+    """A mailing to the members who do not meet the policy, and how far it is."""
+
+    class Kind(models.TextChoices):
+        OWNER = "owner"  # an owner's click
+        ANNOUNCED = "announced"
+        WEEK = "week"  # before the date
+        DAY = "day"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
+    kind = models.CharField(max_length=16, choices=Kind.choices)
+    required_at = models.DateTimeField(null=True)  # the date that it is about
+    place = models.BigIntegerField(default=0)  # the last membership that got its mail
+    created_at = models.DateTimeField(default=timezone.now)
+    done_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["organization", "kind", "required_at"],
+                condition=models.Q(required_at__isnull=False),
+                name="reminded_once_a_date",
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["created_at"], condition=models.Q(done_at=None), name="reminders_to_write"),
+            models.Index(fields=["organization", "kind", "-created_at"], name="reminders_of_organization"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} reminder of {self.organization_id}"
+
+
+class ComplianceDay(models.Model):
+    """How many members met the policy on a day."""
+
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
+    day = models.DateField()
+    members = models.PositiveIntegerField()
+    ready = models.PositiveIntegerField()
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["organization", "day"], name="one_count_a_day")]
+
+    def __str__(self) -> str:
+        return f"{self.day}: {self.ready} of {self.members}"
+
+    @property
+    def share(self) -> float:
+        """The part of the members who met it, 0 to 1."""
+        return self.ready / self.members if self.members else 1.0
 
 
 class RehearsalHit(models.Model):
@@ -232,6 +294,7 @@ class EventKind(models.TextChoices):
     REHEARSAL_ENDED = "rehearsal_ended", _("Rehearsal ended")
     EXEMPTED = "exempted", _("Member exempted from the policy")
     EXEMPTION_ENDED = "exemption_ended", _("Exemption ended")
+    REMINDED = "reminded", _("Members without multi-factor authentication reminded")
     ROLE_CHANGED = "role_changed", _("Role changed")
     REMEMBERING_FORBIDDEN = "remembering_forbidden", _("Remembered browsers forbidden")
     REMEMBERING_ALLOWED = "remembering_allowed", _("Remembered browsers allowed")

@@ -15,7 +15,7 @@ from accounts import outbox
 from accounts.models import Channel, Mail, Mode, User
 from accounts.refusals import Refused
 from accounts.security_log import Origin
-from organizations import membership, rehearsal
+from organizations import compliance, membership, rehearsal, reminders
 from organizations.models import Counting, EventKind, Membership, Organization, Role
 
 TELL_TASK = "organizations.tell_of_policy"
@@ -162,6 +162,8 @@ def require(owner: Membership, origin: Origin, *, at: datetime | None = None, co
         if before[1] != organization.mfa_required_at:
             kind = EventKind.MFA_REQUIRED if organization.mfa_required else EventKind.MFA_ANNOUNCED
             _record(organization, user, kind, origin, _from(organization) if organization.mfa_announced else "")
+            if organization.mfa_announced:
+                reminders.announce(organization)
         if before[2] != counting:
             _record(organization, user, EventKind.COUNTING_MODES, origin, str(Counting(counting).label))
 
@@ -175,7 +177,7 @@ def set_counting(owner: Membership, counting: str, origin: Origin) -> None:
 
 
 def _from(organization: Organization) -> str:
-    return f"{organization.mfa_required_at:%Y-%m-%d %H:%M} UTC"
+    return f"{organization.mfa_required_at:{compliance.WRITTEN}}"
 
 
 def _record(organization: Organization, user: User, kind: EventKind, origin: Origin, subject: str = "") -> None:

@@ -55,6 +55,7 @@ class Stack:
     sink: servers.SmtpSink | None
     log: Path
     broker: str = ""
+    environment: dict[str, str] = field(default_factory=dict)
     taken: int = 0
     people: list[str] = field(default_factory=lambda: [f"person{number}@example.com" for number in range(PEOPLE)])
 
@@ -187,4 +188,4 @@ def large() -> Iterator[Stack]:
             process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
             stack.callback(servers.end, process)
         servers.wait_for_port(port)
-        yield Stack("large", port, None, sink, log, environment["CELERY_BROKER_URL"])
+        yield Stack("large", port, None, sink, log, environment["CELERY_BROKER_URL"], environment)

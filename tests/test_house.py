@@ -8,8 +8,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 DOORS = {
-    "admin", "api", "apps", "browser", "context", "converters", "forms", "middleware", "origin", "requests", "tasks",
-    "urls", "views", "wire",
+    "admin", "api", "apps", "browser", "context", "converters", "forms", "middleware", "origin", "policy_api",
+    "requests", "tasks", "urls", "views", "wire",
 }  # fmt: skip
 DOMAIN = [
     file

@@ -38,6 +38,9 @@ MATRIX = {
     ("DELETE", "/orgs/{org}/users/{other_owner}"): (401, 404, 403, 403, 204),
     ("DELETE", "/orgs/{org}/users/{me}"): (401, 404, 204, 204, 204),
     ("DELETE", "/orgs/{org}/users/{foreigner}"): (401, 404, 403, 404, 404),
+    ("GET", "/api/v1/organizations/{org}/policy"): (401, 404, 403, 403, 200),
+    ("PUT", "/api/v1/organizations/{org}/policy"): (401, 404, 403, 403, 403),  # the owner has no factor
+    ("GET", "/api/v1/organizations/{org}/members"): (401, 404, 403, 403, 200),
 }
 
 
@@ -67,13 +70,13 @@ def test_every_endpoint_by_every_role(world, endpoint, role):
     people, ids = world
     method, path = endpoint
     ids["me"] = ids.get(role, ids["owner"])
-    body = {**INVITE, "role": {"POST as admin": 2, "POST as owner": 1}.get(method, 5)}
+    body = {**INVITE, "role": {"POST as admin": 2, "POST as owner": 1}.get(method, 5), "required": True}
     headers = {"Authorization": f"Bearer {tokens.issue(people[role], Origin(), mode='')}"} if role != "nobody" else {}
 
     answer = Client(headers=headers).generic(
         method.split()[0],
         path.format(**ids),
-        json.dumps(body) if method.startswith("POST") else "",
+        json.dumps(body) if method.startswith(("POST", "PUT")) else "",
         "application/json",
     )
 

@@ -8,22 +8,24 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.origin import origin_of
 from accounts.refusals import Refused
 from accounts.requests import person, refuse
 from mfa import browser
 from mfa.stepup import needs_fresh_proof
+from organizations import compliance, overview, policy, rehearsal, reminders
 from organizations import membership as memberships
-from organizations import overview, policy, rehearsal
 from organizations.forms import PolicyForm, RehearsalForm
-from organizations.models import Membership, Organization, RehearsalHit
+from organizations.models import MANAGERS, Membership, Organization, RehearsalHit
 from organizations.requests import OWNERS, membership_of
 
 PER_PAGE = 25
+CHANGES_SHOWN = 500
 
 
 def _impact_in_words(organization: Organization) -> list[str]:
@@ -149,7 +151,7 @@ def _set_options(request: HttpRequest, owner: Membership, form: PolicyForm) -> N
     policy.set_remembering(owner, forbidden=asked["remembering_forbidden"], origin=origin)
 
 
-@require_http_methods(["POST"])
+@require_POST
 @needs_fresh_proof
 @login_required
 def rehearse(request: HttpRequest, organization_id: UUID) -> HttpResponse:
@@ -166,6 +168,53 @@ def rehearse(request: HttpRequest, organization_id: UUID) -> HttpResponse:
         else:
             messages.success(request, _("The rehearsal is set: nobody is stopped."))
     return redirect("organizations:policy", organization_id)
+
+
+@require_safe
+@login_required
+def compliance_page(request: HttpRequest, organization_id: UUID) -> HttpResponse:
+    """Show how many members meet the policy, over time, and who is left."""
+    manager = membership_of(request, organization_id, roles=MANAGERS)
+    context = {
+        "organization": manager.organization,
+        "is_owner": manager.role in OWNERS,
+        "impact": overview.impact(manager.organization),
+        "chart": compliance.chart(compliance.days(manager.organization)),
+        "last_reminder": reminders.last_run(manager.organization),
+    }
+    return render(request, "organizations/compliance.html", context)
+
+
+@require_POST
+@login_required
+def remind(request: HttpRequest, organization_id: UUID) -> HttpResponse:
+    """Remind everybody who is left, once a day at most."""
+    owner = membership_of(request, organization_id, roles=OWNERS)
+    try:
+        reminders.start(owner, origin_of(request))
+    except Refused as refused:
+        messages.warning(request, refused.text)
+    else:
+        messages.success(request, _("The reminders are on their way; they do not delay one-time passwords."))
+    return redirect("organizations:compliance", organization_id)
+
+
+@require_safe
+@login_required
+def evidence(request: HttpRequest, organization_id: UUID) -> HttpResponse:
+    """Show, to be printed, since when MFA was required and whom it spared."""
+    organization = membership_of(request, organization_id, roles=MANAGERS).organization
+    changes = list(compliance.changes(organization)[: CHANGES_SHOWN + 1])
+    context = {
+        "organization": organization,
+        "at": timezone.now(),
+        "periods": compliance.periods(organization),
+        "exempt": compliance.exempt(organization)[:CHANGES_SHOWN],
+        "impact": overview.impact(organization),
+        "changes": changes[:CHANGES_SHOWN],
+        "more": len(changes) > CHANGES_SHOWN,
+    }
+    return render(request, "organizations/evidence.html", context)
 
 
 @require_safe

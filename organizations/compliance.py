@@ -1,0 +1,119 @@
+"""How many members meet the policy, over time; and since when it has held, for those who have to prove it."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from organizations import overview
+from organizations.models import ComplianceDay, EventKind, MemberCount, Membership, Organization, OrganizationEvent
+
+DAYS_SHOWN = 90
+BATCH = 500
+WRITTEN = "%Y-%m-%d %H:%M UTC"  # how a date stands in the event that announced it
+
+
+def note_day() -> int:
+    """Note today's counts of every organization, once a day, a batch at a time. Gives how many."""
+    today, count, last = timezone.now().date(), 0, None
+    organizations = Organization.objects.order_by("pk")
+    while batch := list((organizations.filter(pk__gt=last) if last else organizations)[:BATCH]):
+        last = batch[-1].pk
+        days = [_counted(organization, today, rows) for organization, rows in _counts(batch).items()]
+        count += len(ComplianceDay.objects.bulk_create(days, ignore_conflicts=True))
+    return count
+
+
+def _counts(batch: list[Organization]) -> dict[Organization, dict[str, int]]:
+    by_id: dict[object, dict[str, int]] = {organization.pk: {} for organization in batch}
+    for row in MemberCount.objects.filter(organization__in=batch, count__gt=0):
+        by_id[row.organization_id][row.modes] = row.count
+    return {organization: by_id[organization.pk] for organization in batch}
+
+
+def _counted(organization: Organization, day: date, rows: dict[str, int]) -> ComplianceDay:
+    ready = sum(number for modes, number in rows.items() if organization.is_met_by(modes.split()))
+    return ComplianceDay(organization=organization, day=day, members=sum(rows.values()), ready=ready)
+
+
+def days(organization: Organization) -> list[ComplianceDay]:
+    """Give the last days, oldest first; today is as it is now. Two queries."""
+    today = timezone.now().date()
+    since = today - timedelta(days=DAYS_SHOWN)
+    noted = ComplianceDay.objects.filter(organization=organization, day__gte=since, day__lt=today).order_by("day")
+    return [*noted, _counted(organization, today, overview.counts(organization))]
+
+
+@dataclass(frozen=True)
+class Period:
+    """A time in which MFA was required without a break; ``until`` is None where it still is."""
+
+    since: datetime
+    until: datetime | None
+
+
+def periods(organization: Organization) -> list[Period]:
+    """Give when MFA was required, from the security log, oldest first. One query."""
+    found: list[Period] = []
+    since: datetime | None = None
+    kinds = (EventKind.MFA_REQUIRED, EventKind.MFA_ANNOUNCED, EventKind.MFA_NOT_REQUIRED)
+    for event in OrganizationEvent.objects.filter(organization=organization, kind__in=kinds).order_by("at", "pk"):
+        if event.kind == EventKind.MFA_NOT_REQUIRED:
+            if since and since < event.at:
+                found.append(Period(since, event.at))
+            since = None
+        elif event.kind == EventKind.MFA_REQUIRED:
+            since = event.at
+        else:
+            since = datetime.strptime(event.subject, WRITTEN).replace(tzinfo=UTC)
+    if since and since <= timezone.now():
+        found.append(Period(since, None))
+    return found
+
+
+def changes(organization: Organization) -> QuerySet[OrganizationEvent]:
+    """Give every change of the policy and every exemption, oldest first."""
+    kinds = (
+        EventKind.MFA_REQUIRED, EventKind.MFA_ANNOUNCED, EventKind.MFA_NOT_REQUIRED, EventKind.COUNTING_MODES,
+        EventKind.EXEMPTED, EventKind.EXEMPTION_ENDED, EventKind.REMEMBERING_FORBIDDEN, EventKind.REMEMBERING_ALLOWED,
+    )  # fmt: skip
+    events = OrganizationEvent.objects.filter(organization=organization, kind__in=kinds)
+    return events.select_related("actor").order_by("at", "pk")
+
+
+def exempt(organization: Organization) -> QuerySet[Membership]:
+    """Give the members whom the policy spares now."""
+    rows = Membership.objects.filter(organization=organization, exempt_until__gt=timezone.now())
+    return rows.select_related("user").defer("user__password").order_by("email_key")
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A line of percents as an SVG path within ``WIDTH`` by ``HEIGHT``."""
+
+    WIDTH = 600
+    HEIGHT = 160
+
+    line: str
+    area: str
+    first: date
+    last: date
+    percent: int
+
+
+def chart(shown: list[ComplianceDay]) -> Chart:
+    """Draw the share of members who meet the policy, day by day; at least one day is given."""
+    first, last = shown[0].day, shown[-1].day
+    span = max((last - first).days, 1)
+
+    def point(day: ComplianceDay) -> str:
+        x = Chart.WIDTH * (day.day - first).days / span if len(shown) > 1 else Chart.WIDTH
+        return f"{x:.1f} {Chart.HEIGHT * (1 - day.share):.1f}"
+
+    points = [point(day) for day in shown]
+    if len(shown) == 1:
+        points.insert(0, f"0.0 {points[0].split()[1]}")
+    line = "M" + " L".join(points)
+    area = f"{line} L{Chart.WIDTH} {Chart.HEIGHT} L0 {Chart.HEIGHT} Z"
+    return Chart(line=line, area=area, first=first, last=last, percent=int(100 * shown[-1].share))

@@ -1,0 +1,147 @@
+"""What owners' machines read and set: the MFA policy of an organization, and how its members stand."""
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from ninja import P, QueryEx, Router, Schema
+from pydantic import AwareDatetime
+
+from accounts.identifiers import key_of
+from accounts.origin import origin_of
+from accounts.refusals import Refused
+from accounts.wire import ERRORS, Text, bearer, token_of
+from organizations import overview, policy
+from organizations.models import Membership, Role
+
+router = Router(tags=["Policy (for owners)"])
+
+PER_PAGE = 100
+MODES = {"any": "", "authenticator": "authenticator"}
+State = Literal["all", "off", "authenticator", "authenticator email", "email"]
+
+
+class ProofTooOld(Refused):
+    """The token was not proven by a factor moments ago (SR-40)."""
+
+    message = _("Changing the policy needs a sign-in with a one-time password moments ago. Sign in again, then retry.")
+
+
+class Policy(Schema):
+    """The policy, and how many members meet it."""
+
+    required: bool
+    requiredFrom: datetime | None  # noqa: N815  (the spelling of the other endpoints)
+    modes: Literal["any", "authenticator"]
+    rememberedBrowsersForbidden: bool  # noqa: N815
+    members: int
+    membersReady: int  # noqa: N815
+
+
+class NewPolicy(Schema):
+    """The policy to be: ``requiredFrom`` left out or in the past means now."""
+
+    required: bool
+    requiredFrom: AwareDatetime | None = None  # noqa: N815
+    modes: Literal["any", "authenticator"] = "any"
+    rememberedBrowsersForbidden: bool = False  # noqa: N815
+
+
+class MemberState(Schema):
+    """A member and the modes that are enabled."""
+
+    id: str
+    email: str
+    role: str
+    modes: list[str]
+    preferred: str
+    meetsPolicy: bool  # noqa: N815
+    exemptUntil: datetime | None  # noqa: N815
+    lastSignIn: datetime | None  # noqa: N815
+
+
+class MemberPage(Schema):
+    """A part of the members, by address; ``next`` is what ``after`` has to be for the following one."""
+
+    members: list[MemberState]
+    next: str
+
+
+def _owner(request: HttpRequest, organization_id: UUID) -> Membership:
+    return policy.enter(token_of(request).user, organization_id, roles=frozenset({Role.OWNER}))
+
+
+def _policy(owner: Membership) -> dict[str, object]:
+    organization, impact = owner.organization, overview.impact(owner.organization)
+    return {
+        "required": organization.mfa_required,
+        "requiredFrom": organization.mfa_required_at,
+        "modes": organization.counting_modes or "any",
+        "rememberedBrowsersForbidden": organization.remembering_forbidden,
+        "members": impact.members,
+        "membersReady": impact.ready,
+    }
+
+
+@router.get(
+    "/organizations/{uuid:org_id}/policy", auth=bearer, response={200: Policy, **ERRORS}, summary="Read the policy"
+)
+def read_policy(request: HttpRequest, org_id: UUID) -> dict[str, object]:
+    """Give the policy; for owners."""
+    return _policy(_owner(request, org_id))
+
+
+@router.put(
+    "/organizations/{uuid:org_id}/policy", auth=bearer, response={200: Policy, **ERRORS}, summary="Set the policy"
+)
+def set_policy(request: HttpRequest, org_id: UUID, new: NewPolicy) -> dict[str, object]:
+    """Set the policy as a whole; for owners who have just signed in with a one-time password."""
+    owner, token, origin = _owner(request, org_id), token_of(request), origin_of(request)
+    if not token.mode or timezone.now() - token.created_at > settings.STEP_UP_LIFETIME:
+        raise ProofTooOld
+    if new.required:
+        policy.require(owner, origin, at=new.requiredFrom, counting=MODES[new.modes])
+    else:
+        policy.set_counting(owner, MODES[new.modes], origin)
+        policy.stop_requiring(owner, origin)
+    policy.set_remembering(owner, forbidden=new.rememberedBrowsersForbidden, origin=origin)
+    return _policy(_owner(request, org_id))
+
+
+@router.get(
+    "/organizations/{uuid:org_id}/members",
+    auth=bearer,
+    response={200: MemberPage, **ERRORS},
+    summary="List members with their MFA",
+)
+def list_members(
+    request: HttpRequest,
+    org_id: UUID,
+    after: QueryEx[Text, P(default="")],
+    limit: QueryEx[int, P(default=PER_PAGE, ge=1, le=1000)],
+    mfa: State = "all",
+) -> dict[str, object]:
+    """Give members by address, a page at a time; for owners."""
+    organization = _owner(request, org_id).organization
+    state = None if mfa == "all" else "" if mfa == "off" else mfa
+    page = overview.members(organization, state=state, after=key_of(after), limit=limit)
+    return {
+        "next": page.next,
+        "members": [
+            {
+                "id": str(row.user_id),
+                "email": row.user.email,
+                "role": row.role,
+                "modes": row.modes.split(),
+                "preferred": row.user.preferred_mode,
+                "meetsPolicy": organization.is_met_by(row.modes.split()),
+                "exemptUntil": row.exempt_until,
+                "lastSignIn": row.user.last_login,
+            }
+            for row in page.rows
+        ],
+    }

@@ -1,0 +1,131 @@
+"""Progress over time, and the sheet for the auditor."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+import time_machine
+from django.utils import timezone
+
+from accounts.models import Mode
+from accounts.security_log import Origin
+from accounts.tests.factories import UserFactory
+from conftest import sign_in, text_of
+from mfa.tests.factories import add_mode
+from organizations import compliance, policy
+from organizations.models import ComplianceDay, Role
+from organizations.tests.factories import MembershipFactory, OrganizationFactory
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def clinic():
+    return OrganizationFactory(name="Clinic")
+
+
+@pytest.fixture
+def olaf(clinic):
+    user = UserFactory(email="olaf@example.com")
+    add_mode(user, Mode.AUTHENTICATOR)
+    return MembershipFactory(organization=clinic, user=user, role=Role.OWNER)
+
+
+def test_each_day_is_noted_once(clinic, olaf):
+    OrganizationFactory()
+    with time_machine.travel("2026-11-01T00:05:00Z", tick=False) as clock:
+        assert compliance.note_day() == 2
+        compliance.note_day()
+        MembershipFactory(organization=clinic, user=UserFactory())
+        clock.shift(timedelta(days=1))
+        compliance.note_day()
+
+        rows = ComplianceDay.objects.filter(organization=clinic).order_by("day").values_list("day", "members", "ready")
+        assert list(rows) == [(date(2026, 11, 1), 1, 1), (date(2026, 11, 2), 2, 1)]
+        assert [day.share for day in compliance.days(clinic)] == [1.0, 0.5]
+
+
+def test_many_organizations_cost_few_queries(django_assert_max_num_queries):
+    OrganizationFactory.create_batch(60)
+
+    with django_assert_max_num_queries(8):
+        compliance.note_day()
+
+
+def test_the_chart_runs_from_the_first_day_to_now(clinic):
+    shown = [
+        compliance.ComplianceDay(organization=clinic, day=date(2026, 11, day), members=4, ready=ready)
+        for day, ready in ((1, 0), (3, 2), (5, 4))
+    ]
+
+    chart = compliance.chart(shown)
+
+    assert chart.line == "M0.0 160.0 L300.0 80.0 L600.0 0.0"
+    assert chart.percent == 100
+
+
+def test_one_day_alone_is_a_level_line(clinic):
+    shown = [compliance.ComplianceDay(organization=clinic, day=date(2026, 11, 1), members=4, ready=1)]
+
+    assert compliance.chart(shown).line == "M0.0 120.0 L600.0 120.0"
+
+
+def test_the_page_shows_progress_and_who_is_left(client, clinic, olaf):
+    MembershipFactory(organization=clinic, user=UserFactory(email="mo@example.com"))
+    sign_in(client, olaf.user)
+
+    page = client.get(f"{clinic.get_absolute_url()}/compliance")
+
+    assert "1 of 2 members meet it (50 %)" in text_of(page)
+    assert "mo@example.com" in text_of(page)
+    assert "Remind 1 member" in text_of(page)
+    assert '<path class="line" d="M0.0 80.0 L600.0 80.0"/>' in page.content.decode()
+
+
+class TestEvidence:
+    def at(self, day: int) -> datetime:
+        return datetime(2026, 11, day, 12, tzinfo=UTC)
+
+    def test_it_names_every_period(self, clinic, olaf):
+        with time_machine.travel(self.at(1), tick=False) as clock:
+            policy.require(olaf, Origin())
+            clock.move_to(self.at(3))
+            policy.stop_requiring(olaf, Origin())
+            clock.move_to(self.at(5))
+            policy.require(olaf, Origin(), at=self.at(10))
+            clock.move_to(self.at(8))
+            assert compliance.periods(clinic) == [compliance.Period(self.at(1), self.at(3))]
+            clock.move_to(self.at(12))
+            policy.require(olaf, Origin(), counting="authenticator")  # tightening is no break
+
+            assert compliance.periods(clinic) == [
+                compliance.Period(self.at(1), self.at(3)),
+                compliance.Period(self.at(10), None),
+            ]
+
+    def test_what_was_announced_and_taken_back_was_never_required(self, clinic, olaf):
+        policy.require(olaf, Origin(), at=timezone.now() + timedelta(days=3))
+        policy.stop_requiring(olaf, Origin())
+
+        assert compliance.periods(clinic) == []
+
+    def test_the_sheet_says_so_and_names_exemptions(self, client, clinic, olaf):
+        robot = MembershipFactory(organization=clinic, user=UserFactory(email="robot@example.com"))
+        policy.require(olaf, Origin())
+        policy.exempt(olaf, robot.user_id, reason="backup", until=timezone.now() + timedelta(days=9), origin=Origin())
+        sign_in(client, olaf.user)
+
+        page = text_of(client.get(f"{clinic.get_absolute_url()}/evidence"))
+
+        assert "Required without a break from" in page
+        assert "and still required." in page
+        assert "robot@example.com: backup" in page
+        assert "Member exempted from the policy robot@example.com: backup" in page
+
+
+@pytest.mark.parametrize("path", ["compliance", "evidence"])
+def test_members_do_not_see_it(client, clinic, dana, path):
+    """SR-39."""
+    MembershipFactory(organization=clinic, user=dana, role=Role.MEMBER)
+    sign_in(client, dana)
+
+    assert client.get(f"{clinic.get_absolute_url()}/{path}").status_code == 403
