@@ -23,6 +23,7 @@ security-report: .venv/tests
 
 benchmark: .venv/tests
 	@$(BIN)/python -W ignore -m benchmarks.signin_timing
+	@$(BIN)/python -W ignore -m benchmarks.scale
 
 lint: .venv/tests
 	@$(BIN)/python -m tests.check lint

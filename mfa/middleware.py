@@ -13,6 +13,17 @@ from accounts.models import User
 from accounts.refusals import Refused
 from mfa import browser, rescue
 
+# All that a session of an assisted reset opens, until there is a new factor.
+AFTER_RESET = frozenset(
+    {
+        "mfa:activate",
+        "mfa:complete_activation",
+        "mfa:resend_enrolment",
+        "accounts:logout",
+        "help_mfa",
+        "help_mfa_troubleshooting",
+    }
+)
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
 
@@ -39,7 +50,7 @@ class AskForProof:
         here = request.get_full_path()
         if user.mfa_is_on and not user.is_verified():
             return self._prompt(request, user, here if request.method == "GET" else "")
-        if browser.mode_of_session(request) == rescue.MODE and not getattr(view, "works_without_mfa", False):
+        if browser.mode_of_session(request) == rescue.MODE and not self._leads_to_enrolment(request):
             return redirect("mfa:activate")
         asks_itself = getattr(view, "asks_for_password", False) and not user.mfa_is_on
         if getattr(view, "needs_fresh_proof", False) and not asks_itself and not browser.has_fresh_proof(request):
@@ -47,6 +58,9 @@ class AskForProof:
                 browser.keep_form(request)
             return redirect(f"{reverse('mfa:step_up')}?{urlencode({'next': here})}")
         return None
+
+    def _leads_to_enrolment(self, request: HttpRequest) -> bool:
+        return request.resolver_match is not None and request.resolver_match.view_name in AFTER_RESET
 
     def _prompt(self, request: HttpRequest, user: User, next_path: str) -> HttpResponse:
         try:

@@ -171,6 +171,7 @@ class AssistedReset(SealedSecret, Expiring):
         ]
         indexes: ClassVar = [
             models.Index(fields=["due_at"], condition=Q(ended_at=None, told_at=None), name="resets_to_tell_of"),
+            models.Index(fields=["user", "-created_at"], name="resets_of_user"),
         ]
 
     def __str__(self) -> str:

@@ -6,7 +6,7 @@ factor. The password is still asked for. Nothing is switched off: the session th
 enrolment of a new factor, and to nothing else.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from hmac import compare_digest
 
 from django.conf import settings
@@ -26,7 +26,9 @@ from mfa.models import AssistedReset, Factor
 MODE = "assisted reset"  # what a session or an event says in place of a mode
 CONFIRM_TASK = "mfa.ask_to_confirm_reset"
 READY_TASK = "mfa.tell_reset_ready"
-FAILURES_ALLOWED = 5
+# Of 43 bits: so many guesses find nothing, and fewer would let a stranger end somebody's reset.
+FAILURES_ALLOWED = 50
+STARTS_A_DAY = 3
 READY_AT_ONCE = 500
 
 
@@ -50,6 +52,12 @@ class NotForOneself(Refused):
     message = _("Ask another owner or the staff: nobody can start an assisted reset of their own account.")
 
 
+class TooManyStarts(Refused):
+    """Nobody's mailbox is flooded by resets that come to nothing."""
+
+    message = _("This account had several assisted resets today.")
+
+
 class WrongCode(Refused):
     """No open reset of this account waits for this code. Counted."""
 
@@ -60,11 +68,15 @@ def start(user: User, *, by: User, authority: str, reason: str, origin: Origin) 
     """Begin the reset of ``user``, whose mailbox is asked to confirm it.
 
     ``authority`` says as what ``by`` does it, in words for the member. The door has checked that they may, with a
-    fresh proof. Raises ``NotForOneself``, ``NotNeeded`` or ``AlreadyStarted``.
+    fresh proof. Raises ``NotForOneself``, ``NotNeeded``, ``AlreadyStarted`` or ``TooManyStarts``.
     """
     now = timezone.now()
+    day = timedelta(days=1)
+    started = AssistedReset.objects.filter(user=user, created_at__gt=now - day).order_by("-created_at")
     with transaction.atomic():
         user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
+        if started.count() >= STARTS_A_DAY:
+            raise TooManyStarts(retry_at=started[STARTS_A_DAY - 1].created_at + day)
         if user.pk == by.pk:
             raise NotForOneself
         if set(Factor.objects.filter(user=user).values_list("mode", flat=True)) != {Mode.AUTHENTICATOR}:

@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 PATIENCE_SECONDS = 40
@@ -148,7 +148,8 @@ class SmtpSink:
             threading.Thread(target=self._talk, args=[connection], daemon=True).start()
 
     def _talk(self, connection: socket.socket) -> None:
-        with connection, connection.makefile("rwb") as stream:
+        # A client that is killed in the middle says no goodbye.
+        with suppress(ConnectionError), connection, connection.makefile("rwb") as stream:
 
             def say(line: str) -> None:
                 stream.write(line.encode() + b"\r\n")
@@ -174,5 +175,7 @@ class SmtpSink:
         lines = []
         while (line := stream.readline()) and line != b".\r\n":  # type: ignore[attr-defined]
             lines.append(line[1:] if line.startswith(b".") else line)
+        if not line:
+            return  # broken off: not a mail
         mail = email.message_from_bytes(b"".join(lines), _class=email.message.EmailMessage, policy=email.policy.default)
         self.mails.append(mail)

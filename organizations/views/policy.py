@@ -42,10 +42,8 @@ def _impact_in_words(organization: Organization) -> list[str]:
         names = ", ".join(impact.examples)
         more = _(" and %(n)d more") % {"n": impact.more} if impact.more else ""
         text.append(_("They are: %(names)s%(more)s.") % {"names": names, "more": more})
-        text.append(
-            _("Signed in right now: %(n)d of them. Nobody is signed out, and nobody is removed.")
-            % {"n": impact.signed_in}
-        )
+        signed_in = _("Signed in right now: at least %(n)d.") if impact.is_partial else _("Signed in right now: %(n)d.")
+        text.append(f"{signed_in % {'n': impact.signed_in}} {_('Nobody is signed out, and nobody is removed.')}")
         text.append(_("In browser and command line this organization is closed to them until they enable it."))
     return text
 

@@ -1,0 +1,166 @@
+"""Does the size of an organization matter? A million users on PostgreSQL; prints medians and their growth in one run.
+
+Each owner page, `Require`, and the sign-in of a member, for organizations of 100, 10,000 and 100,000 members.
+"""
+
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+
+from tests import servers
+
+USERS = int(os.environ.get("USERS", "1000000"))
+SIZES = (100, 10_000, 100_000)
+ROUNDS = 25
+PASSWORD = "a quiet harbour at dawn"
+GOAL = 1.5
+
+# Three of seven have nothing.
+PEOPLE = """
+INSERT INTO accounts_user (id, password, is_superuser, email, email_key, email_verified_at, username, name,
+  preferred_mode, enabled_modes, is_active, is_staff, created_at)
+SELECT gen_random_uuid(), '!', false, 'person' || n || '@example.com', 'person' || n || '@example.com', now(), '', '',
+  (ARRAY['', '', '', 'authenticator', 'authenticator', 'authenticator', 'email'])[n %% 7 + 1],
+  (ARRAY['', '', '', 'authenticator', 'authenticator', 'authenticator email', 'email'])[n %% 7 + 1], true, false, now()
+FROM generate_series(1, %s) AS n
+"""
+MEMBERS = """
+INSERT INTO organizations_membership (organization_id, user_id, role, created_at, exempt_reason, modes, email_key)
+SELECT %s, id, 'member', now(), '', '', '' FROM accounts_user WHERE email LIKE 'person%%' ORDER BY email_key LIMIT %s
+"""
+
+
+def main() -> int:
+    with servers.postgresql() as url:
+        os.environ.update(
+            DJANGO_SETTINGS_MODULE="datica_account.settings",
+            DEVELOPMENT="1",
+            DATABASE_URL=url,
+            DATABASE_POOL="0",
+            CELERY_BROKER_URL="memory://",
+            EMAIL_BACKEND="django.core.mail.backends.locmem.EmailBackend",
+            LOG_LEVEL="ERROR",
+        )
+        import django
+
+        django.setup()
+        return measure()
+
+
+def measure() -> int:
+    import logging
+
+    from django.core.management import call_command
+
+    logging.disable(logging.WARNING)
+    call_command("migrate", verbosity=0)
+    started = time.monotonic()
+    stages = [Stage(size) for size in seed()]
+    print(f"{USERS:,} users and organizations of {', '.join(f'{size:,}' for size in SIZES)} members made in "
+          f"{time.monotonic() - started:.0f} s")  # fmt: skip
+    times: dict[str, dict[int, list[float]]] = {}
+    for _round in range(ROUNDS):
+        for stage in stages:
+            for name, act in stage.acts().items():
+                begun = time.perf_counter()
+                act()
+                times.setdefault(name, {}).setdefault(stage.size, []).append(time.perf_counter() - begun)
+    worst = 0.0
+    for name, by_size in times.items():
+        medians = [statistics.median(by_size[size]) * 1000 for size in SIZES]
+        growth = medians[-1] / medians[0]
+        worst = max(worst, growth)
+        print(f"{name:22}" + "".join(f"{median:9.1f} ms" for median in medians) + f"   growth {growth:.2f}")
+    print(f"worst growth from {SIZES[0]} to {SIZES[-1]:,} members: {worst:.2f} (goal: at most {GOAL})")
+    return 0
+
+
+def seed() -> tuple[int, ...]:
+    """Make the million, and for each size an organization with an owner and a member who sign in."""
+    from django.db import connection
+    from django.utils import timezone
+
+    from accounts.models import Mode, User
+    from mfa import codes
+    from mfa.models import Factor
+    from organizations.models import Membership, Organization, Role
+
+    with connection.cursor() as cursor:
+        cursor.execute(PEOPLE, [USERS])
+        for size in SIZES:
+            organization = Organization.objects.create(name=f"Size {size}")
+            cursor.execute(MEMBERS, [organization.pk, size])
+            for kind in ("owner", "member"):
+                email = f"{kind}.{size}@example.com"
+                user = User.objects.create_user(email, PASSWORD, email_verified_at=timezone.now())
+                factor = Factor(user=user, mode=Mode.AUTHENTICATOR, name="authenticator")
+                factor.secret = codes.new_secret()
+                factor.save()
+                User.objects.filter(pk=user.pk).update(preferred_mode=Mode.AUTHENTICATOR)
+                Membership.objects.create(organization=organization, user=user, role=Role(kind))
+        cursor.execute("ANALYZE")
+    return SIZES
+
+
+class Stage:
+    """One organization, its owner in a browser, and a member who signs in."""
+
+    def __init__(self, size: int) -> None:
+        from django.test import Client
+
+        from organizations.models import Organization
+
+        self.size = size
+        self.organization = Organization.objects.get(name=f"Size {size}")
+        self.page = self.organization.get_absolute_url()
+        self.owner = Client()
+        self.sign_in(self.owner, f"owner.{size}@example.com")
+
+    def sign_in(self, client: object, email: str) -> None:
+        import pyotp
+        from django.utils import timezone
+
+        from accounts.models import User
+        from mfa import codes
+        from mfa.models import Factor, Guesses
+
+        factor = Factor.objects.get(user__email_key=email)
+        Factor.objects.filter(pk=factor.pk).update(last_step=0)  # the same code may be used again and again
+        Guesses.objects.filter(user=User.objects.get(email_key=email)).delete()
+        client.post("/account/login", {"identifier": email, "password": PASSWORD})  # type: ignore[attr-defined]
+        otp = pyotp.TOTP(codes.base32(factor.secret)).at(timezone.now())
+        answer = client.post("/account/login/otp", {"otp": otp})  # type: ignore[attr-defined]
+        assert answer.status_code == 302, answer.content  # noqa: S101
+
+    def get(self, path: str) -> Callable[[], None]:
+        def act() -> None:
+            assert self.owner.get(self.page + path).status_code == 200  # noqa: S101
+
+        return act
+
+    def require(self) -> None:
+        assert self.owner.post(f"{self.page}/require").status_code == 302  # noqa: S101
+
+    def member_signs_in(self) -> None:
+        from django.test import Client
+
+        self.sign_in(Client(), f"member.{self.size}@example.com")
+
+    def acts(self) -> dict[str, Callable[[], None]]:
+        self.owner.post(f"{self.page}/stop-requiring")
+        return {
+            "organization": self.get(""),
+            "member list": self.get("/members"),
+            "member list, far": self.get("/members?after=person5"),
+            "members without": self.get("/members?mfa=off"),
+            "search": self.get("/members?q=person12"),
+            "preview of Require": self.get("/require"),
+            "Require": self.require,
+            "sign-in of a member": self.member_signs_in,
+        }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
