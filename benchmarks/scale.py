@@ -155,7 +155,7 @@ class Stage:
             "member list": self.get("/members"),
             "member list, far": self.get("/members?after=person5"),
             "members without": self.get("/members?mfa=off"),
-            "search": self.get("/members?q=person12"),
+            "search": self.get("/members?q=person10"),
             "preview of Require": self.get("/require"),
             "Require": self.require,
             "sign-in of a member": self.member_signs_in,

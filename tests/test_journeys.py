@@ -270,3 +270,64 @@ def test_no_code_and_no_password_is_in_the_logs(portal, browser_window):
     if portal.name == "large":  # the small one prints its mails, by design
         assert code not in log
     assert PASSWORD not in log
+
+
+def test_an_owner_invites_a_stranger_who_registers_and_joins(person, portal, browser_window):
+    person.activates_email()
+    person.signs_in()
+    person.goes_to("/organizations")
+    number = person.address.removeprefix("person").split("@")[0]
+    person.page.locator("main").get_by_role("link", name=f"Clinic {number}", exact=True).click()
+    person.follows("Members and invitations")
+    guest = Person(browser_window(), portal, address=f"guest.of.{person.address}")
+    person.page.get_by_label("Email:").fill(guest.address)
+    person.clicks("Send")
+    person.reads("1 invitation is on its way.")
+
+    guest.page.goto(portal.wait_for_link(guest.address))
+    guest.follows("Register")
+    guest.page.get_by_label("Email:").fill(guest.address)
+    for label in ("Password:", "Confirm Password:"):
+        guest.page.get_by_label(label, exact=True).fill(PASSWORD)
+    guest.page.locator("main button").click()
+    guest.reads("Your account is ready.")
+    guest.gives_credentials()
+    guest.clicks("Accept invitation")
+    guest.reads(f"You are now a member of Clinic {number}.")
+
+    person.goes_to("/organizations")
+    person.page.locator("main").get_by_role("link", name=f"Clinic {number}", exact=True).click()
+    person.reads("would be stopped until they enable it:")
+    person.follows("Members and invitations")
+    person.page.get_by_label("Search for a user").fill("guest")
+    person.clicks("Search")
+    person.reads(guest.address)
+
+
+def test_i_am_remembered_change_my_address_and_am_asked_again(person, portal):
+    """SR-29, SR-37."""
+    person.activates_email()
+    before = portal.codes_sent_to(person.address)
+    person.gives_credentials()
+    person.types_code(portal.wait_for_code(person.address, after=before))
+    person.page.get_by_label("Remember this browser for 30 days").check()
+    person.clicks("Submit")
+    person.clicks("Log Out")
+    person.gives_credentials()
+    person.reads("Welcome")
+
+    before = portal.codes_sent_to(person.address)
+    person.goes_to("/account/email")
+    person.clicks("Send code")
+    person.types_code(portal.wait_for_code(person.address, after=before))
+    person.clicks("Submit")
+    new = f"new.{person.address}"
+    person.page.get_by_label("New email address").fill(new)
+    person.clicks("Send code")
+    person.page.get_by_label("Code from the email").fill(portal.wait_for_code(new))
+    person.clicks("Change address")
+    person.reads("Your email address is changed.")
+    person.clicks("Log Out")
+    person.gives_credentials(identifier=new)
+
+    person.reads("Multi-factor authentication type:")

@@ -196,6 +196,11 @@ def _members_and_policy(person: Person, organization: str) -> Iterator[str]:
     person.clicks("Set rehearsal")
     yield "policy_rehearsal"
     person.follows("Cancel")
+    person.follows("Who meets it: progress, reminder, evidence")
+    yield "compliance"
+    person.follows("Evidence sheet")
+    yield "evidence"
+    person.page.goto(organization)
 
 
 def _invited(owner: Person) -> Iterator[str]:
