@@ -1,14 +1,18 @@
 """What doors share: how a refusal is shown, how a session begins, what it remembers."""
 
+import csv
 import math
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
+from io import StringIO
+from itertools import chain
 from uuid import uuid4
 
 from django import forms
 from django.conf import settings
 from django.contrib import auth, messages
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
 
@@ -20,6 +24,7 @@ from accounts.session_store import SIGNED_IN
 
 MAILBOX_PROOF = "mailbox_proof"
 INVITATION = "invitation"
+FORMULAS = frozenset("=+-@\t\r")
 RETRY_AFTER = "retry_after"  # of a request: seconds for the header of its answer
 COOKIES = "cookies_to_set"  # of a request: what the browser is to hold for long, by name; signed
 
@@ -92,3 +97,20 @@ def start_session(request: HttpRequest, user: User, *, mode: str) -> None:
 def note_mode(request: HttpRequest, mode: str) -> None:
     """Note what has proved this session since it began."""
     request.session[SIGNED_IN] = {**request.session.get(SIGNED_IN, {}), "mode": mode}
+
+
+def csv_file(name: str, head: list[str], rows: Iterable[list[str]]) -> StreamingHttpResponse:
+    """Give rows as a file, written while it is sent: no size is too large."""
+
+    def lines() -> Iterator[str]:
+        line = StringIO()
+        writer = csv.writer(line)
+        for cells in chain([head], rows):
+            # A spreadsheet runs what begins like a formula.
+            writer.writerow([f"'{cell}" if cell[:1] in FORMULAS else cell for cell in cells])
+            yield line.getvalue()
+            line.seek(0)
+            line.truncate()
+
+    headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
+    return StreamingHttpResponse(lines(), content_type="text/csv; charset=utf-8", headers=headers)

@@ -1075,7 +1075,15 @@ def test_the_document_is_served_without_any_outside_asset(live_server):
     assert "http://" not in page.replace("http://testserver", "")
     assert "https://" not in page
     schema = Client().get("/api/openapi.json").json()
-    assert {path.split("/")[1] for path in schema["paths"]} == {"auth", "keys", "pods", "environments", "orgs", "acls"}
+    assert {path.split("/")[1] for path in schema["paths"]} == {
+        "auth",
+        "keys",
+        "pods",
+        "environments",
+        "orgs",
+        "acls",
+        "api",
+    }
 
 
 def test_the_document_explains_every_code(live_server):

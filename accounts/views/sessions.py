@@ -1,8 +1,5 @@
 """Pages of sessions, keys and the security log."""
 
-import csv
-from collections.abc import Iterator
-from io import StringIO
 from uuid import UUID
 
 from django.contrib import messages
@@ -20,6 +17,7 @@ from accounts import keys, security_log, sessions
 from accounts.models import SecurityEvent
 from accounts.origin import origin_of
 from accounts.requests import (
+    csv_file,
     person,
 )
 from accounts.session_store import SIGNED_IN
@@ -107,21 +105,12 @@ def security_log_page(request: HttpRequest) -> HttpResponse:
 def security_log_csv(request: HttpRequest) -> StreamingHttpResponse:
     """Give the same as a file, row by row."""
     _kind, events = _events(request)
-
-    def lines() -> Iterator[str]:
-        line = StringIO()
-        writer = csv.writer(line)
-        writer.writerow([_("Time (UTC)"), _("What"), _("Mode"), _("Address"), _("Browser")])
-        for event in events.iterator(chunk_size=1000):
-            row = _as_row(event)
-            writer.writerow([event.at.isoformat(timespec="seconds"), *list(row.values())[1:]])
-            yield line.getvalue()
-            line.seek(0)
-            line.truncate()
-        yield line.getvalue()
-
-    headers = {"Content-Disposition": 'attachment; filename="security-log.csv"'}
-    return StreamingHttpResponse(lines(), content_type="text/csv; charset=utf-8", headers=headers)
+    head = [_("Time (UTC)"), _("What"), _("Mode"), _("Address"), _("Browser")]
+    rows = (
+        [event.at.isoformat(timespec="seconds"), *(str(cell) for cell in list(_as_row(event).values())[1:])]
+        for event in events.iterator(chunk_size=1000)
+    )
+    return csv_file("security-log", head, rows)
 
 
 def _confirm(request: HttpRequest, **context: object) -> HttpResponse:

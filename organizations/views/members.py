@@ -1,9 +1,6 @@
 """Pages of members and invitations, for owners and admins."""
 
-import csv
-from collections.abc import Iterator
 from datetime import UTC, datetime, time
-from io import StringIO
 from uuid import UUID
 
 from django.contrib import messages
@@ -19,7 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.identifiers import key_of
 from accounts.origin import origin_of
 from accounts.refusals import Refused
-from accounts.requests import refuse
+from accounts.requests import csv_file, refuse
 from mfa import browser
 from mfa.stepup import needs_fresh_proof
 from organizations import invitations, overview, policy, rescues
@@ -94,29 +91,15 @@ def members_csv(request: HttpRequest, organization_id: UUID) -> StreamingHttpRes
     organization = membership_of(request, organization_id, roles=MANAGERS).organization
     head = [_("Email"), _("Name"), _("Role"), _("Modes"), _("Preferred"), _("Meets the policy"), _("Exempt until"),
             _("Last sign-in"), _("Joined")]  # fmt: skip
-
-    def lines() -> Iterator[str]:
-        line = StringIO()
-        writer = csv.writer(line)
-        writer.writerow(head)
-        for row in memberships.members(organization).iterator(chunk_size=1000):
-            writer.writerow(_as_cells(organization, row))
-            yield line.getvalue()
-            line.seek(0)
-            line.truncate()
-        yield line.getvalue()
-
-    headers = {"Content-Disposition": 'attachment; filename="members.csv"'}
-    return StreamingHttpResponse(lines(), content_type="text/csv; charset=utf-8", headers=headers)
+    found = memberships.members(organization).iterator(chunk_size=1000)
+    return csv_file("members", head, (_as_cells(organization, row) for row in found))
 
 
 def _as_cells(organization: Organization, row: Membership) -> list[str]:
     meets = organization.is_met_by(row.modes.split())
     cells = [row.user.email, row.user.name, row.role, row.modes or "off", row.user.preferred_mode]
     times = [row.exempt_until, row.user.last_login, row.created_at]
-    cells += ["yes" if meets else "no", *(at.isoformat(timespec="seconds") if at else "" for at in times)]
-    # A spreadsheet runs what begins like a formula.
-    return [f"'{cell}" if cell[:1] in {"=", "+", "-", "@", "\t"} else cell for cell in cells]
+    return [*cells, "yes" if meets else "no", *(at.isoformat(timespec="seconds") if at else "" for at in times)]
 
 
 # --- one member -----------------------------------------------------------------------------------
