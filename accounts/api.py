@@ -66,20 +66,20 @@ def _person(user: User) -> dict[str, str]:
     return {"id": str(user.pk), "name": user.name, "email": user.email}
 
 
-def _begin(request: HttpRequest, user: User) -> dict[str, str]:
+def _begin(request: HttpRequest, user: User, *, by_key: bool) -> dict[str, str]:
     """Go on after the first proof: to the one-time password, or to the token where MFA is off."""
     origin = origin_of(request)
     if not user.mfa_is_on:
         attempt = signin.begin(user, channel=Channel.CLI, origin=origin)
-        return _token(request, signin.finish(attempt, origin), mode="")
+        return _token(request, signin.finish(attempt, origin), mode="", by_key=by_key)
     challenge = challenges.begin_sign_in(user, channel=Channel.CLI, origin=origin)
     if challenge.mode == Mode.EMAIL:
         challenges.send_code(challenge)
     return {"mfaID": str(challenge.pk), "mfaPreferredType": challenge.mode}
 
 
-def _token(request: HttpRequest, user: User, *, mode: str) -> dict[str, str]:
-    return {**_person(user), "sessionToken": tokens.issue(user, origin_of(request), mode=mode)}
+def _token(request: HttpRequest, user: User, *, mode: str, by_key: bool = False) -> dict[str, str]:
+    return {**_person(user), "sessionToken": tokens.issue(user, origin_of(request), mode=mode, by_key=by_key)}
 
 
 @router.get("/auth/verify", auth=bearer, response={200: Person, **ERRORS}, summary="Who is signed in")
@@ -92,7 +92,7 @@ def verify(request: HttpRequest) -> dict[str, str]:
 def sign_in(request: HttpRequest, credentials: Credentials) -> dict[str, str]:
     """Check credentials; gives a token, or what is needed for the one-time password."""
     user = signin.check_credentials(credentials.identifier, credentials.password, origin_of(request))
-    return _begin(request, user)
+    return _begin(request, user, by_key=False)
 
 
 @router.post("/auth/signin/key", response={200: MfaDue | SignedIn, **ERRORS}, summary="Sign in with an RSA key")
@@ -106,7 +106,7 @@ def sign_in_with_key(
     user = keys.check_signature(
         signed.publicKey, signed.signature, nonce=nonce, timestamp=timestamp, origin=origin_of(request)
     )
-    return _begin(request, user)
+    return _begin(request, user, by_key=True)
 
 
 @router.post("/auth/signin/mfa/{uuid:mfa_id}", response={200: SignedIn, **ERRORS}, summary="Give the one-time password")

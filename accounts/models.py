@@ -146,6 +146,7 @@ class Token(SignedIn):
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
     # Made of the password's hash: a token does not outlive the password that it was given for.
     password_mark = models.CharField(max_length=128)
+    by_key = models.BooleanField(default=False)  # an SSH key stood in place of the password
     expires_at = models.DateTimeField(db_index=True)
 
     def __str__(self) -> str:

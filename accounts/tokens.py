@@ -20,10 +20,11 @@ def _digest(value: str) -> str:
     return sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def issue(user: User, origin: Origin, *, mode: str) -> str:
+def issue(user: User, origin: Origin, *, mode: str, by_key: bool = False) -> str:
     """Make a token for a user whose sign-in was finished, and give the only copy of it.
 
-    ``mode`` says what proved the sign-in besides the first proof; blank where MFA is off.
+    ``mode`` says what proved the sign-in besides the first proof, blank where MFA is off; ``by_key``, that the
+    first proof was an SSH key.
     """
     value = PREFIX + secrets.token_urlsafe(32)
     Token.objects.create(
@@ -31,6 +32,7 @@ def issue(user: User, origin: Origin, *, mode: str) -> str:
         user=user,
         password_mark=user.get_session_auth_hash(),
         mode=mode,
+        by_key=by_key,
         address=origin.address,
         agent=origin.agent[:255],
         expires_at=timezone.now() + settings.TOKEN_LIFETIME,

@@ -1,5 +1,6 @@
 """Refuses what no page of ours could have sent, before anything reads it (SR-49); keeps JSON endpoints to JSON."""
 
+import re
 from collections.abc import Callable, Iterable
 from urllib.parse import unquote_to_bytes
 
@@ -10,6 +11,7 @@ from django.shortcuts import render
 from datica_account import api
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
+INVITING = re.compile(r"\A/organizations/[0-9a-f-]{36}/invitations\Z")
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -41,7 +43,8 @@ def refuse_malformed_requests(get_response: GetResponse) -> GetResponse:
 
     def middleware(request: HttpRequest) -> HttpResponse:
         length = request.META.get("CONTENT_LENGTH") or "0"
-        if length.isascii() and length.isdigit() and int(length) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+        at_most = settings.INVITATIONS_AT_MOST if INVITING.match(request.path_info) else settings.BODY_AT_MOST
+        if length.isascii() and length.isdigit() and int(length) > at_most:
             return render(request, "413.html", status=413)
         if not all(is_text(part) for part in _parts(request)) or _has_nul(request):
             return render(request, "400.html", status=400)

@@ -296,8 +296,9 @@ WHITENOISE_USE_FINDERS = DEVELOPMENT
 
 # What `AUTH_HOST_VERSION` and `PAAS_HOST_VERSION` tell the command-line client to put before each path.
 API_PREFIXES: list[str] = env.list("API_PREFIXES", default=[])
-# A body over 64 KB is refused before anything reads it (SR-49).
-DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024
+# A larger body is refused before anything reads it (SR-49); a list of people to invite may be longer.
+BODY_AT_MOST = 64 * 1024
+INVITATIONS_AT_MOST = DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 100
 
 SECURE_SSL_REDIRECT = False  # the proxy's task: a redirect of ours would break the CLI's POSTs

@@ -1,6 +1,6 @@
 """What the command-line client reads and changes of organizations, invitations, members and environments."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from uuid import UUID
 
 from django.http import HttpRequest
@@ -9,8 +9,9 @@ from pydantic import StrictInt
 
 from accounts.origin import origin_of
 from accounts.wire import ERRORS, Nothing, Text, bearer, token_of
-from organizations import environments, invitations, membership, policy
-from organizations.models import MANAGERS, Environment, Membership, Role
+from organizations import environments, invitations, membership
+from organizations.models import MANAGERS, Environment, Role
+from organizations.requests import membership_of_token
 
 router = Router(tags=["Organizations and environments"])
 
@@ -99,10 +100,6 @@ class Groups(Schema):
     groups: list[Group]
 
 
-def _enter(request: HttpRequest, organization_id: UUID, roles: Collection[Role] = frozenset(Role)) -> Membership:
-    return policy.enter(token_of(request).user, organization_id, roles=roles, origin=origin_of(request))
-
-
 # --- pods and environments --------------------------------------------------------------------
 
 
@@ -153,7 +150,7 @@ def retrieve_environment(request: HttpRequest, environment_id: UUID) -> dict[str
 )
 def list_invitations(request: HttpRequest, org_id: UUID) -> list[dict[str, object]]:
     """List the open invitations; for owners and admins."""
-    manager = _enter(request, org_id, MANAGERS)
+    manager = membership_of_token(request, org_id, roles=MANAGERS)
     return [
         {
             "id": str(row.pk),
@@ -173,7 +170,7 @@ def list_invitations(request: HttpRequest, org_id: UUID) -> list[dict[str, objec
 )
 def send_invitation(request: HttpRequest, org_id: UUID, new: NewInvitation) -> Status[dict[str, str]]:
     """Invite an address by mail; for owners and admins. Roles: 1 owner, 2 admin, 5 member."""
-    manager = _enter(request, org_id, MANAGERS)
+    manager = membership_of_token(request, org_id, roles=MANAGERS)
     role = ROLES.get(new.role)
     if role is None:
         raise invitations.NoSuchRole
@@ -189,7 +186,7 @@ def send_invitation(request: HttpRequest, org_id: UUID, new: NewInvitation) -> S
 )
 def withdraw_invitation(request: HttpRequest, org_id: UUID, invitation_id: UUID) -> Status[None]:
     """Withdraw an open invitation; for owners and admins."""
-    invitations.withdraw(_enter(request, org_id, MANAGERS), invitation_id, origin_of(request))
+    invitations.withdraw(membership_of_token(request, org_id, roles=MANAGERS), invitation_id, origin_of(request))
     return Status(204, None)
 
 
@@ -208,7 +205,7 @@ def accept_invitation(request: HttpRequest, code: str) -> dict[str, str]:
 @router.get("/orgs/{uuid:org_id}/users", auth=bearer, response={200: list[Member], **ERRORS}, summary="List members")
 def list_members(request: HttpRequest, org_id: UUID) -> list[dict[str, object]]:
     """List the members of an organization."""
-    organization = _enter(request, org_id).organization
+    organization = membership_of_token(request, org_id).organization
     return [
         {
             "id": str(row.user_id),
@@ -225,7 +222,7 @@ def list_members(request: HttpRequest, org_id: UUID) -> list[dict[str, object]]:
 )
 def remove_member(request: HttpRequest, org_id: UUID, user_id: UUID) -> Status[None]:
     """Take a member out; for owners and admins, and for everybody themselves. The last owner stays."""
-    membership.remove(_enter(request, org_id), user_id, origin_of(request))
+    membership.remove(membership_of_token(request, org_id), user_id, origin_of(request))
     return Status(204, None)
 
 
@@ -233,7 +230,7 @@ def remove_member(request: HttpRequest, org_id: UUID, user_id: UUID) -> Status[N
 def list_groups(request: HttpRequest, org_id: UUID) -> dict[str, object]:
     """List the members by role."""
     groups: dict[Role, list[dict[str, str]]] = {role: [] for role in Role}
-    for row in membership.members(_enter(request, org_id).organization):
+    for row in membership.members(membership_of_token(request, org_id).organization):
         groups[Role(row.role)].append({"id": str(row.user_id), "email": row.user.email})
     return {
         "groups": [

@@ -10,11 +10,10 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from accounts.models import Channel
 from accounts.origin import origin_of
 from mfa import browser, remembered
 from organizations import policy, rehearsal
-from organizations.models import Organization
+from organizations.models import Door, Organization
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
@@ -43,7 +42,7 @@ class EnforceMfa:
             return redirect("organizations:mfa_required")
         for organization in standing.rehearsing:
             if _concerns([organization], kwargs):
-                rehearsal.note(organization, request.user, Channel.BROWSER, origin_of(request))
+                rehearsal.note(organization, request.user, Door.BROWSER, origin_of(request))
         request.announced = standing.announcing  # type: ignore[attr-defined]  # for the banner
         is_remembered = browser.mode_of_session(request) == remembered.MODE
         if is_remembered and _concerns(policy.forbidding_remembering(request.user), kwargs):

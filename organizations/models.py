@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import Channel, Mode, User
+from accounts.models import Mode, User
 
 # What people can type on a command line without quotes.
 NAME_IN_COMMANDS = r"\A[a-zA-Z0-9][a-zA-Z0-9_.-]*\Z"
@@ -196,12 +196,20 @@ class ComplianceDay(models.Model):
         return self.ready / self.members if self.members else 1.0
 
 
+class Door(models.TextChoices):
+    """How somebody came whom a policy would have stopped."""
+
+    BROWSER = "browser", _("browser")
+    CLI = "cli", _("command line")
+    KEY = "key", _("command line, with a key")
+
+
 class RehearsalHit(models.Model):
     """Somebody whom a policy would have stopped, had it been in force."""
 
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
-    channel = models.CharField(max_length=8, choices=Channel.choices)
+    channel = models.CharField(max_length=8, choices=Door.choices)
     count = models.PositiveIntegerField(default=1)
     address = models.GenericIPAddressField(null=True)
     first_at = models.DateTimeField(default=timezone.now)

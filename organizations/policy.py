@@ -12,11 +12,11 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts import outbox
-from accounts.models import Channel, Mail, Mode, User
+from accounts.models import Mail, Mode, User
 from accounts.refusals import Refused
 from accounts.security_log import Origin
 from organizations import compliance, membership, rehearsal, reminders
-from organizations.models import Counting, EventKind, Membership, Organization, Role
+from organizations.models import Counting, Door, EventKind, Membership, Organization, Role
 
 TELL_TASK = "organizations.tell_of_policy"
 OWNERS_TOLD = 100
@@ -43,12 +43,12 @@ class MfaMissing(Refused):
 
 
 def enter(
-    user: User, organization_id: UUID, *, roles: Collection[Role] = frozenset(Role), origin: Origin | None = None
+    user: User, organization_id: UUID, *, door: Door, origin: Origin, roles: Collection[Role] = frozenset(Role)
 ) -> Membership:
     """Give the membership through which ``user`` works in an organization in one of ``roles``. One query.
 
-    ``origin``: of a command line, which is noted where a rehearsal would have stopped it. Raises ``Stranger``,
-    ``MfaMissing`` or ``RoleMissing``.
+    ``door`` and ``origin`` are noted where a rehearsal would have stopped it. Raises ``Stranger``, ``MfaMissing`` or
+    ``RoleMissing``.
     """
     found = membership.find(user, organization_id)
     if found is None:
@@ -56,8 +56,8 @@ def enter(
     found.user = user
     if stops(found):
         raise MfaMissing
-    if origin and found.organization.is_rehearsing and not _is_met(found):
-        rehearsal.note(found.organization, user, Channel.CLI, origin)
+    if found.organization.is_rehearsing and not _is_met(found):
+        rehearsal.note(found.organization, user, door, origin)
     if found.role not in roles:
         raise membership.RoleMissing
     return found

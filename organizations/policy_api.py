@@ -16,7 +16,8 @@ from accounts.origin import origin_of
 from accounts.refusals import Refused
 from accounts.wire import ERRORS, Text, bearer, token_of
 from organizations import overview, policy
-from organizations.models import Membership, Role
+from organizations.models import Membership
+from organizations.requests import OWNERS, membership_of_token
 
 router = Router(tags=["Policy (for owners)"])
 
@@ -72,7 +73,7 @@ class MemberPage(Schema):
 
 
 def _owner(request: HttpRequest, organization_id: UUID) -> Membership:
-    return policy.enter(token_of(request).user, organization_id, roles=frozenset({Role.OWNER}))
+    return membership_of_token(request, organization_id, roles=OWNERS)
 
 
 def _policy(owner: Membership) -> dict[str, object]:

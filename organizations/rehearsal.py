@@ -5,15 +5,15 @@ from datetime import timedelta
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
-from accounts.models import Channel, User
+from accounts.models import User
 from accounts.security_log import Origin
-from organizations.models import Organization, RehearsalHit
+from organizations.models import Door, Organization, RehearsalHit
 
 # One person at work makes many requests: they are one hit for a while.
 ONE_HIT_FOR = timedelta(minutes=10)
 
 
-def note(organization: Organization, user: User, channel: Channel, origin: Origin) -> None:
+def note(organization: Organization, user: User, channel: Door, origin: Origin) -> None:
     """Note that ``user`` would have been stopped here. One query, rarely two."""
     now = timezone.now()
     hit, is_new = RehearsalHit.objects.get_or_create(

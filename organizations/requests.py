@@ -6,9 +6,11 @@ from uuid import UUID
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest
 
+from accounts.origin import origin_of
 from accounts.requests import person
-from organizations import membership
-from organizations.models import Membership, Role
+from accounts.wire import token_of
+from organizations import membership, policy
+from organizations.models import Door, Membership, Role
 
 EVERYBODY = frozenset(Role)
 OWNERS = frozenset({Role.OWNER})
@@ -23,3 +25,12 @@ def membership_of(request: HttpRequest, organization_id: UUID, *, roles: Collect
         raise PermissionDenied
     found.user = person(request)
     return found
+
+
+def membership_of_token(
+    request: HttpRequest, organization_id: UUID, *, roles: Collection[Role] = EVERYBODY
+) -> Membership:
+    """Give the membership of a token's user; a refusal of the policy, the role or a stranger is raised."""
+    token = token_of(request)
+    door = Door.KEY if token.by_key else Door.CLI
+    return policy.enter(token.user, organization_id, roles=roles, door=door, origin=origin_of(request))

@@ -241,6 +241,13 @@ class TestInvitations:
 
         assert Invitation.objects.count() == 1000
 
+    def test_a_list_may_be_longer_than_any_other_form(self, owner, clinic):
+        """SR-49."""
+        pasted = "\n".join(f"{'x' * 60}.{number}@example.com,{'y' * 100}" for number in range(1000))
+        assert len(pasted) > 150_000
+
+        assert "1000 invitations are on their way." in self.invite(owner, clinic, pasted)
+
     def test_too_many(self, owner, clinic):
         pasted = "\n".join(f"n{number}@example.com" for number in range(2001))
 

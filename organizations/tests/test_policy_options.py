@@ -252,6 +252,14 @@ class TestRehearsal:
         assert "Dana@example.com browser 1" in page
         assert "Dana@example.com command line 1" in page
 
+    def test_a_key_sign_in_is_told_apart(self, owner, clinic, member, client, dana):
+        self.rehearse(owner, clinic)
+        token = tokens.issue(dana, Origin(), mode="", by_key=True)
+        client.get(f"/orgs/{clinic.pk}/users", headers={"Authorization": f"Bearer {token}"})
+
+        page = text_of(owner.get(f"{clinic.get_absolute_url()}/policy"))
+        assert "Dana@example.com command line, with a key 1" in page
+
     def test_whoever_meets_it_is_not_noted(self, owner, clinic, member, client, dana):
         add_mode(dana, Mode.AUTHENTICATOR)
         self.rehearse(owner, clinic)

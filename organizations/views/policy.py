@@ -130,7 +130,7 @@ def options(request: HttpRequest, organization_id: UUID) -> HttpResponse:
 def _as_row(hit: RehearsalHit) -> dict[str, object]:
     return {
         "email": hit.user.email,
-        "channel": hit.channel,
+        "channel": hit.get_channel_display(),
         "count": hit.count,
         "at": hit.last_at,
         "from": hit.address,
