@@ -34,6 +34,7 @@ def commands(port: int) -> list[list[str]]:
     python = [sys.executable, "-m"]
     return [
         [*python, "gunicorn", "datica_account.wsgi", "--bind", f"{HOST}:{port}", "--workers", "2", "--threads", "4",
+         "--limit-request-line", "8190",
          "--log-level", "warning"],
         [*python, "celery", "--quiet", "-A", "datica_account", "worker", "--beat", "--queues", "otp,celery,bulk",
          "--pool", "threads", "--concurrency", "4", "--loglevel", "WARNING", "--without-mingle", "--without-gossip"],

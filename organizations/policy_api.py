@@ -122,7 +122,7 @@ def set_policy(request: HttpRequest, org_id: UUID, new: NewPolicy) -> dict[str, 
 def list_members(
     request: HttpRequest,
     org_id: UUID,
-    after: QueryEx[Text, P(default="")],
+    after: QueryEx[Text, P(default="", max_length=254)],
     limit: QueryEx[int, P(default=PER_PAGE, ge=1, le=1000)],
     mfa: State = "all",
 ) -> dict[str, object]:

@@ -172,17 +172,8 @@ def large() -> Iterator[Stack]:
         log = folder / "log"
         output = stack.enter_context(log.open("wb"))
         python = [sys.executable, "-W", "ignore", "-m"]
-        web = [
-            *python,
-            "gunicorn",
-            "datica_account.wsgi",
-            "--bind",
-            f"127.0.0.1:{port}",
-            "--workers",
-            "3",
-            "--threads",
-            "4",
-        ]
+        web = [*python, "gunicorn", "datica_account.wsgi", "--bind", f"127.0.0.1:{port}", "--workers", "3",
+               "--threads", "4", "--limit-request-line", "8190"]  # fmt: skip
         worker = [*python, "celery", "-A", "datica_account", "worker", "-Q", "otp,celery,bulk", "--concurrency", "2"]
         for command in (web, worker):
             process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)

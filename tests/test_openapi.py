@@ -29,6 +29,8 @@ def test_no_request_of_the_document_is_answered_otherwise(large, tmp_path):
     command = [
         Path(sys.executable).with_name("schemathesis"), "--config-file", config, "run", f"{large.url}/api/openapi.json",
         "--header", f"Authorization: Bearer {cli.token}", "--exclude-path", "/auth/signout", "--checks", CHECKS,
+        # Its made-up queries outgrow a request line, which gunicorn refuses itself; test_policy_api.py asks it instead.
+        "--exclude-path", "/api/v1/organizations/{org_id}/members",
         "--max-examples", "20", "--suppress-health-check", "all", "--no-color", "--generation-database", "none",
     ]  # fmt: skip
 
