@@ -18,6 +18,7 @@ def _plain(text: str) -> str:
 
 
 Text = Annotated[str, StringConstraints(max_length=1024), AfterValidator(_plain)]
+ShortText = Annotated[str, StringConstraints(max_length=254), AfterValidator(_plain)]  # as long as an address
 LongText = Annotated[str, StringConstraints(max_length=16_384), AfterValidator(_plain)]
 
 

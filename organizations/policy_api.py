@@ -14,7 +14,7 @@ from pydantic import AwareDatetime
 from accounts.identifiers import key_of
 from accounts.origin import origin_of
 from accounts.refusals import Refused
-from accounts.wire import ERRORS, Text, bearer, token_of
+from accounts.wire import ERRORS, ShortText, bearer, token_of
 from organizations import overview, policy
 from organizations.models import Membership
 from organizations.requests import OWNERS, membership_of_token
@@ -122,7 +122,7 @@ def set_policy(request: HttpRequest, org_id: UUID, new: NewPolicy) -> dict[str, 
 def list_members(
     request: HttpRequest,
     org_id: UUID,
-    after: QueryEx[Text, P(default="", max_length=254)],
+    after: QueryEx[ShortText, P(default="")],
     limit: QueryEx[int, P(default=PER_PAGE, ge=1, le=1000)],
     mfa: State = "all",
 ) -> dict[str, object]:
