@@ -5,27 +5,23 @@ A stranger's guesses do not hold them back (SR-5); of a new one the owner is tol
 
 import secrets
 from datetime import timedelta
-from hashlib import sha256
 
 from django.db import transaction
 from django.utils import timezone
 
 from accounts import security_log
+from accounts.identifiers import digest_of
 from accounts.models import KNOWN_BROWSER_FOR, Channel, KnownBrowser, SecurityEvent, User
 from accounts.security_log import Kind, Origin
 
 FAMILIAR_FOR = timedelta(days=30)
 
 
-def _digest(token: str) -> str:
-    return sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
-
-
 def find(user: User, token: str) -> KnownBrowser | None:
     """Find the browser of a token among the user's. No query without a token."""
     if not token:
         return None
-    known = KnownBrowser.objects.filter(digest=_digest(token), user=user).first()
+    known = KnownBrowser.objects.filter(digest=digest_of(token), user=user).first()
     return known if known and timezone.now() - known.last_used_at < KNOWN_BROWSER_FOR else None
 
 
@@ -47,11 +43,11 @@ def note(user: User, origin: Origin) -> str:
         KnownBrowser.objects.filter(pk=known.pk).update(last_used_at=timezone.now())
         return origin.browser
     # A browser that others use too keeps the token that they know it by.
-    shared = bool(origin.browser) and KnownBrowser.objects.filter(digest=_digest(origin.browser)).exists()
+    shared = bool(origin.browser) and KnownBrowser.objects.filter(digest=digest_of(origin.browser)).exists()
     token = origin.browser if shared else secrets.token_urlsafe(32)
     with transaction.atomic():
         is_first = not KnownBrowser.objects.filter(user=user).exists()
-        KnownBrowser.objects.create(user=user, digest=_digest(token))
+        KnownBrowser.objects.create(user=user, digest=digest_of(token))
         if not is_first:
             security_log.record(user, Kind.NEW_BROWSER, origin)
     return token

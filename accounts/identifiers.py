@@ -1,9 +1,21 @@
-"""How user names and e-mail addresses are compared (SR-4)."""
+"""How user names and e-mail addresses are compared (SR-4), and codes and tokens are made and found."""
 
+import secrets
 import unicodedata
+from hashlib import sha256
 
 # Signs that nobody mistakes for another: no 0 and O, no 1, I and L, no U and V.
 UNMISTAKABLE = "23456789ABCDEFGHJKMNPQRSTWXYZ"
+
+
+def new_code(length: int) -> str:
+    """Make a code that people type, of signs that nobody mistakes."""
+    return "".join(secrets.choice(UNMISTAKABLE) for _sign in range(length))
+
+
+def digest_of(token: str) -> str:
+    """Give the form in which a token of 192 random bits and more is stored: nothing to guess, so no slow hash."""
+    return sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def in_groups(code: str, size: int) -> str:

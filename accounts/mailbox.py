@@ -4,7 +4,6 @@ A code instead of a link: mail scanners open links, and no secret belongs in a U
 is found by an id that the browser's session keeps, so the browser that asked is the one that confirms.
 """
 
-import secrets
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from hmac import compare_digest
@@ -17,7 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts import browsers, outbox, security_log, sessions, signin, throttles
-from accounts.identifiers import UNMISTAKABLE, key_of
+from accounts.identifiers import key_of, new_code
 from accounts.models import AddressChange, Mail, MailboxProof, PublicKey, User
 from accounts.refusals import Refused
 from accounts.security_log import Kind, Origin
@@ -46,11 +45,6 @@ class TooManyMails(Refused):
     """Asked again too soon, or too often."""
 
     message = _("We have just sent you an email. Please wait a little before asking for another one.")
-
-
-def new_code() -> str:
-    """Make a code that proves a mailbox."""
-    return "".join(secrets.choice(UNMISTAKABLE) for _index in range(CODE_LENGTH))
 
 
 def register(email: str, password: str, origin: Origin, *, proven: bool) -> MailboxProof | None:
@@ -134,7 +128,7 @@ def new_proof(user: User | None, purpose: MailboxProof.Purpose, *, email: str = 
         MailboxProof.Purpose.CHANGE_EMAIL: settings.PASSWORD_RESET_LIFETIME,
     }
     proof = MailboxProof(user=user, purpose=purpose, email=email, expires_at=timezone.now() + lifetimes[purpose])
-    proof.code = new_code()
+    proof.code = new_code(CODE_LENGTH)
     proof.save()
     return proof
 

@@ -2,22 +2,17 @@
 
 import secrets
 from datetime import timedelta
-from hashlib import sha256
 
 from django.conf import settings
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
+from accounts.identifiers import digest_of
 from accounts.models import Token, User
 from accounts.security_log import Origin
 
 PREFIX = "datica_"  # secret scanners and people recognise it
 NOTE_USE_AFTER = timedelta(minutes=1)
-
-
-def _digest(value: str) -> str:
-    # 256 random bits need no slow hash: there is nothing to guess.
-    return sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def issue(user: User, origin: Origin, *, mode: str, by_key: bool = False) -> str:
@@ -28,7 +23,7 @@ def issue(user: User, origin: Origin, *, mode: str, by_key: bool = False) -> str
     """
     value = PREFIX + secrets.token_urlsafe(32)
     Token.objects.create(
-        digest=_digest(value),
+        digest=digest_of(value),
         user=user,
         password_mark=user.get_session_auth_hash(),
         mode=mode,
@@ -44,7 +39,7 @@ def find(value: str) -> Token | None:
     """Find the token that still opens its user's account, and note that it was used. One query, rarely two."""
     if not value.startswith(PREFIX):
         return None
-    token = Token.objects.select_related("user").filter(digest=_digest(value)).first()
+    token = Token.objects.select_related("user").filter(digest=digest_of(value)).first()
     if token is None or not _is_good(token):
         return None
     now = timezone.now()

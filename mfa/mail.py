@@ -1,12 +1,11 @@
 """Composes the mails that carry codes."""
 
-from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.urls import reverse
 
 from accounts.identifiers import in_groups
 from accounts.mailing import compose
-from mfa import codes
+from mfa import codes, rescue
 from mfa.models import AssistedReset, Challenge
 
 
@@ -33,7 +32,7 @@ def confirm_reset(reset: AssistedReset) -> EmailMultiAlternatives:
         authority=reset.authority,
         reason=reset.reason,
         path=reverse("mfa:confirm_reset"),
-        hours=int(settings.ASSISTED_RESET_WAIT.total_seconds() // 3600),
+        hours=rescue.hours_to_wait(),
         expires_at=reset.expires_at,
     )
 

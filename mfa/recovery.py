@@ -8,7 +8,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts import security_log
-from accounts.identifiers import UNMISTAKABLE, in_groups
+from accounts.identifiers import UNMISTAKABLE, in_groups, new_code
 from accounts.models import User
 from accounts.refusals import Refused
 from accounts.security_log import Kind, Origin
@@ -48,7 +48,7 @@ def make(user: User) -> list[str]:
     They count, in place of all earlier ones, when one of them was typed back (``confirm``): until then the earlier
     ones work, so that nobody is left with codes that were never saved. Raises ``MfaIsOff``.
     """
-    made = ["".join(secrets.choice(UNMISTAKABLE) for _sign in range(LENGTH)) for _code in range(CODES)]
+    made = [new_code(LENGTH) for _code in range(CODES)]
     with transaction.atomic():
         user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
         if not user.mfa_is_on:

@@ -15,15 +15,12 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
 from accounts import security_log, signin
+from accounts.identifiers import digest_of
 from accounts.models import Channel, User
 from accounts.security_log import Kind, Origin
 from mfa.models import Factor, RememberedBrowser
 
 MODE = "remembered"  # what a session says in place of a mode
-
-
-def _digest(token: str) -> str:
-    return sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _mark(user: User) -> str:
@@ -39,12 +36,12 @@ def note(user: User, token: str, origin: Origin) -> str:
     ``token`` is the one that it holds already, if any: several people may use one browser.
     """
     now = timezone.now()
-    known = bool(token) and RememberedBrowser.objects.filter(digest=_digest(token), expires_at__gt=now).exists()
+    known = bool(token) and RememberedBrowser.objects.filter(digest=digest_of(token), expires_at__gt=now).exists()
     token = token if known else secrets.token_urlsafe(32)
     with transaction.atomic():
         user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
         RememberedBrowser.objects.update_or_create(
-            digest=_digest(token),
+            digest=digest_of(token),
             user=user,
             defaults={
                 "mark": _mark(user),
@@ -66,7 +63,9 @@ def sign_in(user: User, token: str, origin: Origin) -> bool:
     """
     with transaction.atomic(durable=True):
         user = signin.lock_checked(user)
-        row = RememberedBrowser.objects.filter(digest=_digest(token), user=user, expires_at__gt=timezone.now()).first()
+        row = RememberedBrowser.objects.filter(
+            digest=digest_of(token), user=user, expires_at__gt=timezone.now()
+        ).first()
         if row is None or not user.mfa_is_on or not constant_time_compare(row.mark, _mark(user)):
             return False
         RememberedBrowser.objects.filter(pk=row.pk).update(last_used_at=timezone.now())

@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import mailbox, outbox, security_log, throttles
 from accounts.housekeeping import KEPT_FOR, delete_in_batches
+from accounts.identifiers import new_code
 from accounts.models import Mode, User
 from accounts.refusals import Refused
 from accounts.security_log import Kind, Origin
@@ -86,7 +87,7 @@ def start(user: User, *, by: User, authority: str, reason: str, origin: Origin) 
         AssistedReset.objects.filter(user=user, ended_at=None).update(ended_at=now)  # one that expired
         reset = AssistedReset(user=user, started_by=by, authority=authority[:254], reason=reason[:500])
         reset.expires_at = now + settings.ASSISTED_RESET_LIFETIME
-        reset.secret = mailbox.new_code().encode()
+        reset.secret = new_code(mailbox.CODE_LENGTH).encode()
         reset.save()
         security_log.record(user, Kind.ASSISTED_RESET_STARTED, origin)
         outbox.post(CONFIRM_TASK, user=user, about=reset.pk, queue=outbox.OTP_QUEUE)
@@ -103,8 +104,8 @@ def confirm(user: User | None, code: str, origin: Origin) -> datetime:
     ``user`` is None for an unknown account: the answer is the same (SR-3). Raises ``WrongCode`` (counted) or
     ``TooManyTries``.
     """
-    hour = settings.ADDRESS_FAILURE_WINDOW
-    throttles.take(throttles.tries_from("rescue", origin.address, count=settings.ADDRESS_FAILURES, window=hour))
+    count, window = settings.ADDRESS_FAILURES, settings.ADDRESS_FAILURE_WINDOW
+    throttles.take(throttles.tries_from("rescue", origin.address, count=count, window=window))
     now = timezone.now()
     due = now + settings.ASSISTED_RESET_WAIT
     with transaction.atomic(durable=True):
@@ -113,7 +114,8 @@ def confirm(user: User | None, code: str, origin: Origin) -> datetime:
         right = _is_right(reset, code, now)
         if right and reset and user:
             reset.due_at, reset.expires_at = due, due + settings.ASSISTED_RESET_LIFETIME
-            reset.secret = _pass().encode()
+            # As long as a recovery code: it is typed into the same field.
+            reset.secret = new_code(recovery.LENGTH).encode()
             reset.save()
             security_log.record(user, Kind.ASSISTED_RESET_CONFIRMED, origin)
     if not right:
@@ -121,9 +123,9 @@ def confirm(user: User | None, code: str, origin: Origin) -> datetime:
     return due
 
 
-def _pass() -> str:
-    """Make the code that stands in place of the factor: as long as a recovery code, and typed into the same field."""
-    return "".join(mailbox.new_code() for _part in range(2))[: recovery.LENGTH]
+def hours_to_wait() -> int:
+    """How long a confirmed reset waits, in whole hours."""
+    return int(settings.ASSISTED_RESET_WAIT.total_seconds() // 3600)
 
 
 def _is_right(reset: AssistedReset | None, code: str, now: datetime) -> bool:

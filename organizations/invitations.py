@@ -4,7 +4,6 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from hashlib import sha256
 from uuid import UUID
 
 from django.conf import settings
@@ -17,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import outbox, throttles
 from accounts.encryption import seal, unseal
-from accounts.identifiers import key_of
+from accounts.identifiers import digest_of, key_of
 from accounts.models import Mail, User
 from accounts.refusals import Refused
 from accounts.security_log import Origin
@@ -78,11 +77,6 @@ class AnotherAddress(Refused):
     message = _("This invitation was sent to another email address. Sign in with the account of that address.")
 
 
-def _digest(code: str) -> str:
-    # 192 random bits need no slow hash.
-    return sha256(code.encode("utf-8", "surrogatepass")).hexdigest()
-
-
 def send(manager: Membership, email: str, *, role: Role, origin: Origin, link_template: str = "") -> Invitation:
     """Invite an address; an earlier open invitation of it is replaced.
 
@@ -93,18 +87,30 @@ def send(manager: Membership, email: str, *, role: Role, origin: Origin, link_te
     if role.rank > Role(manager.role).rank:
         raise membership.RoleMissing
     check_address(email)
-    organization, key, now = manager.organization, key_of(email), timezone.now()
-    if Membership.objects.filter(organization=organization, user__email_key=key).exists():
+    if Membership.objects.filter(organization=manager.organization, user__email_key=key_of(email)).exists():
         raise AlreadyMember
+    invitation = _new(manager, email, role=role, link_template=link_template)
+    _issue(manager, [invitation], origin, queue=outbox.DEFAULT_QUEUE)
+    return invitation
+
+
+def _issue(manager: Membership, made: list[Invitation], origin: Origin, *, queue: str) -> None:
+    """Save invitations in place of open ones to the same addresses, log them and mail them."""
+    organization = manager.organization
     with transaction.atomic():
         # Two who invite one address at once: the second waits here, and replaces.
         Organization.objects.select_for_update().get(pk=organization.pk)
-        pending(organization).filter(email_key=key).update(revoked_at=now)
-        invitation = _new(manager, email, role=role, link_template=link_template)
-        invitation.save(force_insert=True)
-        membership.record(organization, manager.user, EventKind.INVITED, origin, subject=email)
-        outbox.post(MAIL_TASK, user=None, about=invitation.pk)
-    return invitation
+        replaced = pending(organization).filter(email_key__in=[row.email_key for row in made])
+        replaced.update(revoked_at=timezone.now())
+        Invitation.objects.bulk_create(made, batch_size=BATCH)
+        OrganizationEvent.objects.bulk_create(
+            [
+                membership.event(organization, manager.user, EventKind.INVITED, origin, subject=row.email)
+                for row in made
+            ],
+            batch_size=BATCH,
+        )
+        outbox.post_many([Mail(task=MAIL_TASK, about=str(row.pk), queue=queue) for row in made])
 
 
 def check_address(email: str) -> None:
@@ -135,19 +141,8 @@ def send_many(manager: Membership, emails: Sequence[str], *, role: Role, origin:
     if len(emails) > MANY_AT_MOST:
         raise TooManyAtOnce
     wanted, refused = _sort_out(manager.organization, emails)
-    with transaction.atomic():
-        Organization.objects.select_for_update().get(pk=manager.organization_id)
-        pending(manager.organization).filter(email_key__in=wanted).update(revoked_at=timezone.now())
-        made = [_new(manager, email, role=role) for email in wanted.values()]
-        Invitation.objects.bulk_create(made, batch_size=BATCH)
-        OrganizationEvent.objects.bulk_create(
-            [
-                membership.event(manager.organization, manager.user, EventKind.INVITED, origin, subject=row.email)
-                for row in made
-            ],
-            batch_size=BATCH,
-        )
-        outbox.post_many([Mail(task=MAIL_TASK, about=str(row.pk), queue=outbox.BULK_QUEUE) for row in made])
+    made = [_new(manager, email, role=role) for email in wanted.values()]
+    _issue(manager, made, origin, queue=outbox.BULK_QUEUE)
     return Sent(invited=len(made), refused=refused)
 
 
@@ -176,7 +171,7 @@ def _new(manager: Membership, email: str, *, role: Role, link_template: str = ""
         email=email,
         email_key=key_of(email),
         role=role,
-        digest=_digest(code),
+        digest=digest_of(code),
         sealed_code=seal(code.encode()),
         link_path=_path_of(link_template),
         expires_at=timezone.now() + settings.INVITATION_LIFETIME,
@@ -233,7 +228,7 @@ def withdraw(manager: Membership, invitation_id: UUID, origin: Origin) -> None:
 
 def find(code: str) -> Invitation | None:
     """Find the open invitation of a code, with its organization."""
-    invitation = Invitation.objects.select_related("organization").filter(digest=_digest(code)).first()
+    invitation = Invitation.objects.select_related("organization").filter(digest=digest_of(code)).first()
     return invitation if invitation and invitation.is_open(timezone.now()) else None
 
 
@@ -252,7 +247,7 @@ def accept(user: User, code: str, origin: Origin) -> Organization:
     now = timezone.now()
     with transaction.atomic(durable=True):
         user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
-        invitation = Invitation.objects.select_for_update().filter(digest=_digest(code)).first()
+        invitation = Invitation.objects.select_for_update().filter(digest=digest_of(code)).first()
         if invitation is None or not invitation.is_open(now):
             raise InvitationOver
         if invitation.email_key != user.email_key:

@@ -14,6 +14,8 @@ from organizations.models import MemberCount, Membership, Organization
 
 # What members can have: no mode, or some. Each is one range of an index.
 STATES = ("", Mode.AUTHENTICATOR.value, f"{Mode.AUTHENTICATOR} {Mode.EMAIL}", Mode.EMAIL.value)
+# How addresses name them: nobody can read a blank.
+STATE_NAMED = {state or "off": state for state in STATES}
 LOOKED_AT = 300  # members whose sessions are counted: more would make large organizations slow
 EXAMPLES = 5
 

@@ -206,7 +206,7 @@ def rehearse(owner: Membership, origin: Origin, *, days: int) -> None:
             rehearsal.forget(organization)
         Organization.objects.filter(pk=organization.pk).update(rehearsal_until=until)
         kind = EventKind.REHEARSAL_STARTED if days else EventKind.REHEARSAL_ENDED
-        _record(organization, owner.user, kind, origin, f"{until:%Y-%m-%d %H:%M} UTC" if until else "")
+        _record(organization, owner.user, kind, origin, f"{until:{compliance.WRITTEN}}" if until else "")
 
 
 def exempt(owner: Membership, user_id: UUID, *, reason: str, until: datetime | None, origin: Origin) -> None:

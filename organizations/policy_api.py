@@ -128,8 +128,7 @@ def list_members(
 ) -> dict[str, object]:
     """Give members by address, a page at a time; for owners."""
     organization = _owner(request, org_id).organization
-    state = None if mfa == "all" else "" if mfa == "off" else mfa
-    page = overview.members(organization, state=state, after=key_of(after), limit=limit)
+    page = overview.members(organization, state=overview.STATE_NAMED.get(mfa), after=key_of(after), limit=limit)
     return {
         "next": page.next,
         "members": [

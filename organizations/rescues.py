@@ -2,7 +2,6 @@
 
 from uuid import UUID
 
-from django.conf import settings
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -20,7 +19,7 @@ class OnlyByStaff(Refused):
     message = gettext_lazy("This account belongs to the staff of the portal: only other staff can start its reset.")
 
 
-def member(owner: Membership, user_id: UUID) -> User:
+def _member(owner: Membership, user_id: UUID) -> User:
     """Give a member of the owner's organization. Raises ``NotAMember``."""
     found = Membership.objects.select_related("user").filter(organization=owner.organization, user=user_id).first()
     if found is None:
@@ -35,7 +34,7 @@ def start(owner: Membership, user_id: UUID, *, reason: str, origin: Origin) -> N
     """
     if owner.role != Role.OWNER:
         raise membership.RoleMissing
-    user = member(owner, user_id)
+    user = _member(owner, user_id)
     if user.is_staff:
         raise OnlyByStaff
     authority = _("owner of %(name)s") % {"name": owner.organization.name}
@@ -47,8 +46,3 @@ def start(owner: Membership, user_id: UUID, *, reason: str, origin: Origin) -> N
         origin,
         subject=f"{user.email}: {reason}"[:254],
     )
-
-
-def hours() -> int:
-    """How long a confirmed reset waits."""
-    return int(settings.ASSISTED_RESET_WAIT.total_seconds() // 3600)

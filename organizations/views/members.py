@@ -17,7 +17,7 @@ from accounts.identifiers import key_of
 from accounts.origin import origin_of
 from accounts.refusals import Refused
 from accounts.requests import csv_file, refuse
-from mfa import browser
+from mfa import browser, rescue
 from mfa.stepup import needs_fresh_proof
 from organizations import invitations, overview, policy, rescues
 from organizations import membership as memberships
@@ -61,10 +61,13 @@ def member_list(request: HttpRequest, organization_id: UUID) -> HttpResponse:
     manager = membership_of(request, organization_id, roles=MANAGERS)
     organization = manager.organization
     state = request.GET.get("mfa", "all")
-    states = {value or "off": value for value in overview.STATES}
     starts = key_of(request.GET.get("q", "")[:254])
     page = overview.members(
-        organization, state=states.get(state), starts=starts, after=request.GET.get("after", "")[:254], limit=PER_PAGE
+        organization,
+        state=overview.STATE_NAMED.get(state),
+        starts=starts,
+        after=request.GET.get("after", "")[:254],
+        limit=PER_PAGE,
     )
     by_modes = overview.counts(organization)
     pending = list(invitations.pending(organization)[: PER_PAGE + 1])
@@ -73,8 +76,10 @@ def member_list(request: HttpRequest, organization_id: UUID) -> HttpResponse:
         "rows": _rows(organization, page.rows),
         "page": page,
         "q": request.GET.get("q", "")[:254],
-        "state": state if state in states else "all",
-        "states": [(name, _state_in_words(value), by_modes.get(value, 0)) for name, value in states.items()],
+        "state": state if state in overview.STATE_NAMED else "all",
+        "states": [
+            (name, _state_in_words(value), by_modes.get(value, 0)) for name, value in overview.STATE_NAMED.items()
+        ],
         "total": sum(by_modes.values()),
         "invitations": pending[:PER_PAGE],
         "more_invitations": len(pending) > PER_PAGE,
@@ -262,7 +267,7 @@ def assisted_reset(request: HttpRequest, organization_id: UUID, user_id: UUID) -
         else:
             messages.success(request, _("The reset is started: we have asked %(email)s.") % {"email": target.email})
             return redirect(owner.organization)
-    context = {"form": form, "organization": owner.organization, "member": target, "hours": rescues.hours()}
+    context = {"form": form, "organization": owner.organization, "member": target, "hours": rescue.hours_to_wait()}
     return render(request, "organizations/assisted_reset.html", context, status=status)
 
 
