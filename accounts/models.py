@@ -343,7 +343,7 @@ class Mail(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(User, on_delete=models.CASCADE, null=True, related_name="+")
     task = models.CharField(max_length=80)
-    queue = models.CharField(max_length=16)
+    queue = models.CharField(max_length=16, default="celery")
     about = models.CharField(max_length=36, blank=True)  # id of the row that the mail tells of
     state = models.CharField(max_length=8, choices=State.choices, default=State.QUEUED)
     tries = models.PositiveSmallIntegerField(default=0)
@@ -353,7 +353,7 @@ class Mail(models.Model):
 
     class Meta:
         indexes: ClassVar = [
-            models.Index(fields=["due_at"], condition=Q(state__in=["queued", "sending"]), name="mail_to_send"),
+            models.Index(fields=["queue", "due_at"], condition=Q(state__in=["queued", "sending"]), name="mail_to_send"),
             models.Index(fields=["user", "task", "created_at"], name="mail_of_user"),
         ]
 

@@ -1,20 +1,25 @@
 """The outbox: every mail is a row before it is a task (design, decision 5).
 
-The broker carries only the row's id. Composing is the business of each app's ``tasks.py``; this module
-queues by the task's name, so that domain and tasks do not import each other.
+The broker carries only the row's id, or nothing at all. Composing is the business of each app's ``tasks.py``; this
+module queues by the task's name, so that domain and tasks do not import each other.
+
+Mails that somebody waits for are a task each. Those of a mailing are not: any worker of the bulk queue takes some from
+the table, sends them over one connection and makes room again (``send_bulk``).
 """
 
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
+from time import monotonic
 from urllib.parse import urlsplit
 
 import structlog
-from celery import Task, current_app
+from celery import Task, current_app, shared_task
 from django.conf import settings
-from django.core.mail import EmailMultiAlternatives
+from django.core.mail import EmailMultiAlternatives, get_connection
+from django.core.mail.backends.base import BaseEmailBackend
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
@@ -26,10 +31,39 @@ log = structlog.get_logger(__name__)
 OTP_QUEUE = "otp"
 DEFAULT_QUEUE = "celery"
 BULK_QUEUE = "bulk"
+BULK_TASK = "accounts.send_bulk"
 
 TRIES = 6
 SWEEP_BATCH = 500
 BATCH = 1000
+# Bulk mails that one worker takes at a time: as many are late by SENDING_TAKES_AT_MOST if it dies.
+TAKEN_AT_ONCE = 20
+# Where one worker serves all queues, this is the longest that a code waits for a mailing.
+TURN_SECONDS = 2.0
+SERVER_AWAY_PAUSE = timedelta(seconds=20)
+
+Compose = Callable[[Mail], EmailMultiAlternatives | None]
+COMPOSERS: dict[str, Compose] = {}
+
+
+def sends(name: str) -> Callable[[Compose], Compose]:
+    """Make the task ``name`` out of the function that composes mails of its kind.
+
+    The function rereads the state and gives None when nobody waits for the mail any more (SR-50).
+    """
+
+    def register(compose: Compose) -> Compose:
+        def send(self: "Task[..., None]", mail_id: str) -> None:
+            pause = deliver(mail_id, compose)
+            # Called directly (the broker is away) there is no queue to come back from: the sweep takes over.
+            if pause is not None and not self.request.called_directly and not self.request.is_eager:
+                raise self.retry(countdown=pause.total_seconds())
+
+        COMPOSERS[name] = compose
+        shared_task(bind=True, name=name, max_retries=None)(send)
+        return compose
+
+    return register
 
 
 def post(task: str, *, user: User | None, about: object = "", queue: str = DEFAULT_QUEUE) -> Mail:
@@ -43,10 +77,27 @@ def post(task: str, *, user: User | None, about: object = "", queue: str = DEFAU
 
 
 def post_many(mails: list[Mail]) -> None:
-    """Write many mails into the outbox at once; they are queued when the surrounding transaction commits."""
+    """Write some mails into the outbox at once; they are queued when the surrounding transaction commits."""
     Mail.objects.bulk_create(mails, batch_size=BATCH)
     for mail in mails:
         transaction.on_commit(partial(_enqueue, mail))
+
+
+def post_in_bulk(mails: list[Mail]) -> None:
+    """Write the mails of a mailing into the outbox; a worker is called when the surrounding transaction commits."""
+    for mail in mails:
+        mail.queue = BULK_QUEUE
+    Mail.objects.bulk_create(mails, batch_size=BATCH)
+    if mails:
+        transaction.on_commit(partial(call, BULK_TASK, queue=BULK_QUEUE))
+
+
+def call(task: str, *, queue: str) -> None:
+    """Have a worker do a job that takes nothing. Without a broker it is left to the clock, which asks for it anyway."""
+    try:
+        current_app.send_task(task, queue=queue, retry=False)
+    except (OperationalError, OSError) as error:
+        log.warning("outbox.broker_unreachable", task=task, error=type(error).__name__)
 
 
 def _enqueue(mail: Mail) -> None:
@@ -63,7 +114,10 @@ def _enqueue(mail: Mail) -> None:
 def send_here(mail: Mail) -> None:
     """Do the worker's job in this process."""
     current_app.loader.import_default_modules()  # only workers know all tasks from the start
-    current_app.tasks[mail.task].apply((str(mail.pk),), throw=True)
+    if mail.queue == BULK_QUEUE:
+        send_bulk()
+    else:
+        deliver(str(mail.pk), COMPOSERS[mail.task])
 
 
 def back_off(tries: int) -> timedelta:
@@ -71,10 +125,9 @@ def back_off(tries: int) -> timedelta:
     return min(timedelta(seconds=5 * 4 ** max(tries - 1, 0)), timedelta(minutes=20))
 
 
-def deliver(mail_id: str, compose: Callable[[Mail], EmailMultiAlternatives | None]) -> timedelta | None:
+def deliver(mail_id: str, compose: Compose) -> timedelta | None:
     """Send a mail of the outbox unless it was sent or is no longer wanted.
 
-    ``compose`` rereads the state and gives None when nobody waits for the mail any more (SR-50).
     Gives the pause after which to try again, or None when there is nothing left to do. At least once:
     a worker that dies between the server's "accepted" and our note of it leaves a mail to be sent twice.
     """
@@ -82,9 +135,19 @@ def deliver(mail_id: str, compose: Callable[[Mail], EmailMultiAlternatives | Non
     mine = Mail.objects.filter(pk=mail_id, state=Mail.State.QUEUED) | Mail.objects.filter(
         pk=mail_id, state=Mail.State.SENDING, due_at__lt=now
     )
-    if not mine.update(state=Mail.State.SENDING, tries=F("tries") + 1, due_at=now + settings.SENDING_TAKES_AT_MOST):
+    if not _take(mine):
         return None
-    mail = Mail.objects.select_related("user").get(pk=mail_id)
+    return _attempt(Mail.objects.select_related("user").get(pk=mail_id), compose)
+
+
+def _take(mails: "QuerySet[Mail]") -> int:
+    """Note that this process sends ``mails`` now; gives how many it got."""
+    due_at = timezone.now() + settings.SENDING_TAKES_AT_MOST
+    return mails.update(state=Mail.State.SENDING, tries=F("tries") + 1, due_at=due_at)
+
+
+def _attempt(mail: Mail, compose: Compose, connection: BaseEmailBackend | None = None) -> timedelta | None:
+    """Send one mail that this process has taken; gives the pause before the next try if that failed."""
     try:
         message = compose(mail)
     except Exception as error:
@@ -95,22 +158,13 @@ def deliver(mail_id: str, compose: Callable[[Mail], EmailMultiAlternatives | Non
         return None
     # The same for every try: a mail program that gets it twice shows it once.
     message.extra_headers.setdefault("Message-ID", f"<{mail.pk}@{urlsplit(settings.SITE_URL).hostname}>")
+    message.connection = connection
     try:
         message.send()
     except Exception as error:  # noqa: BLE001  (each provider has its own; none may lose the mail)
         return _put_back(mail, error)
     _close(mail, Mail.State.SENT)
     return None
-
-
-def deliver_or_retry(
-    task: "Task[..., None]", mail_id: str, compose: Callable[[Mail], EmailMultiAlternatives | None]
-) -> None:
-    """Deliver, and have Celery call the task again after the back-off where that failed."""
-    pause = deliver(mail_id, compose)
-    # Called directly (the broker is away) there is no queue to come back from: the sweep takes over.
-    if pause is not None and not task.request.called_directly and not task.request.is_eager:
-        raise task.retry(countdown=pause.total_seconds())
 
 
 def _close(mail: Mail, state: Mail.State) -> None:
@@ -131,16 +185,81 @@ def _put_back(mail: Mail, error: Exception) -> timedelta | None:
     return pause
 
 
+# --- mailings -------------------------------------------------------------------------------------
+
+
+def _due(queue: str) -> "QuerySet[Mail]":
+    """Give the mails of a queue that wait, and those that a worker took and must have died over, the oldest first."""
+    unsent = Mail.objects.filter(queue=queue, state__in=[Mail.State.QUEUED, Mail.State.SENDING])
+    return unsent.filter(due_at__lte=timezone.now()).order_by("due_at")
+
+
+def send_bulk() -> None:
+    """Send mails of the bulk queue over one connection for a moment; what is left is called for again."""
+    deadline = monotonic() + TURN_SECONDS
+    connection = get_connection()
+    try:
+        while batch := _take_some():
+            sent = _send_batch(batch, connection, deadline)
+            if sent < len(batch):
+                break
+        else:
+            return
+    finally:
+        connection.close()
+    if monotonic() > deadline:
+        call(BULK_TASK, queue=BULK_QUEUE)
+
+
+def _take_some() -> list[Mail]:
+    with transaction.atomic():
+        due = _due(BULK_QUEUE).select_for_update(skip_locked=True, of=("self",)).select_related("user")
+        batch = list(due[:TAKEN_AT_ONCE])
+        _take(Mail.objects.filter(pk__in=[mail.pk for mail in batch]))
+    for mail in batch:
+        mail.tries += 1
+    return batch
+
+
+def _send_batch(batch: list[Mail], connection: BaseEmailBackend, deadline: float) -> int:
+    """Send what was taken until time is over or the mail server is away; gives how many, and the others back."""
+    for place, mail in enumerate(batch):
+        if monotonic() > deadline:
+            _give_back(batch[place:], timedelta(0))
+            return place
+        try:
+            connection.open()
+        except Exception as error:  # noqa: BLE001  (each provider has its own)
+            # Nobody's fault: no mail of a mailing is given up because the server is away for a day.
+            log.warning("outbox.mail_server_away", error=type(error).__name__)
+            _give_back(batch[place:], SERVER_AWAY_PAUSE)
+            return place
+        try:
+            failed = _attempt(mail, COMPOSERS[mail.task], connection) is not None
+        except Exception:
+            _give_back(batch[place + 1 :], timedelta(0))  # a bug in one mail costs that mail alone
+            raise
+        if failed:
+            connection.close()  # the next one begins a conversation of its own
+    return len(batch)
+
+
+def _give_back(mails: list[Mail], pause: timedelta) -> None:
+    rows = Mail.objects.filter(pk__in=[mail.pk for mail in mails])
+    rows.update(state=Mail.State.QUEUED, tries=F("tries") - 1, due_at=timezone.now() + pause)
+
+
 def sweep() -> int:
     """Queue again what got stuck: the broker lost it, or the worker died. Gives how many.
 
-    Safe at any time: a task whose mail was sent meanwhile does nothing.
+    Safe at any time: a task whose mail was sent meanwhile does nothing. A mailing is not queued mail by mail, so it
+    never stands before a code here.
     """
-    stuck = Mail.objects.filter(
-        state__in=[Mail.State.QUEUED, Mail.State.SENDING], due_at__lt=timezone.now() - settings.QUEUE_MAY_TAKE
-    ).order_by("due_at")[:SWEEP_BATCH]
     count = 0
-    for mail in stuck:
-        _enqueue(mail)
-        count += 1
+    for queue in (OTP_QUEUE, DEFAULT_QUEUE):
+        for mail in _due(queue).filter(due_at__lt=timezone.now() - settings.QUEUE_MAY_TAKE)[:SWEEP_BATCH]:
+            _enqueue(mail)
+            count += 1
+    if _due(BULK_QUEUE).exists():
+        call(BULK_TASK, queue=BULK_QUEUE)
     return count

@@ -1,6 +1,6 @@
 """Jobs: sending the mails of accounts, and keeping the tables small."""
 
-from celery import Task, shared_task
+from celery import shared_task
 from django.core.mail import EmailMultiAlternatives
 from django.utils import timezone
 
@@ -9,49 +9,39 @@ from accounts import mail as mails
 from accounts.models import AddressChange, Mail, MailboxProof, SecurityEvent
 
 
-def _mailbox_code(mail: Mail) -> EmailMultiAlternatives | None:
+@outbox.sends("accounts.send_mailbox_code")
+def mailbox_code(mail: Mail) -> EmailMultiAlternatives | None:
+    """Mail the code that proves a mailbox."""
     proof = MailboxProof.objects.select_related("user").filter(pk=mail.about).first()
     if proof is None or proof.user is None or not proof.is_open(timezone.now()):
         return None
     return mails.mailbox_code(proof, proof.user)
 
 
-def _old_address(mail: Mail) -> EmailMultiAlternatives | None:
+@outbox.sends("accounts.tell_address_taken")
+def address_taken(mail: Mail) -> EmailMultiAlternatives | None:
+    """Tell the owner of an address about an attempt to register with it."""
+    return mails.address_taken(mail.user) if mail.user else None
+
+
+@outbox.sends("accounts.tell_old_address")
+def old_address(mail: Mail) -> EmailMultiAlternatives | None:
+    """Tell the holder of an account's old address that it has another one, and how to undo it."""
     change = AddressChange.objects.select_related("user").filter(pk=mail.about, undone_at=None).first()
     return mails.old_address(change) if change else None
 
 
-def _address_taken(mail: Mail) -> EmailMultiAlternatives | None:
-    return mails.address_taken(mail.user) if mail.user else None
-
-
-def _event(mail: Mail) -> EmailMultiAlternatives | None:
-    event = SecurityEvent.objects.select_related("user").filter(pk=mail.about).first()
-    return mails.security_notice(event) if event else None
-
-
-@shared_task(bind=True, name="accounts.send_mailbox_code", max_retries=None)
-def send_mailbox_code(self: "Task[..., None]", mail_id: str) -> None:
-    """Mail the code that proves a mailbox."""
-    outbox.deliver_or_retry(self, mail_id, _mailbox_code)
-
-
-@shared_task(bind=True, name="accounts.tell_address_taken", max_retries=None)
-def tell_address_taken(self: "Task[..., None]", mail_id: str) -> None:
-    """Tell the owner of an address about an attempt to register with it."""
-    outbox.deliver_or_retry(self, mail_id, _address_taken)
-
-
-@shared_task(bind=True, name="accounts.tell_old_address", max_retries=None)
-def tell_old_address(self: "Task[..., None]", mail_id: str) -> None:
-    """Tell the holder of an account's old address that it has another one, and how to undo it."""
-    outbox.deliver_or_retry(self, mail_id, _old_address)
-
-
-@shared_task(bind=True, name="accounts.tell_of_event", max_retries=None)
-def tell_of_event(self: "Task[..., None]", mail_id: str) -> None:
+@outbox.sends("accounts.tell_of_event")
+def event(mail: Mail) -> EmailMultiAlternatives | None:
     """Tell the owner of a change to the account."""
-    outbox.deliver_or_retry(self, mail_id, _event)
+    found = SecurityEvent.objects.select_related("user").filter(pk=mail.about).first()
+    return mails.security_notice(found) if found else None
+
+
+@shared_task(name=outbox.BULK_TASK)
+def send_bulk() -> None:
+    """Send mails of the bulk queue for a moment."""
+    outbox.send_bulk()
 
 
 @shared_task(name="accounts.sweep_outbox")

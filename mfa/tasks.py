@@ -1,6 +1,6 @@
 """Jobs: sending one-time passwords, and keeping the table of challenges small."""
 
-from celery import Task, shared_task
+from celery import shared_task
 from django.core.mail import EmailMultiAlternatives
 from django.utils import timezone
 
@@ -12,17 +12,13 @@ from mfa import mail as mails
 from mfa.models import AssistedReset, Challenge, RememberedBrowser
 
 
-def _one_time_password(mail: Mail) -> EmailMultiAlternatives | None:
+@outbox.sends("mfa.send_one_time_password")
+def one_time_password(mail: Mail) -> EmailMultiAlternatives | None:
+    """Mail the code of a challenge."""
     challenge = Challenge.objects.select_related("user").filter(pk=mail.about).first()
     if challenge is None or not challenges.is_wanted(challenge):
         return None
     return mails.one_time_password(challenge)
-
-
-@shared_task(bind=True, name="mfa.send_one_time_password", max_retries=None)
-def send_one_time_password(self: "Task[..., None]", mail_id: str) -> None:
-    """Mail the code of a challenge."""
-    outbox.deliver_or_retry(self, mail_id, _one_time_password)
 
 
 def _reset(mail: Mail) -> AssistedReset | None:
@@ -30,26 +26,18 @@ def _reset(mail: Mail) -> AssistedReset | None:
     return reset if reset and reset.is_open(timezone.now()) else None
 
 
-def _confirm_reset(mail: Mail) -> EmailMultiAlternatives | None:
+@outbox.sends("mfa.ask_to_confirm_reset")
+def confirm_reset(mail: Mail) -> EmailMultiAlternatives | None:
+    """Ask a member's mailbox to confirm an assisted reset."""
     reset = _reset(mail)
     return mails.confirm_reset(reset) if reset and reset.due_at is None else None
 
 
-def _reset_ready(mail: Mail) -> EmailMultiAlternatives | None:
+@outbox.sends("mfa.tell_reset_ready")
+def reset_ready(mail: Mail) -> EmailMultiAlternatives | None:
+    """Mail the code of an assisted reset whose waiting time is over."""
     reset = _reset(mail)
     return mails.reset_ready(reset) if reset and reset.is_ready(timezone.now()) else None
-
-
-@shared_task(bind=True, name="mfa.ask_to_confirm_reset", max_retries=None)
-def ask_to_confirm_reset(self: "Task[..., None]", mail_id: str) -> None:
-    """Ask a member's mailbox to confirm an assisted reset."""
-    outbox.deliver_or_retry(self, mail_id, _confirm_reset)
-
-
-@shared_task(bind=True, name="mfa.tell_reset_ready", max_retries=None)
-def tell_reset_ready(self: "Task[..., None]", mail_id: str) -> None:
-    """Mail the code of an assisted reset whose waiting time is over."""
-    outbox.deliver_or_retry(self, mail_id, _reset_ready)
 
 
 @shared_task(name="mfa.tell_resets_ready")

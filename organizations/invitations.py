@@ -1,7 +1,7 @@
 """Invitations: a mailed code that lets the holder of one address join, once (SR-43)."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -90,11 +90,11 @@ def send(manager: Membership, email: str, *, role: Role, origin: Origin, link_te
     if Membership.objects.filter(organization=manager.organization, user__email_key=key_of(email)).exists():
         raise AlreadyMember
     invitation = _new(manager, email, role=role, link_template=link_template)
-    _issue(manager, [invitation], origin, queue=outbox.DEFAULT_QUEUE)
+    _issue(manager, [invitation], origin, post=outbox.post_many)
     return invitation
 
 
-def _issue(manager: Membership, made: list[Invitation], origin: Origin, *, queue: str) -> None:
+def _issue(manager: Membership, made: list[Invitation], origin: Origin, *, post: Callable[[list[Mail]], None]) -> None:
     """Save invitations in place of open ones to the same addresses, log them and mail them."""
     organization = manager.organization
     with transaction.atomic():
@@ -110,7 +110,7 @@ def _issue(manager: Membership, made: list[Invitation], origin: Origin, *, queue
             ],
             batch_size=BATCH,
         )
-        outbox.post_many([Mail(task=MAIL_TASK, about=str(row.pk), queue=queue) for row in made])
+        post([Mail(task=MAIL_TASK, about=str(row.pk)) for row in made])
 
 
 def check_address(email: str) -> None:
@@ -142,7 +142,7 @@ def send_many(manager: Membership, emails: Sequence[str], *, role: Role, origin:
         raise TooManyAtOnce
     wanted, refused = _sort_out(manager.organization, emails)
     made = [_new(manager, email, role=role) for email in wanted.values()]
-    _issue(manager, made, origin, queue=outbox.BULK_QUEUE)
+    _issue(manager, made, origin, post=outbox.post_in_bulk)
     return Sent(invited=len(made), refused=refused)
 
 

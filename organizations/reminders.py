@@ -5,7 +5,8 @@ crash begins just behind the last mail that was written. Sending them is the out
 one-time password ever waits behind.
 """
 
-from datetime import datetime, timedelta
+from datetime import timedelta
+from time import monotonic
 from uuid import UUID
 
 from django.db import transaction
@@ -20,11 +21,10 @@ from organizations import membership, overview
 from organizations.models import EventKind, Membership, Organization, Reminder
 
 MAIL_TASK = "organizations.send_reminder"
+FAN_OUT_TASK = "organizations.fan_out_reminders"
 PAUSE = timedelta(hours=24)
 BATCH = 1000
 RUNS_AT_ONCE = 100
-# A task ends long before its limit; the next one goes on.
-WORKS_FOR = timedelta(seconds=50)
 BEFORE = {Reminder.Kind.WEEK: timedelta(days=7), Reminder.Kind.DAY: timedelta(days=1)}
 
 
@@ -44,7 +44,12 @@ def start(owner: Membership, origin: Origin) -> Reminder:
             raise RemindedLately(retry_at=last.created_at + PAUSE)
         run = Reminder.objects.create(organization=organization, kind=Reminder.Kind.OWNER)
         membership.record(organization, owner.user, EventKind.REMINDED, origin)
+        transaction.on_commit(_call)
     return run
+
+
+def _call() -> None:
+    outbox.call(FAN_OUT_TASK, queue=outbox.BULK_QUEUE)
 
 
 def last_run(organization: Organization) -> Reminder | None:
@@ -77,28 +82,29 @@ def _begin_once(organization: Organization, kind: "Reminder.Kind") -> bool:
 
 
 def fan_out() -> int:
-    """Write the mails of all open runs, a batch a transaction, as long as time allows. Gives how many."""
-    deadline = timezone.now() + WORKS_FOR
-    count = 0
+    """Write the mails of all open runs, a batch a transaction, for a moment; what is left is called for again.
+
+    Gives how many were written.
+    """
+    deadline, count = monotonic() + outbox.TURN_SECONDS, 0
     for run in Reminder.objects.filter(done_at=None).order_by("created_at")[:RUNS_AT_ONCE]:
-        while (written := _next_batch(run, deadline)) is not None:
+        while (written := _next_batch(run)) is not None:
             count += written
+            if monotonic() > deadline:
+                _call()
+                return count
     return count
 
 
-def _next_batch(run: Reminder, deadline: datetime) -> int | None:
-    """Write one batch of a run; None when there is nothing left to do, or no time, or somebody else is at it."""
-    if timezone.now() > deadline:
-        return None
+def _next_batch(run: Reminder) -> int | None:
+    """Write one batch of a run; None when there is nothing left to do or somebody else is at it."""
     with transaction.atomic(durable=True):
         locked = Reminder.objects.select_for_update(skip_locked=True, of=("self",)).filter(pk=run.pk, done_at=None)
         mine = locked.select_related("organization").first()
         if mine is None:
             return None
         rows = _left(mine)
-        outbox.post_many(
-            [Mail(task=MAIL_TASK, user_id=user, about=str(mine.pk), queue=outbox.BULK_QUEUE) for _pk, user in rows]
-        )
+        outbox.post_in_bulk([Mail(task=MAIL_TASK, user_id=user, about=str(mine.pk)) for _pk, user in rows])
         mine.place = rows[-1][0] if rows else mine.place
         mine.done_at = timezone.now() if len(rows) < BATCH else None
         mine.save(update_fields=["place", "done_at"])

@@ -7,6 +7,7 @@ import pytest
 import time_machine
 from celery import current_app
 from django.core import mail
+from django.core.mail import EmailMessage
 from django.core.mail.backends.locmem import EmailBackend
 from django.utils import timezone
 from kombu.exceptions import OperationalError
@@ -141,6 +142,110 @@ def test_the_sweep_leaves_alone_what_is_probably_on_its_way(client, dana_with_em
     give_credentials(client, "dana")
 
     assert outbox.sweep() == 0
+
+
+class TestMailings:
+    """What nobody waits for: many mails over one connection, never before a code."""
+
+    @pytest.fixture
+    def mailing(self, monkeypatch):
+        monkeypatch.setitem(outbox.COMPOSERS, "test.news", lambda row: EmailMessage("news", "news", to=[row.about]))
+        calls = []
+        monkeypatch.setattr(current_app, "send_task", lambda task, *args, **_options: calls.append((task, *args)))
+        outbox.post_in_bulk([Mail(task="test.news", about=f"p{number}@example.com") for number in range(50)])
+        return calls
+
+    def test_each_is_sent_once_and_the_broker_hears_of_none(self, mailing, django_capture_on_commit_callbacks):
+        """SR-50."""
+        with django_capture_on_commit_callbacks(execute=True):
+            outbox.post_in_bulk([Mail(task="test.news", about="late@example.com")])
+        outbox.send_bulk()
+        outbox.send_bulk()
+
+        assert sorted(message.to[0] for message in mail.outbox) == sorted(
+            ["late@example.com", *(f"p{number}@example.com" for number in range(50))]
+        )
+        assert mailing == [("accounts.send_bulk",)]
+        assert set(Mail.objects.values_list("state", "tries")) == {("sent", 1)}
+
+    def test_they_share_one_connection(self, mailing, monkeypatch):
+        opened = []
+        monkeypatch.setattr(EmailBackend, "open", lambda self: opened.append(id(self)))
+        outbox.send_bulk()
+
+        assert len(set(opened)) == 1
+
+    def test_a_turn_ends_and_the_rest_is_called_for(self, mailing, monkeypatch):
+        monkeypatch.setattr(outbox, "TURN_SECONDS", -1)
+        outbox.send_bulk()
+
+        assert mail.outbox == []
+        assert mailing == [("accounts.send_bulk",)]
+        assert set(Mail.objects.values_list("state", "tries")) == {("queued", 0)}
+
+    def test_a_mail_server_that_is_away_costs_no_try(self, mailing, monkeypatch):
+        def refuse(_self):
+            raise ConnectionRefusedError
+
+        monkeypatch.setattr(EmailBackend, "open", refuse)
+        for _time in range(outbox.TRIES + 1):
+            outbox.send_bulk()
+            Mail.objects.update(due_at=timezone.now())
+        monkeypatch.undo()
+        monkeypatch.setitem(outbox.COMPOSERS, "test.news", lambda row: EmailMessage("news", "news", to=[row.about]))
+        outbox.send_bulk()
+
+        assert len(mail.outbox) == 50
+
+    def test_one_refused_address_holds_up_nobody(self, mailing, monkeypatch):
+        real = EmailBackend.send_messages
+
+        def refuse_one(self, messages):
+            if messages[0].to == ["p7@example.com"]:
+                raise ConnectionResetError
+            return real(self, messages)
+
+        monkeypatch.setattr(EmailBackend, "send_messages", refuse_one)
+        outbox.send_bulk()
+
+        assert len(mail.outbox) == 49
+        assert Mail.objects.get(about="p7@example.com").state == "queued"
+
+    def test_a_bug_in_one_mail_costs_that_mail_alone(self, mailing, monkeypatch):
+        def compose(row):
+            if row.about == "p7@example.com":
+                raise ValueError
+            return EmailMessage("news", "news", to=[row.about])
+
+        monkeypatch.setitem(outbox.COMPOSERS, "test.news", compose)
+        with pytest.raises(ValueError):  # noqa: PT011
+            outbox.send_bulk()
+        outbox.send_bulk()
+
+        assert len(mail.outbox) == 49
+
+    def test_what_a_dead_worker_took_is_taken_again(self, mailing):
+        Mail.objects.update(state="sending", tries=1, due_at=timezone.now() + timedelta(minutes=3))
+        outbox.send_bulk()
+        assert mail.outbox == []
+
+        with time_machine.travel(timezone.now() + timedelta(minutes=4)):
+            outbox.sweep()
+            assert mailing == [("accounts.send_bulk",)]
+            outbox.send_bulk()
+
+        assert len(mail.outbox) == 50
+
+    def test_a_code_that_got_stuck_is_swept_before_any_mailing(self, mailing, client, dana_with_email, monkeypatch):
+        """A hundred thousand older mails of a mailing stand in nobody's way."""
+        monkeypatch.setattr(outbox, "SWEEP_BATCH", 1)
+        give_credentials(client, "dana")
+
+        with time_machine.travel(timezone.now() + timedelta(minutes=5)):
+            outbox.sweep()
+
+        code = Mail.objects.get(queue="otp")
+        assert mailing == [("mfa.send_one_time_password", [str(code.pk)]), ("accounts.send_bulk",)]
 
 
 def test_a_name_cannot_add_a_header_or_markup_to_a_mail(client, another_browser):
