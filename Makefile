@@ -7,7 +7,7 @@ export PORT DATA_DIR
 
 BIN := .venv/bin
 
-.PHONY: run test security-report benchmark screens lint format lock clean
+.PHONY: run test security-report benchmark crash-test screens lint format lock clean
 
 run: .venv/runs
 	@exec $(BIN)/python -m datica_account.run
@@ -24,6 +24,9 @@ security-report: .venv/tests
 benchmark: .venv/tests
 	@$(BIN)/python -W ignore -m benchmarks.signin_timing
 	@$(BIN)/python -W ignore -m benchmarks.scale
+
+crash-test: .venv/tests
+	@$(BIN)/python -m pytest -s tests/test_reminder_crash.py
 
 lint: .venv/tests
 	@$(BIN)/python -m tests.check lint

@@ -163,7 +163,7 @@ class SmtpSink:
                     say("451 try again later")
                 elif verb == b"DATA":
                     say("354 go on")
-                    self._keep(stream)
+                    self._read(stream)
                     say("250 kept")
                 elif verb == b"QUIT":
                     say("221 bye")
@@ -171,11 +171,14 @@ class SmtpSink:
                 else:
                     say("250 fine")
 
-    def _keep(self, stream: object) -> None:
+    def _read(self, stream: object) -> None:
         lines = []
         while (line := stream.readline()) and line != b".\r\n":  # type: ignore[attr-defined]
             lines.append(line[1:] if line.startswith(b".") else line)
-        if not line:
-            return  # broken off: not a mail
-        mail = email.message_from_bytes(b"".join(lines), _class=email.message.EmailMessage, policy=email.policy.default)
-        self.mails.append(mail)
+        if line:  # else it was broken off: not a mail
+            self.keep(b"".join(lines))
+
+    def keep(self, mail: bytes) -> None:
+        self.mails.append(
+            email.message_from_bytes(mail, _class=email.message.EmailMessage, policy=email.policy.default)
+        )
