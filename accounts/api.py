@@ -70,9 +70,9 @@ def _begin(request: HttpRequest, user: User, *, by_key: bool) -> dict[str, str]:
     """Go on after the first proof: to the one-time password, or to the token where MFA is off."""
     origin = origin_of(request)
     if not user.mfa_is_on:
-        attempt = signin.begin(user, channel=Channel.CLI, origin=origin)
+        attempt = signin.begin(user, channel=Channel.CLI, origin=origin, by_key=by_key)
         return _token(request, signin.finish(attempt, origin), mode="", by_key=by_key)
-    challenge = challenges.begin_sign_in(user, channel=Channel.CLI, origin=origin)
+    challenge = challenges.begin_sign_in(user, channel=Channel.CLI, origin=origin, by_key=by_key)
     if challenge.mode == Mode.EMAIL:
         challenges.send_code(challenge)
     return {"mfaID": str(challenge.pk), "mfaPreferredType": challenge.mode}
@@ -113,10 +113,10 @@ def sign_in_with_key(
 def give_otp(request: HttpRequest, mfa_id: UUID, given: Otp) -> dict[str, str]:
     """Spend a one-time password on a sign-in of the command line, and give its token."""
     challenge = challenges.find_sign_in(str(mfa_id), channel=Channel.CLI)
-    if challenge is None:
+    if challenge is None or challenge.attempt is None:
         raise challenges.ChallengeOver
     factor = challenges.answer(challenge, challenges.as_typed(given.otp), origin_of(request))
-    return _token(request, factor.user, mode=factor.proved_as)
+    return _token(request, factor.user, mode=factor.proved_as, by_key=challenge.attempt.by_key)
 
 
 @router.delete("/auth/signout", response={204: None, **ERRORS}, summary="Sign out")

@@ -250,6 +250,7 @@ class SignInAttempt(Expiring):
     address = models.GenericIPAddressField(null=True)
     agent = models.CharField(max_length=255, blank=True)
     is_familiar = models.BooleanField(default=False)  # from where the user has signed in before
+    by_key = models.BooleanField(default=False)  # an SSH key stood in place of the password
 
     class Meta:
         indexes: ClassVar = [

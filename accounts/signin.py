@@ -100,12 +100,16 @@ def lock_checked(user: User) -> User:
     return locked
 
 
-def begin(user: User, *, channel: Channel, origin: Origin) -> SignInAttempt:
-    """Open the sign-in of a user whose first proof was right. A code is due if ``user.mfa_is_on``."""
+def begin(user: User, *, channel: Channel, origin: Origin, by_key: bool = False) -> SignInAttempt:
+    """Open the sign-in of a user whose first proof was right: the password, or an SSH key (``by_key``).
+
+    A code is due if ``user.mfa_is_on``.
+    """
     with transaction.atomic():
         return SignInAttempt.objects.create(
             user=lock_checked(user),
             channel=channel,
+            by_key=by_key,
             address=origin.address,
             agent=origin.agent[:255],
             is_familiar=browsers.is_familiar(user, origin, channel=channel),

@@ -18,7 +18,7 @@ from accounts import keys, signin, throttles
 from accounts.refusals import Refused
 from mfa import challenges, modes
 from organizations import api as organizations_api
-from organizations import environments, invitations, membership, policy, policy_api
+from organizations import environments, invitations, membership, policy, policy_api, policy_changes
 from organizations.policy import works_without_mfa
 
 Kind = tuple[int, int, str | Promise]  # status, code, title
@@ -63,7 +63,7 @@ REFUSALS: dict[type[Refused], Kind] = {
     membership.RoleMissing: FORBIDDEN,
     membership.LastOwner: FORBIDDEN,
     policy.MfaMissing: MFA_MISSING,
-    policy.OwnMfaIsOff: FORBIDDEN,
+    policy_changes.OwnMfaIsOff: FORBIDDEN,
     policy_api.ProofTooOld: FORBIDDEN,
     environments.NoSuchEnvironment: NOT_FOUND,
     invitations.NoSuchInvitation: NOT_FOUND,

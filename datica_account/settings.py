@@ -270,6 +270,7 @@ CELERY_BEAT_SCHEDULE = {
     "forget-expired": {"task": "accounts.forget_expired", "schedule": 600.0},
     "fan-out-reminders": {"task": "organizations.fan_out_reminders", "schedule": 20.0, "options": {"queue": "bulk"}},
     "begin-due-reminders": {"task": "organizations.begin_due_reminders", "schedule": 600.0},
+    "end-rehearsals": {"task": "organizations.end_rehearsals", "schedule": 60.0},
     "note-compliance": {"task": "organizations.note_compliance", "schedule": 3600.0, "options": {"queue": "bulk"}},
     "forget-expired-challenges": {"task": "mfa.forget_expired", "schedule": 600.0},
 }

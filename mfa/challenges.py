@@ -120,9 +120,9 @@ def as_typed(typed: str) -> str:
     return code
 
 
-def begin_sign_in(user: User, *, channel: Channel, origin: Origin) -> Challenge:
+def begin_sign_in(user: User, *, channel: Channel, origin: Origin, by_key: bool = False) -> Challenge:
     """Open the sign-in of a user whose first proof was right and who has MFA on. Nothing is mailed yet."""
-    attempt = signin.begin(user, channel=channel, origin=origin)
+    attempt = signin.begin(user, channel=channel, origin=origin, by_key=by_key)
     mode = modes.for_terminal(user) if channel == Channel.CLI else user.preferred_mode
     return begin(user, Challenge.Purpose.SIGN_IN, mode=mode, attempt=attempt)
 

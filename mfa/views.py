@@ -23,7 +23,7 @@ from accounts.models import MailboxProof, Mode, User
 from accounts.origin import origin_of
 from accounts.redirection import safe_path
 from accounts.refusals import Refused
-from accounts.requests import person, refuse, remember_mailbox_proof, waits_until
+from accounts.requests import INVITATION, person, refuse, remember_mailbox_proof, waits_until
 from mfa import activation, browser, challenges, codes, modes, qr, recovery, remembered, rescue, stepup
 from mfa.forms import (
     ActivateForm,
@@ -34,7 +34,7 @@ from mfa.forms import (
     RecoveryCodeForm,
     StepUpForm,
 )
-from mfa.models import Challenge
+from mfa.models import Challenge, Factor
 from mfa.stepup import asks_for_password, needs_fresh_proof
 from organizations import policy
 from organizations.models import Organization
@@ -235,6 +235,7 @@ def _back_to_step_up(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
+@works_without_mfa
 @login_required
 def step_up_send(request: HttpRequest) -> HttpResponse:
     """Mail the code of this step-up."""
@@ -244,6 +245,7 @@ def step_up_send(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
+@works_without_mfa
 @login_required
 def step_up_switch(request: HttpRequest) -> HttpResponse:
     """Use another enabled mode for this step-up alone."""
@@ -339,12 +341,19 @@ def complete_activation(request: HttpRequest) -> HttpResponse:
         else:
             request.session.pop(browser.ENROLMENT, None)
             messages.success(request, _("Multi-factor Authentication successfully enabled!"))
-            if not request.user.is_authenticated:
-                return redirect("accounts:login")
-            browser.remember_proof(request, factor)
-            return redirect(_settings_page())
+            return _activated(request, factor)
     context = {"form": form, **_enrolment_context(request, enrolment)}
     return render(request, "mfa/complete_activation.html", context, status=status)
+
+
+def _activated(request: HttpRequest, factor: Factor) -> HttpResponse:
+    """Lead on: to an invitation that waited for this, else to the sign-in or the settings."""
+    invitation = reverse("organizations:accept_invitation") if request.session.get(INVITATION) else ""
+    if not request.user.is_authenticated:
+        query = f"?{urlencode({'next': invitation})}" if invitation else ""
+        return redirect(reverse("accounts:login") + query)
+    browser.remember_proof(request, factor)
+    return redirect(invitation or _settings_page())
 
 
 def _enrolment_context(request: HttpRequest, enrolment: Challenge) -> dict[str, object]:
@@ -559,6 +568,7 @@ def _disable(request: HttpRequest, mode: str, unmet: Callable[[frozenset[str]], 
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
+@works_without_mfa
 @login_required
 @needs_fresh_proof
 def prefer(request: HttpRequest, mode: str) -> HttpResponse:

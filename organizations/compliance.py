@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from organizations import overview
-from organizations.models import ComplianceDay, EventKind, MemberCount, Membership, Organization, OrganizationEvent
+from organizations.models import ComplianceDay, EventKind, Membership, Organization, OrganizationEvent
 
 DAYS_SHOWN = 90
 BATCH = 500
@@ -20,29 +20,22 @@ def note_day() -> int:
     organizations = Organization.objects.order_by("pk")
     while batch := list((organizations.filter(pk__gt=last) if last else organizations)[:BATCH]):
         last = batch[-1].pk
-        days = [_counted(organization, today, rows) for organization, rows in _counts(batch).items()]
+        counts = overview.counts_of(batch)
+        days = [_counted(organization, today, counts[organization.pk]) for organization in batch]
         count += len(ComplianceDay.objects.bulk_create(days, ignore_conflicts=True))
     return count
 
 
-def _counts(batch: list[Organization]) -> dict[Organization, dict[str, int]]:
-    by_id: dict[object, dict[str, int]] = {organization.pk: {} for organization in batch}
-    for row in MemberCount.objects.filter(organization__in=batch, count__gt=0):
-        by_id[row.organization_id][row.modes] = row.count
-    return {organization: by_id[organization.pk] for organization in batch}
+def _counted(organization: Organization, day: date, counts: overview.Counts) -> ComplianceDay:
+    return ComplianceDay(organization=organization, day=day, members=counts.asked, ready=counts.ready)
 
 
-def _counted(organization: Organization, day: date, rows: dict[str, int]) -> ComplianceDay:
-    ready = sum(number for modes, number in rows.items() if organization.is_met_by(modes.split()))
-    return ComplianceDay(organization=organization, day=day, members=sum(rows.values()), ready=ready)
-
-
-def days(organization: Organization) -> list[ComplianceDay]:
-    """Give the last days, oldest first; today is as it is now. Two queries."""
+def days(organization: Organization, now: overview.Counts) -> list[ComplianceDay]:
+    """Give the last days, oldest first; today is as it is ``now``. One query."""
     today = timezone.now().date()
     since = today - timedelta(days=DAYS_SHOWN)
     noted = ComplianceDay.objects.filter(organization=organization, day__gte=since, day__lt=today).order_by("day")
-    return [*noted, _counted(organization, today, overview.counts(organization))]
+    return [*noted, _counted(organization, today, now)]
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ def find(user: User, environment_id: UUID) -> Environment:
         raise NoSuchEnvironment
     member.user = user
     if policy.stops(member):
-        raise policy.MfaMissing
+        raise policy.MfaMissing(member.organization)
     return environment
 
 

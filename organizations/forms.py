@@ -1,5 +1,6 @@
 """Shapes of what is typed."""
 
+import codecs
 import re
 from typing import Any
 
@@ -72,6 +73,11 @@ class PolicyForm(forms.Form):
         label=_("Ask for a one-time password at every sign-in: no remembered browsers"), required=False, label_suffix=""
     )
 
+    def __init__(self, *args: Any, is_required: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if is_required:  # since when it holds is history
+            del self.fields["required_from"]
+
 
 class RehearsalForm(forms.Form):
     """For how long it is only noted whom the policy would stop."""
@@ -102,27 +108,44 @@ class InviteForm(RoleForm):
     email = forms.CharField(
         label=_("Email:"),
         label_suffix="",
+        required=False,
         max_length=1_000_000,
-        help_text=_("One address, or many: paste a list or the content of a CSV file."),
+        help_text=_("One address, or many: paste a list."),
         widget=forms.Textarea({"rows": 3, "autocomplete": "off", "spellcheck": "false", "autocapitalize": "none"}),
     )
-    field_order = ("email", "role")
+    file = forms.FileField(
+        label=_("Or a file with addresses (CSV)"),
+        label_suffix="",
+        required=False,
+        widget=forms.ClearableFileInput({"accept": ".csv,.txt,text/csv,text/plain"}),
+    )
+    field_order = ("email", "file", "role")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, initial={"role": Role.MEMBER}, **kwargs)
+        kwargs["initial"] = {"role": Role.MEMBER, **kwargs.get("initial", {})}
+        super().__init__(*args, **kwargs)
         self.fields["role"].required = False
 
-    def clean_email(self) -> list[str]:
-        """Take the addresses out of whatever was pasted; other columns of a CSV file are left aside."""
-        words = [word.strip("<>\"'") for word in re.split(r"[\s,;]+", str(self.cleaned_data["email"]))]
-        found = [word for word in words if "@" in word]
-        if not found:
-            raise forms.ValidationError(_("This is not an email address."))
-        return found
+    def clean_file(self) -> str:
+        """Read the text of the file, in whichever way a spreadsheet has written it."""
+        sent = self.cleaned_data["file"]
+        content = sent.read() if sent else b""
+        encoding = "utf-16" if content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+        return str(content, encoding, errors="replace")  # an address that is spoilt by this is refused by itself
 
     def clean_role(self) -> Role:
         """Fall back to the least."""
         return Role(self.cleaned_data["role"] or Role.MEMBER)
+
+    def clean(self) -> dict[str, Any]:
+        """Take the addresses, ``emails``, out of whatever was pasted or sent; other columns are left aside."""
+        cleaned = super().clean() or self.cleaned_data
+        text = f"{cleaned.get('email', '')}\n{cleaned.get('file', '')}"
+        words = [word.strip("<>\"'") for word in re.split(r"[\s,;]+", text)]
+        cleaned["emails"] = [word for word in words if "@" in word]
+        if not cleaned["emails"]:
+            self.add_error("email", _("This is not an email address."))
+        return cleaned
 
 
 class ExemptionForm(ReasonForm):

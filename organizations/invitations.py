@@ -208,9 +208,13 @@ def link_of(invitation: Invitation) -> str:
     return f"{settings.SITE_URL}{invitation.link_path}?{CODE_PARAMETER}={code}"
 
 
-def pending(organization: Organization) -> QuerySet[Invitation]:
-    """Give the invitations that were neither accepted nor withdrawn, by address."""
-    return Invitation.objects.filter(organization=organization, accepted_at=None, revoked_at=None).order_by("email_key")
+def pending(organization: Organization, *, starts: str = "") -> QuerySet[Invitation]:
+    """Give the invitations that were neither accepted nor withdrawn, by address, which begins with ``starts``.
+
+    Those that have expired are among them: sending them again lets them live anew.
+    """
+    rows = Invitation.objects.filter(organization=organization, accepted_at=None, revoked_at=None)
+    return (rows.filter(email_key__startswith=starts) if starts else rows).order_by("email_key")
 
 
 def withdraw(manager: Membership, invitation_id: UUID, origin: Origin) -> None:
@@ -266,7 +270,7 @@ def accept(user: User, code: str, origin: Origin) -> Organization:
 def _join(user: User, invitation: Invitation, origin: Origin) -> Refused | None:
     organization = invitation.organization
     if organization.mfa_required and not organization.is_met_by(user.modes):
-        return MfaMissing()
+        return MfaMissing(organization)
     if Membership.objects.filter(organization=organization, user=user).exists():
         return AlreadyMember()
     Membership.objects.create(organization=organization, user=user, role=invitation.role)

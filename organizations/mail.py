@@ -31,7 +31,7 @@ def policy_changed(event: OrganizationEvent, owner: User) -> EmailMultiAlternati
         organization=event.organization.name,
         what=event.what,
         subject=event.subject,
-        who=event.actor.email if event.actor else "",
+        who=event.who,
         at=event.at,
         address=event.address,
         browser=agent_in_words(event.agent),

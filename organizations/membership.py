@@ -110,9 +110,7 @@ def set_role(actor: Membership, user_id: UUID, role: Role, origin: Origin) -> No
         if target.role == Role.OWNER and role != Role.OWNER and _is_last_owner(target):
             raise LastOwner
         if target.role != role:
-            Membership.objects.filter(pk=target.pk).update(role=role)
-            subject = f"{target.user.email}: {role.label}"[:254]
-            record(actor.organization, actor.user, EventKind.ROLE_CHANGED, origin, subject=subject)
+            _change_role(actor, target, role, origin)
 
 
 def hand_over(owner: Membership, user_id: UUID, origin: Origin) -> None:
@@ -121,11 +119,18 @@ def hand_over(owner: Membership, user_id: UUID, origin: Origin) -> None:
         mine, target = _lock_pair(owner, user_id)
         if mine.role != Role.OWNER or mine.pk == target.pk:
             raise RoleMissing
-        Membership.objects.filter(pk=target.pk).update(role=Role.OWNER)
-        Membership.objects.filter(pk=mine.pk).update(role=Role.ADMIN)
-        for member, role in ((target, Role.OWNER), (mine, Role.ADMIN)):
-            subject = f"{member.user.email}: {role.label}"[:254]
-            record(owner.organization, owner.user, EventKind.ROLE_CHANGED, origin, subject=subject)
+        _change_role(owner, target, Role.OWNER, origin)
+        _change_role(owner, mine, Role.ADMIN, origin)
+
+
+def _change_role(actor: Membership, target: Membership, role: Role, origin: Origin) -> None:
+    rows = Membership.objects.filter(pk=target.pk)
+    rows.update(role=role)
+    subject = f"{target.user.email}: {role.label}"[:254]
+    record(actor.organization, actor.user, EventKind.ROLE_CHANGED, origin, subject=subject)
+    # Whoever manages others is no service account.
+    if role in MANAGERS and rows.filter(exempt_until__isnull=False).update(exempt_until=None, exempt_reason=""):
+        record(actor.organization, actor.user, EventKind.EXEMPTION_ENDED, origin, subject=target.user.email)
 
 
 def _lock_pair(actor: Membership, user_id: UUID) -> tuple[Membership, Membership]:
@@ -149,7 +154,7 @@ def _is_last_owner(member: Membership) -> bool:
 
 
 def event(
-    organization: Organization, actor: User, kind: EventKind, origin: Origin, *, subject: str = ""
+    organization: Organization, actor: User | None, kind: EventKind, origin: Origin, *, subject: str = ""
 ) -> OrganizationEvent:
     """Make, without saving it, the record of what happened to an organization, and to whom or what in it."""
     metrics.count("organization", kind)
@@ -164,7 +169,7 @@ def event(
 
 
 def record(
-    organization: Organization, actor: User, kind: EventKind, origin: Origin, *, subject: str = ""
+    organization: Organization, actor: User | None, kind: EventKind, origin: Origin, *, subject: str = ""
 ) -> OrganizationEvent:
     """Write down what happened to an organization, and to whom or what in it."""
     made = event(organization, actor, kind, origin, subject=subject)

@@ -42,6 +42,9 @@ class Organization(models.Model):
             models.Index(
                 fields=["mfa_required_at"], condition=~models.Q(mfa_required_at=None), name="organizations_by_date"
             ),
+            models.Index(
+                fields=["rehearsal_until"], condition=~models.Q(rehearsal_until=None), name="organizations_rehearsing"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -334,6 +337,11 @@ class OrganizationEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.at:%Y-%m-%d %H:%M}"
+
+    @property
+    def who(self) -> str:
+        """Who did it, by address; what ends by itself is done by nobody."""
+        return self.actor.email if self.actor else str(_("the portal"))
 
     @property
     def what(self) -> str:

@@ -1,16 +1,17 @@
 """How many members have what, and whom a policy would stop: bounded work, whatever the size of the organization."""
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from accounts.models import Mode, Session, Token, User
 from mfa.models import Factor
-from organizations.models import MemberCount, Membership, Organization
+from organizations.models import Invitation, MemberCount, Membership, Organization
 
 # What members can have: no mode, or some. Each is one range of an index.
 STATES = ("", Mode.AUTHENTICATOR.value, f"{Mode.AUTHENTICATOR} {Mode.EMAIL}", Mode.EMAIL.value)
@@ -18,84 +19,181 @@ STATES = ("", Mode.AUTHENTICATOR.value, f"{Mode.AUTHENTICATOR} {Mode.EMAIL}", Mo
 STATE_NAMED = {state or "off": state for state in STATES}
 LOOKED_AT = 300  # members whose sessions are counted: more would make large organizations slow
 EXAMPLES = 5
+BATCH = 1000
 
 
 @dataclass(frozen=True)
-class Impact:
-    """Whom the policy of an organization stops, or would stop."""
+class Counts:
+    """How many members of an organization meet its policy, be it in force or not."""
 
-    members: int
-    ready: int  # meet it
-    missing: int  # do not
-    examples: list[str]  # the first who do not, by address
-    exempt: int
-    signed_in: int  # of the first who do not: signed in right now, in a browser or at the command line
+    by_state: dict[str, int]  # all of them, by the modes that they have
+    lacking: dict[str, int]  # those who do not meet it and are not exempt, likewise
+    exempt: int  # who do not meet it and are spared
+
+    @property
+    def missing(self) -> int:
+        """How many do not meet it."""
+        return sum(self.lacking.values())
+
+    @property
+    def ready(self) -> int:
+        """How many meet it."""
+        return sum(self.by_state.values()) - self.missing - self.exempt
+
+    @property
+    def asked(self) -> int:
+        """Of how many it asks something: all but the exempt."""
+        return self.ready + self.missing
 
     @property
     def percent(self) -> int:
-        """How many of a hundred members are ready, never rounded up to all."""
-        return 100 * self.ready // self.members if self.members else 100
-
-    @property
-    def is_partial(self) -> bool:
-        """Whether more could be signed in than were looked at."""
-        return self.missing > LOOKED_AT
-
-    @property
-    def more(self) -> int:
-        """How many are missing beyond the examples."""
-        return self.missing - len(self.examples)
+        """How many of a hundred are ready, never rounded up to all."""
+        return 100 * self.ready // self.asked if self.asked else 100
 
 
-def counts(organization: Organization) -> dict[str, int]:
-    """Give how many members have which modes. One query."""
-    return dict(MemberCount.objects.filter(organization=organization, count__gt=0).values_list("modes", "count"))
-
-
-def impact(organization: Organization) -> Impact:
-    """Tell whom the policy stops or would stop. Three queries of bounded work, rarely four."""
-    exempt = (
-        Membership.objects.filter(organization=OuterRef("organization"), exempt_until__gt=timezone.now())
+def counts_of(organizations: Collection[Organization]) -> dict[UUID, Counts]:
+    """Count the members of organizations. One query: a few rows of counters, and an index of the exempt for each."""
+    spared = (
+        Membership.objects.filter(
+            organization=OuterRef("organization"), modes=OuterRef("modes"), exempt_until__gt=timezone.now()
+        )
         .order_by()
         .values("organization")
         .annotate(number=Count("pk"))
         .values("number")
     )
-    rows = list(
-        MemberCount.objects.filter(organization=organization, count__gt=0)
-        .annotate(exempt=Subquery(exempt))
-        .values_list("modes", "count", "exempt")
+    by_id = {organization.pk: organization for organization in organizations}
+    found = {pk: Counts({}, {}, 0) for pk in by_id}
+    rows = MemberCount.objects.filter(organization__in=by_id, count__gt=0).annotate(
+        spared=Coalesce(Subquery(spared), 0)
     )
-    missing = {modes: count for modes, count, _exempt in rows if not organization.is_met_by(modes.split())}
-    members = sum(count for _modes, count, _exempt in rows)
-    states = sorted(missing)
+    for pk, modes, count, exempt in rows.values_list("organization", "modes", "count", "spared"):
+        mine = found[pk]
+        mine.by_state[modes] = count
+        if not by_id[pk].is_met_by(modes.split()):
+            mine.lacking[modes] = count - exempt
+            found[pk] = replace(mine, exempt=mine.exempt + exempt)
+    return found
+
+
+def counts(organization: Organization) -> Counts:
+    """Count the members of an organization. One query."""
+    return counts_of([organization])[organization.pk]
+
+
+@dataclass(frozen=True)
+class Missing:
+    """How many do not meet the policy of an organization, and who."""
+
+    counts: Counts
+    examples: list[str]  # the first of them, by address
+
+    @property
+    def more(self) -> int:
+        """How many there are beyond the examples."""
+        return self.counts.missing - len(self.examples)
+
+
+@dataclass(frozen=True)
+class Impact(Missing):
+    """Whom the policy of an organization stops, or would stop, and what each of them will meet."""
+
+    # Of the first of the missing, as many as are looked at:
+    signed_in: list[str]  # who has a session or token right now
+    browsers: int
+    command_lines: int
+    keys: int
+    unverified: int  # who has to prove the mailbox before a mode can be enabled
+    # Invitations that can be accepted only with MFA, as many as are looked at.
+    invitations: int
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether more could be signed in than were looked at."""
+        return self.counts.missing > LOOKED_AT
+
+    @property
+    def without_any(self) -> int:
+        """How many have no mode at all."""
+        return self.counts.lacking.get("", 0)
+
+    @property
+    def with_another(self) -> int:
+        """How many have a mode, but none that counts."""
+        return self.counts.missing - self.without_any
+
+
+def missing(organization: Organization) -> Missing:
+    """Tell who does not meet the policy. Two queries of bounded work, whatever the size."""
+    found = counts(organization)
+    return Missing(counts=found, examples=_examples(organization) if found.missing else [])
+
+
+def impact(organization: Organization) -> Impact:
+    """Tell whom the policy stops or would stop. Four queries of bounded work, whatever the size."""
+    found = missing(organization)
+    signed_in: list[str] = []
+    browsers = command_lines = keys = unverified = 0
+    for email, verified_at, in_browser, at_command_line, by_key in _looked_at(organization) if found.examples else ():
+        if in_browser or at_command_line or by_key:
+            signed_in.append(email)
+        browsers += in_browser
+        command_lines += at_command_line
+        keys += by_key
+        unverified += verified_at is None
+    open_invitations = Invitation.objects.filter(organization=organization, accepted_at=None, revoked_at=None)
     return Impact(
-        members=members,
-        ready=members - sum(missing.values()),
-        missing=sum(missing.values()),
-        examples=_examples(organization, states),
-        exempt=next((exempt or 0 for _modes, _count, exempt in rows), 0),
-        signed_in=_signed_in(organization, states) if missing else 0,
+        counts=found.counts,
+        examples=found.examples,
+        signed_in=signed_in,
+        browsers=browsers,
+        command_lines=command_lines,
+        keys=keys,
+        unverified=unverified,
+        invitations=open_invitations.filter(expires_at__gt=timezone.now())[:LOOKED_AT].count(),
     )
 
 
-def _examples(organization: Organization, states: list[str]) -> list[str]:
-    """Give the addresses of the first members of some states; each is read from its own part of the index."""
-    found: list[tuple[str, str]] = []
+def _first_of(rows: QuerySet[Membership], states: Collection[str], number: int) -> QuerySet[Membership]:
+    """Give the first ``number`` of ``rows`` in each of some states, by address.
+
+    Each state is read from its own range of an index: of a hundred thousand members perhaps three lack something, and
+    nobody else's row is looked at.
+    """
+    found = Q(pk__in=[])
     for state in states:
-        rows = Membership.objects.filter(organization=organization, modes=state).order_by("email_key")
-        found += rows.values_list("email_key", "user__email")[:EXAMPLES]
-    return [email for _key, email in sorted(found)[:EXAMPLES]]
+        found |= Q(pk__in=rows.filter(modes=state).order_by("email_key").values("pk")[:number])
+    return Membership.objects.filter(found).order_by("email_key")
 
 
-def _signed_in(organization: Organization, states: list[str]) -> int:
-    """Count, of the first members of each state, those who have a session or a token right now. One query."""
-    now, looked_at = timezone.now(), Q()
-    for state in states:
-        rows = Membership.objects.filter(organization=organization, modes=state).order_by("email_key")
-        looked_at |= Q(user__in=rows.values("user")[:LOOKED_AT])
-    browsers = Session.objects.filter(looked_at, expire_date__gt=now).values("user")
-    return browsers.union(Token.objects.filter(looked_at, expires_at__gt=now).values("user")).count()
+def states_lacking(organization: Organization) -> list[str]:
+    """Give the states that do not meet the policy."""
+    return [state for state in STATES if not organization.is_met_by(state.split())]
+
+
+def _missing(organization: Organization, number: int) -> QuerySet[Membership]:
+    """Give the first members, of each state, who do not meet the policy and are not exempt, by address."""
+    rows = Membership.objects.filter(organization=organization).exclude(exempt_until__gt=timezone.now())
+    return _first_of(rows, states_lacking(organization), number)
+
+
+def _examples(organization: Organization) -> list[str]:
+    return list(_missing(organization, EXAMPLES).values_list("user__email", flat=True)[:EXAMPLES])
+
+
+def _looked_at(organization: Organization) -> Iterable[tuple[str, datetime | None, bool, bool, bool]]:
+    """Give, of the first who do not meet the policy, those with a session or without a verified address."""
+    now, mine = timezone.now(), OuterRef("user")
+    tokens = Token.objects.filter(user=mine, expires_at__gt=now)
+    rows = _missing(organization, LOOKED_AT).annotate(
+        in_browser=Exists(Session.objects.filter(user=mine, expire_date__gt=now)),
+        at_command_line=Exists(tokens.filter(by_key=False)),
+        by_key=Exists(tokens.filter(by_key=True)),
+    )
+    telling = Q(in_browser=True) | Q(at_command_line=True) | Q(by_key=True) | Q(user__email_verified_at=None)
+    return rows.filter(telling).values_list(
+        "user__email", "user__email_verified_at", "in_browser", "at_command_line", "by_key"
+    )
 
 
 @dataclass(frozen=True)
@@ -107,20 +205,34 @@ class Page:
     is_first: bool
 
 
-def members(
-    organization: Organization, *, state: str | None = None, starts: str = "", after: str = "", limit: int
-) -> Page:
-    """Give members by address: those of one ``state``, whose address begins with ``starts``, after one address."""
+def members(organization: Organization, *, state: str = "all", starts: str = "", after: str = "", limit: int) -> Page:
+    """Give members by address whose address begins with ``starts``, after one address.
+
+    ``state`` is a name of ``STATE_NAMED``, "missing" (who do not meet the policy), "exempt", or all else for all.
+    """
     rows: QuerySet[Membership] = Membership.objects.filter(organization=organization)
-    if state is not None:
-        rows = rows.filter(modes=state)
     if starts:
         rows = rows.filter(email_key__startswith=starts)
     if after:
         rows = rows.filter(email_key__gt=after)
+    if state == "exempt":
+        rows = rows.filter(exempt_until__gt=timezone.now())
+    elif state == "missing":
+        rows = _first_of(rows.exclude(exempt_until__gt=timezone.now()), states_lacking(organization), limit + 1)
+    elif state in STATE_NAMED:
+        rows = rows.filter(modes=STATE_NAMED[state])
     found = list(rows.select_related("user").defer("user__password").order_by("email_key")[: limit + 1])
     following = found[limit - 1].email_key if len(found) > limit else ""
     return Page(rows=found[:limit], next=following, is_first=not after)
+
+
+def everybody(organization: Organization) -> Iterator[list[Membership]]:
+    """Give all members by address, with their users, a batch at a time: no size is too large."""
+    page = members(organization, limit=BATCH)
+    yield page.rows
+    while page.next:
+        page = members(organization, after=page.next, limit=BATCH)
+        yield page.rows
 
 
 def last_verified(users: Collection[User]) -> dict[UUID, datetime]:

@@ -2,44 +2,39 @@
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import TypeVar
 from uuid import UUID
 
-from django.db import transaction
-from django.db.models import Q
+from django.db.models import Count, Q
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from accounts import outbox
-from accounts.models import Mail, Mode, User
+from accounts.models import Mode, User
 from accounts.refusals import Refused
 from accounts.security_log import Origin
-from organizations import compliance, membership, rehearsal, reminders
-from organizations.models import Counting, Door, EventKind, Membership, Organization, Role
-
-TELL_TASK = "organizations.tell_of_policy"
-OWNERS_TOLD = 100
+from organizations import membership, rehearsal
+from organizations.models import Door, Membership, Organization, Role
 
 View = TypeVar("View", bound=Callable[..., object])
-
-
-class OwnMfaIsOff(Refused):
-    """Who demands it must have it, in a mode that counts (SR-40)."""
-
-    message = _("Please enable multi-factor authentication for your own account before you require it of others.")
-
-
-class RequiredAlready(Refused):
-    """There is nothing left to rehearse."""
-
-    message = _("Multi-factor authentication is required already: there is nothing left to rehearse.")
 
 
 class MfaMissing(Refused):
     """A member without MFA, or without a mode that counts, of an organization that requires it (SR-41)."""
 
-    message = _("This organization requires multi-factor authentication that your account does not have yet.")
+    message = _("%(name)s requires multi-factor authentication that your account does not have yet.")
+
+    def __init__(self, organization: Organization) -> None:
+        super().__init__()
+        self.organization = organization
+
+    @property
+    def text(self) -> str:
+        """The message, with the organization that asks and the mode that counts there."""
+        text = str(self.message) % {"name": self.organization.name}
+        if mode := self.organization.counting_modes:
+            text += " " + gettext("Only this mode counts there: %(mode)s.") % {"mode": mode}
+        return text
 
 
 def enter(
@@ -55,8 +50,8 @@ def enter(
         raise membership.Stranger
     found.user = user
     if stops(found):
-        raise MfaMissing
-    if found.organization.is_rehearsing and not _is_met(found):
+        raise MfaMissing(found.organization)
+    if found.organization.is_rehearsing and not is_met(found):
         rehearsal.note(found.organization, user, door, origin)
     if found.role not in roles:
         raise membership.RoleMissing
@@ -65,10 +60,11 @@ def enter(
 
 def stops(member: Membership) -> bool:
     """Whether the policy of the organization closes it to this member now; its user's modes must be fresh."""
-    return member.organization.mfa_required and not _is_met(member)
+    return member.organization.mfa_required and not is_met(member)
 
 
-def _is_met(member: Membership) -> bool:
+def is_met(member: Membership) -> bool:
+    """Whether a member meets the policy, be it in force or not; its user's modes must be fresh."""
     return member.is_exempt or member.organization.is_met_by(member.user.modes)
 
 
@@ -108,7 +104,7 @@ def standing(user: User) -> Standing:
     """Tell which policies a user does not meet. No query for who has an authenticator: that meets every policy."""
     if Mode.AUTHENTICATOR in user.modes:
         return NOTHING
-    unmet = [row.organization for row in _with_policies(user) if not _is_met(row)]
+    unmet = [row.organization for row in _with_policies(user) if not is_met(row)]
     announced = [organization for organization in unmet if organization.mfa_announced]
     return Standing(
         blocking=[organization for organization in unmet if organization.mfa_required],
@@ -132,95 +128,29 @@ def forbids_remembering(user: User) -> bool:
     return bool(forbidding_remembering(user))
 
 
-def set_remembering(owner: Membership, *, forbidden: bool, origin: Origin) -> None:
-    """Forbid or allow remembered browsers to all members; it holds from the next request on."""
-    with transaction.atomic(durable=True):
-        organizations = Organization.objects.filter(pk=owner.organization_id, remembering_forbidden=not forbidden)
-        if organizations.update(remembering_forbidden=forbidden):
-            kind = EventKind.REMEMBERING_FORBIDDEN if forbidden else EventKind.REMEMBERING_ALLOWED
-            _record(owner.organization, owner.user, kind, origin)
+@dataclass(frozen=True)
+class Strictest:
+    """What all organizations of a user together ask for now."""
+
+    required: bool
+    authenticator_only: bool
+    remembering_forbidden: bool
 
 
-def require(owner: Membership, origin: Origin, *, at: datetime | None = None, counting: str = "") -> None:
-    """Require MFA of every member, now or from ``at`` on: one row, whatever the size; ends a rehearsal.
-
-    ``counting`` names the one mode that counts; blank means any. Where it is required already, ``at`` changes nothing:
-    tightening or loosening what counts does not interrupt it. Raises ``OwnMfaIsOff``.
-    """
+def strictest(user: User) -> Strictest:
+    """Give the strictest of the rules of a user's organizations. One query."""
     now = timezone.now()
-    with transaction.atomic(durable=True):
-        user = User.objects.select_for_update(no_key=True).get(pk=owner.user_id)
-        organization = Organization.objects.select_for_update().get(pk=owner.organization_id)
-        before = (organization.mfa_required, organization.mfa_required_at, organization.counting_modes)
-        organization.counting_modes = counting
-        if not organization.is_met_by(user.modes):
-            raise OwnMfaIsOff
-        if not organization.mfa_required:
-            organization.mfa_required_at = max(at or now, now)
-        organization.rehearsal_until = None
-        organization.save(update_fields=["counting_modes", "mfa_required_at", "rehearsal_until"])
-        if before[1] != organization.mfa_required_at:
-            kind = EventKind.MFA_REQUIRED if organization.mfa_required else EventKind.MFA_ANNOUNCED
-            _record(organization, user, kind, origin, _from(organization) if organization.mfa_announced else "")
-            if organization.mfa_announced:
-                reminders.announce(organization)
-        if before[2] != counting:
-            _record(organization, user, EventKind.COUNTING_MODES, origin, str(Counting(counting).label))
-
-
-def set_counting(owner: Membership, counting: str, origin: Origin) -> None:
-    """Choose which modes will count, before MFA is required."""
-    with transaction.atomic(durable=True):
-        rows = Organization.objects.filter(pk=owner.organization_id).exclude(counting_modes=counting)
-        if rows.update(counting_modes=counting):
-            _record(owner.organization, owner.user, EventKind.COUNTING_MODES, origin, str(Counting(counting).label))
-
-
-def _from(organization: Organization) -> str:
-    return f"{organization.mfa_required_at:{compliance.WRITTEN}}"
-
-
-def _record(organization: Organization, user: User, kind: EventKind, origin: Origin, subject: str = "") -> None:
-    """Write down a change of policy, and let the other owners know of it (SR-54)."""
-    event = membership.record(organization, user, kind, origin, subject=subject)
-    owners = Membership.objects.filter(organization=organization, role=Role.OWNER).select_related("user")
-    outbox.post_many([Mail(task=TELL_TASK, user=owner.user, about=str(event.pk)) for owner in owners[:OWNERS_TOLD]])
-
-
-def stop_requiring(owner: Membership, origin: Origin) -> None:
-    """Leave MFA to each member again, also where it was only announced."""
-    with transaction.atomic(durable=True):
-        organizations = Organization.objects.filter(pk=owner.organization_id, mfa_required_at__isnull=False)
-        if organizations.update(mfa_required_at=None):
-            _record(owner.organization, owner.user, EventKind.MFA_NOT_REQUIRED, origin)
-
-
-def rehearse(owner: Membership, origin: Origin, *, days: int) -> None:
-    """For some days, only note whom the policy would stop; 0 ends it. Raises ``RequiredAlready``."""
-    with transaction.atomic(durable=True):
-        organization = Organization.objects.select_for_update().get(pk=owner.organization_id)
-        if organization.mfa_required:
-            raise RequiredAlready
-        until = timezone.now() + timedelta(days=days) if days else None
-        if days:
-            rehearsal.forget(organization)
-        Organization.objects.filter(pk=organization.pk).update(rehearsal_until=until)
-        kind = EventKind.REHEARSAL_STARTED if days else EventKind.REHEARSAL_ENDED
-        _record(organization, owner.user, kind, origin, f"{until:{compliance.WRITTEN}}" if until else "")
-
-
-def exempt(owner: Membership, user_id: UUID, *, reason: str, until: datetime | None, origin: Origin) -> None:
-    """Spare a service account the policy until a day, or end that (``until`` is None). Raises ``NotAMember``."""
-    with transaction.atomic(durable=True):
-        Organization.objects.select_for_update().get(pk=owner.organization_id)
-        rows = Membership.objects.filter(organization=owner.organization_id, user=user_id).select_related("user")
-        row = rows.first()
-        if row is None:
-            raise membership.NotAMember
-        rows.update(exempt_until=until, exempt_reason=reason if until else "")
-        kind = EventKind.EXEMPTED if until else EventKind.EXEMPTION_ENDED
-        words = f"{row.user.email}: {reason} ({until:%Y-%m-%d})" if until else row.user.email
-        _record(owner.organization, owner.user, kind, origin, words[:254])
+    holds = Q(organization__mfa_required_at__lte=now) & ~Q(exempt_until__gt=now)
+    numbers = Membership.objects.filter(user=user).aggregate(
+        required=Count("pk", filter=holds),
+        authenticator=Count("pk", filter=holds & Q(organization__counting_modes=Mode.AUTHENTICATOR)),
+        forbidding=Count("pk", filter=Q(organization__remembering_forbidden=True)),
+    )
+    return Strictest(
+        required=numbers["required"] > 0,
+        authenticator_only=numbers["authenticator"] > 0,
+        remembering_forbidden=numbers["forbidding"] > 0,
+    )
 
 
 def works_without_mfa(view: View) -> View:

@@ -15,7 +15,7 @@ from accounts.identifiers import key_of
 from accounts.origin import origin_of
 from accounts.refusals import Refused
 from accounts.wire import ERRORS, ShortText, bearer, token_of
-from organizations import overview, policy
+from organizations import membership, overview, policy_changes
 from organizations.models import Membership
 from organizations.requests import OWNERS, membership_of_token
 
@@ -23,7 +23,8 @@ router = Router(tags=["Policy (for owners)"])
 
 PER_PAGE = 100
 MODES = {"any": "", "authenticator": "authenticator"}
-State = Literal["all", "off", "authenticator", "authenticator email", "email"]
+ORGANIZATIONS_AT_MOST = 1000
+State = Literal["all", "missing", "exempt", "off", "authenticator", "authenticator email", "email"]
 
 
 class ProofTooOld(Refused):
@@ -32,15 +33,26 @@ class ProofTooOld(Refused):
     message = _("Changing the policy needs a sign-in with a one-time password moments ago. Sign in again, then retry.")
 
 
+class Mine(Schema):
+    """An organization of mine, and what it asks for."""
+
+    id: str
+    name: str
+    role: str
+    required: bool
+
+
 class Policy(Schema):
-    """The policy, and how many members meet it."""
+    """The policy, and how many members meet it. It is ``required`` now, or will be from ``requiredFrom`` on."""
 
     required: bool
     requiredFrom: datetime | None  # noqa: N815  (the spelling of the other endpoints)
     modes: Literal["any", "authenticator"]
     rememberedBrowsersForbidden: bool  # noqa: N815
+    rehearsalUntil: datetime | None  # noqa: N815
     members: int
     membersReady: int  # noqa: N815
+    membersExempt: int  # noqa: N815
 
 
 class NewPolicy(Schema):
@@ -62,6 +74,7 @@ class MemberState(Schema):
     preferred: str
     meetsPolicy: bool  # noqa: N815
     exemptUntil: datetime | None  # noqa: N815
+    lastVerified: datetime | None  # noqa: N815
     lastSignIn: datetime | None  # noqa: N815
 
 
@@ -77,15 +90,31 @@ def _owner(request: HttpRequest, organization_id: UUID) -> Membership:
 
 
 def _policy(owner: Membership) -> dict[str, object]:
-    organization, impact = owner.organization, overview.impact(owner.organization)
+    organization, counts = owner.organization, overview.counts(owner.organization)
     return {
         "required": organization.mfa_required,
         "requiredFrom": organization.mfa_required_at,
         "modes": organization.counting_modes or "any",
         "rememberedBrowsersForbidden": organization.remembering_forbidden,
-        "members": impact.members,
-        "membersReady": impact.ready,
+        "rehearsalUntil": organization.rehearsal_until if organization.is_rehearsing else None,
+        "members": sum(counts.by_state.values()),
+        "membersReady": counts.ready,
+        "membersExempt": counts.exempt,
     }
+
+
+@router.get("/organizations", auth=bearer, response={200: list[Mine], **ERRORS}, summary="List my organizations")
+def list_organizations(request: HttpRequest) -> list[dict[str, object]]:
+    """Give the organizations of the token's user by name, the first thousand, with the role there."""
+    return [
+        {
+            "id": str(row.organization_id),
+            "name": row.organization.name,
+            "role": row.role,
+            "required": row.organization.mfa_required,
+        }
+        for row in membership.of_user(token_of(request).user)[:ORGANIZATIONS_AT_MOST]
+    ]
 
 
 @router.get(
@@ -104,12 +133,13 @@ def set_policy(request: HttpRequest, org_id: UUID, new: NewPolicy) -> dict[str, 
     owner, token, origin = _owner(request, org_id), token_of(request), origin_of(request)
     if not token.mode or timezone.now() - token.created_at > settings.STEP_UP_LIFETIME:
         raise ProofTooOld
-    if new.required:
-        policy.require(owner, origin, at=new.requiredFrom, counting=MODES[new.modes])
-    else:
-        policy.set_counting(owner, MODES[new.modes], origin)
-        policy.stop_requiring(owner, origin)
-    policy.set_remembering(owner, forbidden=new.rememberedBrowsersForbidden, origin=origin)
+    terms = policy_changes.Terms(
+        required=new.required,
+        required_from=new.requiredFrom,
+        counting=MODES[new.modes],
+        remembering_forbidden=new.rememberedBrowsersForbidden,
+    )
+    policy_changes.set_terms(owner, terms, origin)
     return _policy(_owner(request, org_id))
 
 
@@ -128,7 +158,8 @@ def list_members(
 ) -> dict[str, object]:
     """Give members by address, a page at a time; for owners."""
     organization = _owner(request, org_id).organization
-    page = overview.members(organization, state=overview.STATE_NAMED.get(mfa), after=key_of(after), limit=limit)
+    page = overview.members(organization, state=mfa, after=key_of(after), limit=limit)
+    verified = overview.last_verified([row.user for row in page.rows])
     return {
         "next": page.next,
         "members": [
@@ -139,7 +170,8 @@ def list_members(
                 "modes": row.modes.split(),
                 "preferred": row.user.preferred_mode,
                 "meetsPolicy": organization.is_met_by(row.modes.split()),
-                "exemptUntil": row.exempt_until,
+                "exemptUntil": row.exempt_until if row.is_exempt else None,
+                "lastVerified": verified.get(row.user_id),
                 "lastSignIn": row.user.last_login,
             }
             for row in page.rows

@@ -28,6 +28,11 @@ def hits(organization: Organization) -> QuerySet[RehearsalHit]:
     return RehearsalHit.objects.filter(organization=organization).select_related("user").order_by("-last_at", "pk")
 
 
+def people(organization: Organization) -> int:
+    """Count who would have been stopped."""
+    return RehearsalHit.objects.filter(organization=organization).values("user").distinct().count()
+
+
 def forget(organization: Organization) -> None:
     """Begin anew."""
     RehearsalHit.objects.filter(organization=organization).delete()

@@ -113,12 +113,14 @@ def _next_batch(run: Reminder) -> int | None:
 
 def _left(run: Reminder) -> list[tuple[int, UUID]]:
     now, organization = timezone.now(), run.organization
-    missing = [state for state in overview.STATES if not organization.is_met_by(state.split())]
+    missing = overview.states_lacking(organization)
     members = Membership.objects.filter(organization=organization, pk__gt=run.place, modes__in=missing)
     return list(members.exclude(exempt_until__gt=now).order_by("pk").values_list("pk", "user_id")[:BATCH])
 
 
 def is_wanted(run: Reminder, user: User) -> bool:
     """Whether a reminder would still be of use to this member (SR-50)."""
+    if run.required_at is not None and run.required_at != run.organization.mfa_required_at:
+        return False  # it is about a date that was taken back
     member = Membership.objects.filter(organization=run.organization, user=user).first()
     return member is not None and not member.is_exempt and not run.organization.is_met_by(user.modes)

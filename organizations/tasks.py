@@ -6,7 +6,7 @@ from django.utils import timezone
 
 from accounts import outbox
 from accounts.models import Mail
-from organizations import compliance, invitations, policy, reminders
+from organizations import compliance, invitations, policy_changes, reminders
 from organizations import mail as mails
 from organizations.models import Invitation, OrganizationEvent, Reminder
 
@@ -20,7 +20,7 @@ def invitation(mail: Mail) -> EmailMultiAlternatives | None:
     return mails.invitation(found)
 
 
-@outbox.sends(policy.TELL_TASK)
+@outbox.sends(policy_changes.TELL_TASK)
 def policy_changed(mail: Mail) -> EmailMultiAlternatives | None:
     """Tell an owner of a change of policy."""
     event = OrganizationEvent.objects.select_related("organization", "actor").filter(pk=mail.about).first()
@@ -48,6 +48,12 @@ def fan_out_reminders() -> int:
 def begin_due_reminders() -> int:
     """Begin the reminders that a coming date asks for."""
     return reminders.begin_due()
+
+
+@shared_task(name="organizations.end_rehearsals")
+def end_rehearsals() -> int:
+    """End the rehearsals whose time is over."""
+    return policy_changes.end_rehearsals()
 
 
 @shared_task(name="organizations.note_compliance")

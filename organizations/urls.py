@@ -9,7 +9,9 @@ urlpatterns = [
     path("organizations/<uuid:organization_id>/require", policy.require, name="require"),
     path("organizations/<uuid:organization_id>/stop-requiring", policy.stop_requiring, name="stop_requiring"),
     path("organizations/<uuid:organization_id>/policy", policy.options, name="policy"),
-    path("organizations/<uuid:organization_id>/rehearsal", policy.rehearse, name="rehearsal"),
+    path("organizations/<uuid:organization_id>/rehearsal", policy.rehearsal_page, name="rehearsal"),
+    path("organizations/<uuid:organization_id>/rehearsal/set", policy.rehearse, name="rehearse"),
+    path("organizations/<uuid:organization_id>/exemptions", policy.exemptions, name="exemptions"),
     path("organizations/<uuid:organization_id>/compliance", policy.compliance_page, name="compliance"),
     path("organizations/<uuid:organization_id>/remind", policy.remind, name="remind"),
     path("organizations/<uuid:organization_id>/evidence", policy.evidence, name="evidence"),
@@ -20,7 +22,7 @@ urlpatterns = [
     path("organizations/<uuid:organization_id>/members/<uuid:user_id>/hand-over", members.hand_over, name="hand_over"),
     path("organizations/<uuid:organization_id>/members/<uuid:user_id>/remove", members.remove, name="remove_member"),
     path("organizations/<uuid:organization_id>/members/<uuid:user_id>/exempt", members.exempt, name="exempt"),
-    path("organizations/<uuid:organization_id>/invitations", members.invite, name="invitations"),
+    path("organizations/<uuid:organization_id>/invitations", members.invitation_list, name="invitations"),
     path(
         "organizations/<uuid:organization_id>/invitations/<uuid:invitation_id>/resend",
         members.resend_invitation,
@@ -33,6 +35,7 @@ urlpatterns = [
     ),
     path("organizations/<uuid:organization_id>/leave", pages.leave, name="leave"),
     path("organizations/<uuid:organization_id>/log", pages.log, name="log"),
+    path("organizations/<uuid:organization_id>/log.csv", pages.log_csv, name="log_csv"),
     path(
         "organizations/<uuid:organization_id>/members/<uuid:user_id>/reset",
         members.assisted_reset,
@@ -52,4 +55,5 @@ urlpatterns = [
     path("account/accept-invite", pages.accept_invitation, name="accept_invitation"),
     path("accept-invite", pages.accept_invitation, name="accept_invitation_of_older_clients"),
     path("account/mfa/required", policy.mfa_required, name="mfa_required"),
+    path("account/mfa/organizations", policy.asked_of_me, name="asked_of_me"),
 ]

@@ -46,6 +46,7 @@ SIGNED_IN = {
     "mfa:step_up": 10,  # the first look begins the step-up and writes it into the session
     "organizations:list": 6,
     "organizations:mfa_required": 3,
+    "organizations:asked_of_me": 8,
     "help_mfa": 4,
 }
 SIGNED_IN_BY_MODE = {"mfa:enable": 4, "mfa:disable": 6, "mfa:prefer": 4}
@@ -77,8 +78,10 @@ def test_confirmations(client, dana_with_both, django_assert_max_num_queries, na
 
 
 @pytest.mark.parametrize(
-    "name", ["organization", "require", "stop_requiring", "leave", "environments", "log", "members", "policy"]
-)
+    "name",
+    ["organization", "require", "stop_requiring", "leave", "environments", "log", "log_csv", "members", "members_csv",
+     "policy", "rehearsal", "exemptions", "invitations", "compliance", "evidence"],
+)  # fmt: skip
 def test_pages_of_an_organization(client, dana_with_both, django_assert_max_num_queries, name):
     organization = MembershipFactory(user=dana_with_both, role="owner").organization
     sign_in(client, dana_with_both)

@@ -20,7 +20,7 @@ from conftest import OTP, give_credentials
 from mfa import activation, challenges, codes, modes, recovery
 from mfa.models import Challenge, Factor, Guesses
 from mfa.tests.factories import add_mode
-from organizations import invitations, membership, policy
+from organizations import invitations, membership, policy, policy_changes
 from organizations.models import Membership, Role
 from organizations.tests.factories import MembershipFactory, OrganizationFactory
 from tests.cli import public_text, signed_by
@@ -246,7 +246,7 @@ def test_requiring_while_the_owner_disables_never_leaves_an_owner_without_mfa_re
     owner = MembershipFactory(user=dana_with_app, role=Role.OWNER)
 
     at_once(
-        lambda: policy.require(owner, ORIGIN),
+        lambda: policy_changes.require(owner, ORIGIN),
         lambda: modes.disable(dana_with_app, Mode.AUTHENTICATOR, may_keep=anything, origin=ORIGIN, session_key=None),
     )
 

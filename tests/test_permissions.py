@@ -38,6 +38,7 @@ MATRIX = {
     ("DELETE", "/orgs/{org}/users/{other_owner}"): (401, 404, 403, 403, 204),
     ("DELETE", "/orgs/{org}/users/{me}"): (401, 404, 204, 204, 204),
     ("DELETE", "/orgs/{org}/users/{foreigner}"): (401, 404, 403, 404, 404),
+    ("GET", "/api/v1/organizations"): (401, 200, 200, 200, 200),
     ("GET", "/api/v1/organizations/{org}/policy"): (401, 404, 403, 403, 200),
     ("PUT", "/api/v1/organizations/{org}/policy"): (401, 404, 403, 403, 403),  # the owner has no factor
     ("GET", "/api/v1/organizations/{org}/members"): (401, 404, 403, 403, 200),

@@ -11,8 +11,9 @@ from accounts.security_log import Origin
 from accounts.tests.factories import UserFactory
 from conftest import sign_in, text_of
 from mfa.tests.factories import add_mode
-from organizations import compliance, policy
+from organizations import compliance, overview, policy_changes
 from organizations.models import ComplianceDay, Role
+from organizations.policy_changes import Terms
 from organizations.tests.factories import MembershipFactory, OrganizationFactory
 
 pytestmark = pytest.mark.django_db
@@ -41,7 +42,7 @@ def test_each_day_is_noted_once(clinic, olaf):
 
         rows = ComplianceDay.objects.filter(organization=clinic).order_by("day").values_list("day", "members", "ready")
         assert list(rows) == [(date(2026, 11, 1), 1, 1), (date(2026, 11, 2), 2, 1)]
-        assert [day.share for day in compliance.days(clinic)] == [1.0, 0.5]
+        assert [day.share for day in compliance.days(clinic, overview.counts(clinic))] == [1.0, 0.5]
 
 
 def test_many_organizations_cost_few_queries(django_assert_max_num_queries):
@@ -87,15 +88,16 @@ class TestEvidence:
 
     def test_it_names_every_period(self, clinic, olaf):
         with time_machine.travel(self.at(1), tick=False) as clock:
-            policy.require(olaf, Origin())
+            policy_changes.require(olaf, Origin())
             clock.move_to(self.at(3))
-            policy.stop_requiring(olaf, Origin())
+            policy_changes.stop_requiring(olaf, Origin())
             clock.move_to(self.at(5))
-            policy.require(olaf, Origin(), at=self.at(10))
+            policy_changes.set_terms(olaf, Terms(required=True, required_from=self.at(10)), Origin())
             clock.move_to(self.at(8))
             assert compliance.periods(clinic) == [compliance.Period(self.at(1), self.at(3))]
             clock.move_to(self.at(12))
-            policy.require(olaf, Origin(), counting="authenticator")  # tightening is no break
+            tighter = Terms(required=True, counting="authenticator")
+            policy_changes.set_terms(olaf, tighter, Origin())  # no break
 
             assert compliance.periods(clinic) == [
                 compliance.Period(self.at(1), self.at(3)),
@@ -103,15 +105,17 @@ class TestEvidence:
             ]
 
     def test_what_was_announced_and_taken_back_was_never_required(self, clinic, olaf):
-        policy.require(olaf, Origin(), at=timezone.now() + timedelta(days=3))
-        policy.stop_requiring(olaf, Origin())
+        policy_changes.set_terms(olaf, Terms(required=True, required_from=timezone.now() + timedelta(days=3)), Origin())
+        policy_changes.stop_requiring(olaf, Origin())
 
         assert compliance.periods(clinic) == []
 
     def test_the_sheet_says_so_and_names_exemptions(self, client, clinic, olaf):
         robot = MembershipFactory(organization=clinic, user=UserFactory(email="robot@example.com"))
-        policy.require(olaf, Origin())
-        policy.exempt(olaf, robot.user_id, reason="backup", until=timezone.now() + timedelta(days=9), origin=Origin())
+        policy_changes.require(olaf, Origin())
+        policy_changes.exempt(
+            olaf, robot.user_id, reason="backup", until=timezone.now() + timedelta(days=9), origin=Origin()
+        )
         sign_in(client, olaf.user)
 
         page = text_of(client.get(f"{clinic.get_absolute_url()}/evidence"))

@@ -1,10 +1,13 @@
 """An invitation in the browser."""
 
+from urllib.parse import quote
+
 import pytest
 
 from accounts.models import User
 from accounts.security_log import Origin
-from conftest import give_credentials, read_mail, sign_in, text_of
+from conftest import give_credentials, mailed_code, read_mail, sign_in, text_of
+from mfa.tests.test_activation import COMPLETE, activate
 from organizations import invitations
 from organizations.models import Membership, Role
 from organizations.tests.factories import MembershipFactory
@@ -111,6 +114,27 @@ def test_an_organization_that_requires_mfa_leads_to_activation_first(client, cli
     assert page.redirect_chain == [("/account/mfa/activate", 302)]
     assert "requires multi-factor authentication" in text_of(page)
     assert not Membership.objects.filter(user=sam).exists()
+
+
+@pytest.mark.parametrize("signed_in", [True, False])
+def test_after_the_activation_i_am_back_at_my_invitation(client, clinic, sam, signed_in):
+    """SR-43: nobody has to look for the mail again."""
+    clinic.mfa_required_at = "2026-01-01T00:00:00Z"
+    clinic.save()
+    page = client.get(link_for(clinic, sam.email), follow=True)
+    assert "you are led to activate it first, and come back here" in text_of(page)
+    if signed_in:
+        sign_in(client, sam)
+        client.post(PAGE)
+
+    activate(client, "email", identifier="sam")
+    done = client.post(COMPLETE, {"otp": mailed_code()})
+    if not signed_in:
+        assert done.url == f"/account/login?next={quote(PAGE, safe='')}"
+        sign_in(client, sam)
+
+    assert done.url == PAGE or not signed_in
+    assert "You are now a member of Clinic." in text_of(client.post(PAGE, follow=True))
 
 
 def test_the_code_proves_the_mailbox(client, clinic, sam):

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 import time_machine
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
 
@@ -11,6 +12,7 @@ from accounts.models import Mail, Mode, User
 from accounts.tests.factories import PASSWORD, UserFactory
 from conftest import read_mail, sign_in, text_of
 from mfa.tests.factories import add_mode
+from organizations import overview
 from organizations.models import Invitation, Membership, OrganizationEvent, Role
 from organizations.tests.factories import MembershipFactory, OrganizationFactory
 
@@ -116,7 +118,20 @@ def test_the_file_holds_everybody_and_runs_no_formula(owner, clinic, mo):
 
     assert lines[0].startswith("Email,Name,Role,Modes")
     assert lines[1].startswith("mo@example.com,'=HYPERLINK(1),member,off,,no,,")
+    assert lines[2].startswith("olaf@example.com,")
+    last_verified = lines[2].split(",")[7]
+    assert last_verified.startswith(f"{timezone.now():%Y-%m-%dT}")
     assert len(lines) == 3
+
+
+def test_a_file_of_many_costs_few_queries(owner, clinic, django_assert_max_num_queries, monkeypatch):
+    monkeypatch.setattr(overview, "BATCH", 10)
+    people = [person(clinic, f"m{number:03}", Role.MEMBER) for number in range(35)]
+
+    with django_assert_max_num_queries(13):
+        lines = b"".join(owner.get(members_of(clinic) + ".csv").streaming_content).decode().splitlines()
+
+    assert [line.split(",")[0] for line in lines[1:]] == [*(user.email for user in people), "olaf@example.com"]
 
 
 class TestRoles:
@@ -248,6 +263,62 @@ class TestInvitations:
 
         assert "1000 invitations are on their way." in self.invite(owner, clinic, pasted)
 
+    @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+    def test_many_as_a_file(self, owner, clinic, encoding):
+        content = "Name;Email\r\nJosé;a@example.com\r\nZoë;b@example.com\r\n".encode(encoding)
+        file = SimpleUploadedFile("people.csv", content, content_type="text/csv")
+
+        page = owner.post(f"{clinic.get_absolute_url()}/invitations", {"file": file, "role": "member"}, follow=True)
+
+        assert "2 invitations are on their way." in text_of(page)
+        assert sorted(Invitation.objects.values_list("email", flat=True)) == ["a@example.com", "b@example.com"]
+
+    def test_a_file_without_an_address(self, owner, clinic):
+        file = SimpleUploadedFile("people.csv", b"\x00\xff\x89PNG", content_type="text/csv")
+
+        page = owner.post(f"{clinic.get_absolute_url()}/invitations", {"file": file, "role": "member"}, follow=True)
+
+        assert "This is not an email address." in text_of(page)
+
+    def test_the_list_is_paged_and_searched(self, owner, clinic):
+        self.invite(owner, clinic, "\n".join(f"n{number:02}@example.com" for number in range(60)))
+        pages = [text_of(owner.get(f"{clinic.get_absolute_url()}/invitations?page={page}")) for page in (1, 2, 3)]
+
+        assert "Page 1 of 3" in pages[0]
+        assert all(f"n{number:02}@example.com" in "".join(pages) for number in range(60))
+        found = text_of(owner.get(f"{clinic.get_absolute_url()}/invitations?q=N07"))
+        assert "n07@example.com" in found
+        assert "n08@example.com" not in found
+
+    def test_an_expired_one_says_so_and_lives_anew(self, owner, clinic, olaf):
+        with time_machine.travel(timezone.now(), tick=False) as clock:
+            self.invite(owner, clinic, "new@example.com")
+            clock.shift(timedelta(days=8))
+            sign_in(owner, olaf)
+            assert "new@example.com STATUS: EXPIRED" in text_of(owner.get(members_of(clinic)))
+
+            owner.post(f"{clinic.get_absolute_url()}/invitations/{Invitation.objects.get().pk}/resend")
+
+            assert "new@example.com STATUS: PENDING" in text_of(owner.get(members_of(clinic)))
+
+    @pytest.mark.parametrize("role", ["admin", "owner"])
+    def test_inviting_somebody_to_manage_needs_a_fresh_proof(self, client, clinic, olaf, role):
+        """SR-22, SR-44: as giving the role to a member does; what was typed is kept."""
+        address = f"{clinic.get_absolute_url()}/invitations"
+        with time_machine.travel(timezone.now(), tick=False) as clock:
+            sign_in(client, olaf)
+            clock.shift(timedelta(minutes=11))
+
+            page = client.post(address, {"email": "new@example.com", "role": role})
+
+            assert page.url.startswith("/account/confirm")
+            assert not Invitation.objects.exists()
+            form = client.get(address).content.decode()
+            assert "new@example.com" in form
+            assert f'<option value="{role}" selected>' in form
+            client.post(address, {"email": "new@example.com", "role": "member"})
+            assert Invitation.objects.exists()
+
     def test_too_many(self, owner, clinic):
         pasted = "\n".join(f"n{number}@example.com" for number in range(2001))
 
@@ -309,7 +380,21 @@ class TestInvitations:
 
 
 @pytest.mark.parametrize("members", [3, 300])
-@pytest.mark.parametrize("path", ["/members", "/members?mfa=off", "/members?q=m", "", "/require", "/policy"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/members",
+        "/members?mfa=off",
+        "/members?q=m",
+        "",
+        "/require",
+        "/policy",
+        "/compliance",
+        "/exemptions",
+        "/members?mfa=missing",
+        "/invitations",
+    ],
+)
 def test_pages_stay_under_ten_queries(owner, clinic, members, path, django_assert_max_num_queries):
     users = [User(email=f"m{n}@example.com", email_key=f"m{n}@example.com", password="!") for n in range(members)]
     User.objects.bulk_create(users)

@@ -294,7 +294,7 @@ def test_the_organization_page_asks_eight_times_at_most(
 def test_requiring_is_the_same_work_for_any_size(client, clinic, olaf_the_owner, django_assert_max_num_queries):
     sign_in(client, olaf_the_owner)
 
-    with django_assert_max_num_queries(13):
+    with django_assert_max_num_queries(14):
         client.post(f"{clinic.get_absolute_url()}/require")
 
     assert is_signed_in(client)
@@ -329,6 +329,17 @@ def test_owners_and_admins_read_what_happened(client, clinic, olaf_the_owner, an
         browser = another_browser()
         sign_in(browser, person)
         assert browser.get(f"{clinic.get_absolute_url()}/log").status_code == status, role
+
+
+def test_the_log_can_be_taken_away(client, clinic, olaf_the_owner):
+    """SR-53."""
+    required(clinic, olaf_the_owner, client)
+
+    lines = b"".join(client.get(f"{clinic.get_absolute_url()}/log.csv").streaming_content).decode().splitlines()
+
+    assert lines[0] == "Time (UTC),What,Whom or what,By,Address,Browser"
+    assert ",Multi-factor authentication required,,olaf@example.com,127.0.0.1," in lines[1]
+    assert len(lines) == 2
 
 
 def test_every_event_that_is_written_has_words():

@@ -32,6 +32,8 @@ def call(client, clinic):
 
     def call(method, path, body=None):
         address = f"/api/v1/organizations/{clinic.pk}/{path}"
+        if path.startswith("../"):
+            address = f"/api/v1/{path.removeprefix('../')}"
         return client.generic(method, address, *([] if body is None else [body]), "application/json", headers=headers)
 
     return call
@@ -105,6 +107,25 @@ def test_members_page_by_page(call, clinic):
     assert [row["email"] for row in call("GET", "members?mfa=authenticator").json()["members"]] == ["olaf@example.com"]
     for wrong in ("limit=100000", "limit=0", "limit=-1", "limit=x", "mfa=fax", f"after={'x' * 255}", "after=%00"):
         assert call("GET", f"members?{wrong}").status_code == 400
+
+
+def test_a_script_finds_its_organizations_and_who_is_left(call, client, clinic):
+    MembershipFactory(organization=clinic, user=UserFactory(email="left@example.com"))
+    robot = MembershipFactory(
+        organization=clinic,
+        user=UserFactory(email="robot@example.com"),
+        exempt_until=timezone.now() + timedelta(days=3),
+    )
+
+    (mine,) = call("GET", "../organizations").json()
+    left = call("GET", "members?mfa=missing").json()["members"]
+    spared = call("GET", "members?mfa=exempt").json()["members"]
+
+    assert mine == {"id": str(clinic.pk), "name": "Clinic", "role": "owner", "required": False}
+    assert [row["email"] for row in left] == ["left@example.com"]
+    assert [row["id"] for row in spared] == [str(robot.user_id)]
+    policy = call("GET", "policy").json()
+    assert (policy["members"], policy["membersReady"], policy["membersExempt"]) == (3, 1, 1)
 
 
 def test_the_document_knows_it(client):

@@ -4,16 +4,20 @@ from datetime import timedelta
 
 import pytest
 import time_machine
+from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
 from accounts import tokens
-from accounts.models import Mode
+from accounts.models import Channel, Mode, User
 from accounts.security_log import Origin
 from accounts.tests.factories import UserFactory
-from conftest import read_mail, sign_in, text_of
+from conftest import mailed_code, read_mail, sign_in, text_of
+from mfa import challenges
 from mfa.models import Factor
 from mfa.tests.factories import add_mode
+from organizations import invitations, membership, policy_changes
 from organizations.models import Membership, OrganizationEvent, RehearsalHit, Role
+from organizations.policy_changes import Terms
 from organizations.tests.factories import MembershipFactory, OrganizationFactory
 
 pytestmark = pytest.mark.django_db
@@ -53,6 +57,15 @@ def set_policy(owner, clinic, **fields):
     return page
 
 
+def clinic_owner(clinic):
+    return Membership.objects.select_related("organization", "user").get(organization=clinic, role=Role.OWNER)
+
+
+def text_of_signed_in(owner, clinic) -> str:
+    sign_in(owner, clinic_owner(clinic).user)  # days have passed
+    return text_of(owner.get(f"{clinic.get_absolute_url()}/rehearsal"))
+
+
 def is_open(client, clinic) -> bool:
     return client.get(clinic.get_absolute_url()).status_code == 200
 
@@ -69,13 +82,63 @@ class TestBeforeTheClick:
         page = text_of(owner.get(clinic.get_absolute_url()))
 
         assert "1 of 2 members meet it (50 %). 1 would be stopped until they enable it: Dana@example.com." in page
-        assert "1 of them is signed in right now." in page
+        assert "Signed in right now: Dana@example.com (in a browser: 1)." in page
 
     def test_the_confirmation_repeats_it(self, owner, clinic, member):
         page = text_of(owner.get(f"{clinic.get_absolute_url()}/require"))
 
         assert "1 of 2 members do not meet this yet" in page
         assert "They are: Dana@example.com." in page
+
+    def test_it_says_what_each_of_them_will_meet(self, owner, clinic, member):
+        add_mode(UserFactory(email="mail.only@example.com"), Mode.EMAIL)
+        MembershipFactory(organization=clinic, user=User.objects.get(email="mail.only@example.com"))
+        MembershipFactory(organization=clinic, user=UserFactory(email="new@example.com", email_verified_at=None))
+        set_policy(owner, clinic, counting="authenticator")
+        invitations.send(clinic_owner(clinic), "guest@example.com", role=Role.MEMBER, origin=Origin())
+
+        page = text_of(owner.get(f"{clinic.get_absolute_url()}/require"))
+
+        assert "3 of 4 members do not meet this yet" in page
+        assert "2 have no mode: one page leads them to activate one" in page
+        assert "1 has only a mode that does not count, and is led to add this one: authenticator." in page
+        assert "At least 1 has never verified the email address" in page
+        assert "1 pending invitation can be accepted only with it." in page
+        for line in ("Nobody is signed out", "commands for this organization are refused"):
+            assert line in page
+        assert "What each of them would meet" in text_of(owner.get(clinic.get_absolute_url()))
+
+    def test_it_tells_browsers_command_lines_and_keys_apart(self, owner, clinic, member, client, dana):
+        sign_in(client, dana)
+        tokens.issue(dana, Origin(), mode="")
+        tokens.issue(dana, Origin(), mode="", by_key=True)
+
+        page = text_of(owner.get(clinic.get_absolute_url()))
+
+        assert "(in a browser: 1, at the command line: 1, at the command line with a key: 1)" in page
+
+    def test_the_list_of_who_does_not_meet_it_knows_which_modes_count(self, owner, clinic, member, dana):
+        add_mode(dana, Mode.EMAIL)
+        assert "There is no such member." in text_of(owner.get(f"{clinic.get_absolute_url()}/members?mfa=missing"))
+
+        set_policy(owner, clinic, counting="authenticator")
+
+        page = text_of(owner.get(f"{clinic.get_absolute_url()}/members?mfa=missing"))
+        assert "does not meet the policy (1)" in page
+        assert "Dana@example.com" in page
+        assert "olaf@example.com owner" not in page
+
+    def test_the_answer_to_the_click_repeats_it(self, owner, clinic, member):
+        page = text_of(owner.post(f"{clinic.get_absolute_url()}/require", follow=True))
+
+        assert "now required of every member. 1 of 2 members do not meet this yet" in page
+
+    def test_an_owner_without_mfa_is_told_before_the_click(self, clinic, client, dana):
+        """SR-40."""
+        MembershipFactory(organization=clinic, user=dana, role=Role.OWNER)
+        sign_in(client, dana)
+
+        assert "Your own account does not meet it yet" in text_of(client.get(clinic.get_absolute_url()))
 
     def test_owners_are_told_of_what_changed(self, owner, clinic):
         """SR-54."""
@@ -143,6 +206,44 @@ class TestFromADateOn:
         assert clinic.mfa_required_at is None
 
 
+class TestWhoMayChangeIt:
+    """SR-40."""
+
+    @pytest.mark.parametrize("path", ["stop-requiring", "policy"])
+    def test_not_even_looser_without_mfa_of_ones_own(self, clinic, client, dana, path):
+        """A password alone opens nobody's organization."""
+        clinic.mfa_required_at = timezone.now() + timedelta(days=3)
+        clinic.save()
+        MembershipFactory(organization=clinic, user=dana, role=Role.OWNER)
+        sign_in(client, dana)
+
+        client.post(f"{clinic.get_absolute_url()}/{path}", {"remembering_forbidden": "on"})
+
+        clinic.refresh_from_db()
+        assert clinic.mfa_announced
+        assert not clinic.remembering_forbidden
+
+    def test_what_is_refused_changes_nothing_at_all(self, owner, clinic):
+        user = clinic_owner(clinic).user
+        add_mode(user, Mode.EMAIL)
+        Factor.objects.filter(user=user, mode=Mode.AUTHENTICATOR)._raw_delete("default")
+        terms = Terms(required=True, counting="authenticator", remembering_forbidden=True)
+
+        with pytest.raises(policy_changes.OwnMfaIsOff):
+            policy_changes.set_terms(clinic_owner(clinic), terms, Origin())
+
+        clinic.refresh_from_db()
+        assert (clinic.mfa_required_at, clinic.counting_modes, clinic.remembering_forbidden) == (None, "", False)
+        assert not OrganizationEvent.objects.exists()
+
+    def test_whoever_was_demoted_this_moment_changes_nothing(self, owner, clinic):
+        stale = clinic_owner(clinic)
+        Membership.objects.filter(pk=stale.pk).update(role=Role.MEMBER)
+
+        with pytest.raises(membership.RoleMissing):
+            policy_changes.require(stale, Origin())
+
+
 class TestWhichModesCount:
     def test_members_with_email_only_must_add_the_app(self, owner, clinic, member, client, dana):
         add_mode(dana, Mode.EMAIL)
@@ -157,6 +258,22 @@ class TestWhichModesCount:
         assert cli(client, dana, clinic) == 403
         add_mode(dana, Mode.AUTHENTICATOR)
         assert is_open(client, clinic)
+
+    def test_whoever_has_email_only_gets_the_code_that_adding_the_app_needs(
+        self, owner, clinic, member, client, dana, clock
+    ):
+        """The way out is open: a proof by e-mail, which has to be sent."""
+        add_mode(dana, Mode.EMAIL)
+        set_policy(owner, clinic, required_from="2026-11-24", counting="authenticator")
+        sign_in(client, dana)
+        clock.shift(timedelta(minutes=11))
+        assert client.get("/account/mfa/activate?type=authenticator").url.startswith("/account/confirm")
+
+        page = client.post("/account/confirm/send", {"next": "/account/mfa/activate"}, follow=True)
+
+        assert "We have sent the code." in text_of(page)
+        assert client.post("/account/mfa/email/prefer").status_code == 302
+        assert client.post("/account/mfa/email/prefer").url != REQUIRED
 
     def test_nobody_disables_the_mode_that_counts(self, owner, clinic, member, client, dana):
         """SR-42."""
@@ -227,6 +344,42 @@ class TestExemptions:
 
         assert Membership.objects.get(user=dana).exempt_until is None
 
+    def test_it_is_not_counted_as_missing_nor_as_ready(self, owner, clinic, member, dana):
+        MembershipFactory(organization=clinic, user=UserFactory())
+        self.exempt(owner, clinic, dana, reason="nightly backup", until="2026-12-01")
+
+        page = text_of(owner.get(clinic.get_absolute_url()))
+
+        assert "1 of 2 members meet it (50 %)." in page
+        assert "1 member is exempt." in page
+        missing = text_of(owner.get(f"{clinic.get_absolute_url()}/members?mfa=missing"))
+        assert "Dana@example.com" not in missing
+
+    def test_they_are_listed_with_reason_and_end(self, owner, clinic, member, dana):
+        self.exempt(owner, clinic, dana, reason="nightly backup", until="2026-12-01")
+
+        assert "Dana@example.com nightly backup 2026-12-01" in text_of(
+            owner.get(f"{clinic.get_absolute_url()}/exemptions")
+        )
+
+    @pytest.mark.parametrize("role", [Role.OWNER, Role.ADMIN])
+    def test_whoever_manages_others_is_no_service_account(self, owner, clinic, member, dana, role):
+        Membership.objects.filter(pk=member.pk).update(role=role)
+
+        page = owner.post(
+            f"{clinic.get_absolute_url()}/members/{dana.pk}/exempt", {"reason": "x", "until": "2026-12-01"}, follow=True
+        )
+
+        assert "Owners and admins cannot be exempt" in text_of(page)
+        assert Membership.objects.get(user=dana).exempt_until is None
+
+    def test_a_promotion_ends_it(self, owner, clinic, member, dana):
+        self.exempt(owner, clinic, dana, reason="nightly backup", until="2026-12-01")
+        owner.post(f"{clinic.get_absolute_url()}/members/{dana.pk}/role", {"role": "admin"})
+
+        assert Membership.objects.get(user=dana).exempt_until is None
+        assert OrganizationEvent.objects.filter(kind="exemption_ended").exists()
+
     def test_it_does_not_spare_anywhere_else(self, owner, clinic, member, client, dana):
         lab = MembershipFactory(user=dana).organization
         lab.mfa_required_at = timezone.now()
@@ -239,7 +392,7 @@ class TestExemptions:
 
 class TestRehearsal:
     def rehearse(self, owner, clinic, days=7):
-        return owner.post(f"{clinic.get_absolute_url()}/rehearsal", {"days": days})
+        return owner.post(f"{clinic.get_absolute_url()}/rehearsal/set", {"days": days})
 
     def test_nobody_is_stopped_and_the_owner_sees_who_would_be(self, owner, clinic, member, client, dana):
         self.rehearse(owner, clinic)
@@ -248,7 +401,7 @@ class TestRehearsal:
         assert is_open(client, clinic)
         assert cli(client, dana, clinic) == 200
 
-        page = text_of(owner.get(f"{clinic.get_absolute_url()}/policy"))
+        page = text_of(owner.get(f"{clinic.get_absolute_url()}/rehearsal"))
         assert "Dana@example.com browser 1" in page
         assert "Dana@example.com command line 1" in page
 
@@ -257,8 +410,50 @@ class TestRehearsal:
         token = tokens.issue(dana, Origin(), mode="", by_key=True)
         client.get(f"/orgs/{clinic.pk}/users", headers={"Authorization": f"Bearer {token}"})
 
-        page = text_of(owner.get(f"{clinic.get_absolute_url()}/policy"))
+        page = text_of(owner.get(f"{clinic.get_absolute_url()}/rehearsal"))
         assert "Dana@example.com command line, with a key 1" in page
+
+    def test_a_key_sign_in_with_a_code_is_told_apart_too(self, owner, clinic, member, client, dana):
+        add_mode(dana, Mode.EMAIL)
+        set_policy(owner, clinic, counting="authenticator")
+        self.rehearse(owner, clinic)
+        begun = challenges.begin_sign_in(dana, channel=Channel.CLI, origin=Origin(), by_key=True)
+        challenges.send_code(begun)
+        answer = client.post(
+            f"/auth/signin/mfa/{begun.pk}", {"otp": mailed_code()}, content_type="application/json"
+        ).json()
+        client.get(f"/orgs/{clinic.pk}/users", headers={"Authorization": f"Bearer {answer['sessionToken']}"})
+
+        assert RehearsalHit.objects.get().channel == "key"
+
+    def test_the_list_goes_on_for_as_long_as_it_is(self, owner, clinic, django_assert_max_num_queries):
+        people = UserFactory.create_batch(30)
+        RehearsalHit.objects.bulk_create(
+            [RehearsalHit(organization=clinic, user=person, channel="browser") for person in people]
+        )
+        with django_assert_max_num_queries(9):
+            pages = [owner.get(f"{clinic.get_absolute_url()}/rehearsal?page={page}") for page in (1,)]
+
+        pages.append(owner.get(f"{clinic.get_absolute_url()}/rehearsal?page=2"))
+        shown = "".join(text_of(page) for page in pages)
+        assert all(person.email in shown for person in people)
+
+    def test_when_it_is_over_the_owners_are_told_what_came_of_it(self, owner, clinic, member, client, dana, clock):
+        """SR-54."""
+        self.rehearse(owner, clinic, days=3)
+        sign_in(client, dana)
+        is_open(client, clinic)
+        cli(client, dana, clinic)
+        assert policy_changes.end_rehearsals() == 0
+        clock.shift(timedelta(days=3))
+
+        assert policy_changes.end_rehearsals() == 1
+        assert policy_changes.end_rehearsals() == 0
+
+        told = next(message for message in read_mail() if "Rehearsal ended" in message.subject)
+        assert told.to == ["olaf@example.com"]
+        assert "1 person would have been stopped" in told.body
+        assert "Dana@example.com browser" in text_of_signed_in(owner, clinic)
 
     def test_whoever_meets_it_is_not_noted(self, owner, clinic, member, client, dana):
         add_mode(dana, Mode.AUTHENTICATOR)
@@ -296,8 +491,68 @@ class TestRehearsal:
         assert clinic.mfa_required
         assert clinic.rehearsal_until is None
         assert "nothing left to rehearse" in text_of(
-            owner.post(f"{clinic.get_absolute_url()}/rehearsal", {"days": 3}, follow=True)
+            owner.post(f"{clinic.get_absolute_url()}/rehearsal/set", {"days": 3}, follow=True)
         )
+
+
+class TestWhatMembersSee:
+    def test_i_see_what_owners_see_of_me(self, clinic, member, client, dana):
+        add_mode(dana, Mode.EMAIL)
+        sign_in(client, dana)
+
+        page = text_of(client.get(clinic.get_absolute_url()))
+
+        assert "What owners and admins see of you: Role member MFA email Last verified (UTC) 2026-11-24 10:00" in page
+
+    def test_one_page_says_which_organization_asks_for_what(self, owner, clinic, member, client, dana, clock):
+        lab = MembershipFactory(user=dana, organization__name="Lab").organization
+        MembershipFactory(user=dana, organization__name="Zoo")
+        add_mode(dana, Mode.EMAIL)
+        lab.mfa_required_at = timezone.now() + timedelta(days=3)
+        lab.remembering_forbidden = True
+        lab.save()
+        set_policy(owner, clinic, required_from="2026-11-24", counting="authenticator")
+        sign_in(client, dana)
+
+        page = text_of(client.get("/account/mfa/organizations"))
+
+        assert "All together: multi-factor authentication by an authenticator app." in page
+        assert "You are asked for a one-time password at every sign-in" in page
+        assert (
+            "Clinic required since 24 November 2026, 10:00 UTC, authenticator only allowed you do not meet it" in page
+        )
+        assert "Lab required from 27 November 2026, 10:00 UTC on, any mode forbidden you meet it" in page
+        assert "Zoo not required allowed –" in page
+
+    def test_a_command_line_is_told_which_organization_and_where_to_go(self, owner, clinic, member, client, dana):
+        """SR-41."""
+        set_policy(owner, clinic, required_from="2026-11-24", counting="authenticator")
+        token = tokens.issue(dana, Origin(), mode="")
+
+        answer = client.get(f"/orgs/{clinic.pk}/users", headers={"Authorization": f"Bearer {token}"})
+
+        assert answer.status_code == 403
+        assert answer.json()["description"] == (
+            "Clinic requires multi-factor authentication that your account does not have yet. "
+            "Only this mode counts there: authenticator. "
+            "Activate it at http://testserver/account/mfa/activate and sign in again."
+        )
+
+
+def test_an_organization_closes_nothing_but_itself_and_the_dashboard():
+    """SR-41: whoever is stopped can still do everything for the own account, deny by default for the rest."""
+    closed = set()
+
+    def walk(patterns, namespace=""):
+        for pattern in patterns:
+            if isinstance(pattern, URLResolver) and pattern.namespace not in {"admin", "api"}:
+                walk(pattern.url_patterns, f"{pattern.namespace}:" if pattern.namespace else namespace)
+            elif isinstance(pattern, URLPattern) and not getattr(pattern.callback, "works_without_mfa", False):
+                closed.add(f"{namespace}{pattern.name}")
+
+    walk(get_resolver().url_patterns)
+
+    assert {name for name in closed if not name.startswith("organizations:")} == {"accounts:dashboard", "home"}
 
 
 def test_a_factor_removed_by_a_command_closes_the_organization_at_the_next_request(owner, clinic, member, client, dana):
@@ -314,7 +569,7 @@ def test_a_factor_removed_by_a_command_closes_the_organization_at_the_next_reque
 
 
 @pytest.mark.parametrize("role", [Role.ADMIN, Role.MEMBER])
-@pytest.mark.parametrize("path", ["policy", "rehearsal", "require", "stop-requiring"])
+@pytest.mark.parametrize("path", ["policy", "rehearsal/set", "require", "stop-requiring"])
 def test_policy_is_the_owners_alone(clinic, client, dana, role, path):
     """SR-39, SR-40."""
     MembershipFactory(organization=clinic, user=dana, role=role)

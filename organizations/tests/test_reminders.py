@@ -11,8 +11,9 @@ from accounts.security_log import Origin
 from accounts.tests.factories import UserFactory
 from conftest import read_mail, sign_in, text_of
 from mfa.tests.factories import add_mode
-from organizations import policy, reminders
+from organizations import policy_changes, reminders
 from organizations.models import Membership, Reminder, Role
+from organizations.policy_changes import Terms
 from organizations.tests.factories import MembershipFactory, OrganizationFactory
 
 pytestmark = pytest.mark.django_db
@@ -109,7 +110,7 @@ def test_whoever_has_enabled_it_meanwhile_gets_no_mail(clinic, olaf):
 
 def test_an_exempt_account_is_not_reminded(clinic, olaf):
     (user,) = add_members(clinic, 1)
-    policy.exempt(olaf, user.pk, reason="robot", until=timezone.now() + timedelta(days=3), origin=Origin())
+    policy_changes.exempt(olaf, user.pk, reason="robot", until=timezone.now() + timedelta(days=3), origin=Origin())
     reminders.start(olaf, Origin())
     reminders.fan_out()
 
@@ -120,7 +121,9 @@ def test_a_coming_date_reminds_by_itself(clinic, olaf):
     """Announced, a week before, a day before: each once, however often the clock asks."""
     add_members(clinic, 1)
     with time_machine.travel("2026-11-01T00:00:00Z", tick=False) as clock:
-        policy.require(olaf, Origin(), at=timezone.now() + timedelta(days=20))
+        policy_changes.set_terms(
+            olaf, Terms(required=True, required_from=timezone.now() + timedelta(days=20)), Origin()
+        )
         counts = []
         for days in (0, 12, 1, 5, 1, 1, 1):
             clock.shift(timedelta(days=days))
@@ -135,7 +138,9 @@ def test_a_coming_date_reminds_by_itself(clinic, olaf):
 def test_a_new_date_reminds_anew(clinic, olaf):
     add_members(clinic, 1)
     for days in (20, 30):
-        policy.require(olaf, Origin(), at=timezone.now() + timedelta(days=days))
+        policy_changes.set_terms(
+            olaf, Terms(required=True, required_from=timezone.now() + timedelta(days=days)), Origin()
+        )
         reminders.fan_out()
 
     assert len(reminded()) == 2

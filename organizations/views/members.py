@@ -1,13 +1,17 @@
 """Pages of members and invitations, for owners and admins."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, time
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
@@ -19,38 +23,16 @@ from accounts.refusals import Refused
 from accounts.requests import csv_file, refuse
 from mfa import browser, rescue
 from mfa.stepup import needs_fresh_proof
-from organizations import invitations, overview, policy, rescues
+from organizations import invitations, overview, policy_changes, rescues
 from organizations import membership as memberships
 from organizations.forms import ExemptionForm, InviteForm, ReasonForm, RoleForm
 from organizations.models import MANAGERS, Membership, Organization, Role
 from organizations.requests import OWNERS, membership_of
+from organizations.shown import member_rows, state_in_words
 
 PER_PAGE = 25
+INVITATIONS_BESIDE = 5
 REFUSED_SHOWN = 10
-
-
-def _state_in_words(modes: str) -> str:
-    return " + ".join(modes.split()) or _("off")
-
-
-def _rows(organization: Organization, found: list[Membership]) -> list[dict[str, object]]:
-    """Give what the list shows of members. One query."""
-    verified = overview.last_verified([row.user for row in found])
-    return [
-        {
-            "id": row.user_id,
-            "email": row.user.email,
-            "name": row.user.name,
-            "role": row.get_role_display(),
-            "mfa": _state_in_words(row.modes),
-            "meets": organization.is_met_by(row.modes.split()),
-            "preferred": row.user.preferred_mode,
-            "exempt": row.is_exempt,
-            "verified": verified.get(row.user_id),
-            "last_login": row.user.last_login,
-        }
-        for row in found
-    ]
 
 
 @never_cache
@@ -60,29 +42,26 @@ def member_list(request: HttpRequest, organization_id: UUID) -> HttpResponse:
     """List the members with their role and MFA, and the open invitations."""
     manager = membership_of(request, organization_id, roles=MANAGERS)
     organization = manager.organization
-    state = request.GET.get("mfa", "all")
-    starts = key_of(request.GET.get("q", "")[:254])
-    page = overview.members(
-        organization,
-        state=overview.STATE_NAMED.get(state),
-        starts=starts,
-        after=request.GET.get("after", "")[:254],
-        limit=PER_PAGE,
-    )
-    by_modes = overview.counts(organization)
-    pending = list(invitations.pending(organization)[: PER_PAGE + 1])
+    state, q = request.GET.get("mfa", "all"), request.GET.get("q", "")[:254]
+    after = request.GET.get("after", "")[:254]
+    page = overview.members(organization, state=state, starts=key_of(q), after=after, limit=PER_PAGE)
+    counts = overview.counts(organization)
+    states = [
+        (name, state_in_words(value), counts.by_state.get(value, 0)) for name, value in overview.STATE_NAMED.items()
+    ]
+    pending = list(invitations.pending(organization)[: INVITATIONS_BESIDE + 1])
     context = {
         "organization": organization,
-        "rows": _rows(organization, page.rows),
+        "rows": member_rows(organization, page.rows),
         "page": page,
-        "q": request.GET.get("q", "")[:254],
-        "state": state if state in overview.STATE_NAMED else "all",
-        "states": [
-            (name, _state_in_words(value), by_modes.get(value, 0)) for name, value in overview.STATE_NAMED.items()
-        ],
-        "total": sum(by_modes.values()),
-        "invitations": pending[:PER_PAGE],
-        "more_invitations": len(pending) > PER_PAGE,
+        "q": q,
+        "state": state,
+        "query": f"{urlencode({'mfa': state, 'q': q})}&",
+        "states": [("missing", _("does not meet the policy"), counts.missing), *states],
+        "total": sum(counts.by_state.values()),
+        "invitations": pending[:INVITATIONS_BESIDE],
+        "more_invitations": len(pending) > INVITATIONS_BESIDE,
+        "now": timezone.now(),
         "invite_form": InviteForm(at_most=Role(manager.role)),
     }
     return render(request, "organizations/members.html", context)
@@ -95,16 +74,18 @@ def members_csv(request: HttpRequest, organization_id: UUID) -> StreamingHttpRes
     """Give all members and their MFA as a file, row by row."""
     organization = membership_of(request, organization_id, roles=MANAGERS).organization
     head = [_("Email"), _("Name"), _("Role"), _("Modes"), _("Preferred"), _("Meets the policy"), _("Exempt until"),
-            _("Last sign-in"), _("Joined")]  # fmt: skip
-    found = memberships.members(organization).iterator(chunk_size=1000)
-    return csv_file("members", head, (_as_cells(organization, row) for row in found))
+            _("Last verified"), _("Last sign-in"), _("Joined")]  # fmt: skip
+    return csv_file("members", head, _cells(organization))
 
 
-def _as_cells(organization: Organization, row: Membership) -> list[str]:
-    meets = organization.is_met_by(row.modes.split())
-    cells = [row.user.email, row.user.name, row.role, row.modes or "off", row.user.preferred_mode]
-    times = [row.exempt_until, row.user.last_login, row.created_at]
-    return [*cells, "yes" if meets else "no", *(at.isoformat(timespec="seconds") if at else "" for at in times)]
+def _cells(organization: Organization) -> Iterator[list[str]]:
+    for batch in overview.everybody(organization):
+        verified = overview.last_verified([row.user for row in batch])
+        for row in batch:
+            meets = organization.is_met_by(row.modes.split())
+            cells = [row.user.email, row.user.name, row.role, row.modes or "off", row.user.preferred_mode]
+            times = [row.exempt_until, verified.get(row.user_id), row.user.last_login, row.created_at]
+            yield [*cells, "yes" if meets else "no", *(at.isoformat(timespec="seconds") if at else "" for at in times)]
 
 
 # --- one member -----------------------------------------------------------------------------------
@@ -128,12 +109,11 @@ def member(request: HttpRequest, organization_id: UUID, user_id: UUID) -> HttpRe
     mine, theirs = Role(manager.role), Role(target.role)
     context = {
         "organization": manager.organization,
-        "row": _rows(manager.organization, [target])[0],
-        "exempt_until": target.exempt_until if target.is_exempt else None,
-        "exempt_reason": target.exempt_reason,
+        "row": member_rows(manager.organization, [target])[0],
         "is_me": target.user_id == manager.user_id,
         "is_owner": mine == Role.OWNER,
         "may_change": theirs.rank <= mine.rank,
+        "may_be_exempt": theirs not in MANAGERS,
         "role_form": RoleForm(at_most=mine, initial={"role": theirs}),
         "exemption_form": ExemptionForm(),
     }
@@ -242,8 +222,12 @@ def exempt(request: HttpRequest, organization_id: UUID, user_id: UUID) -> HttpRe
         return _back(organization_id, user_id)
     until = None if ends else datetime.combine(form.cleaned_data["until"], time(), UTC)
     reason = "" if ends else form.cleaned_data["reason"]
-    policy.exempt(owner, target.user_id, reason=reason, until=until, origin=origin_of(request))
-    messages.success(request, _("The exemption is ended.") if ends else _("The member is exempt from the policy."))
+    try:
+        policy_changes.exempt(owner, target.user_id, reason=reason, until=until, origin=origin_of(request))
+    except Refused as refused:
+        messages.error(request, refused.text)
+    else:
+        messages.success(request, _("The exemption is ended.") if ends else _("The member is exempt from the policy."))
     return _back(organization_id, user_id)
 
 
@@ -254,7 +238,7 @@ def assisted_reset(request: HttpRequest, organization_id: UUID, user_id: UUID) -
     """Start the reset of a member who has lost their factor; the member's mailbox has to confirm it."""
     owner = membership_of(request, organization_id, roles=OWNERS)
     if not browser.has_proven_factor(request):  # a password is not enough to help others past theirs (SR-28)
-        messages.error(request, policy.OwnMfaIsOff.message)
+        messages.error(request, policy_changes.OwnMfaIsOff.message)
         return redirect("mfa:activate")
     target = _target(owner, user_id).user
     form = ReasonForm(request.POST if request.method == "POST" else None, initial=browser.kept_form(request))
@@ -274,17 +258,37 @@ def assisted_reset(request: HttpRequest, organization_id: UUID, user_id: UUID) -
 # --- invitations ----------------------------------------------------------------------------------
 
 
-@require_POST
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
 @login_required
-def invite(request: HttpRequest, organization_id: UUID) -> HttpResponse:
-    """Invite one address or many."""
+def invitation_list(request: HttpRequest, organization_id: UUID) -> HttpResponse:
+    """List the open invitations; a POST invites one address or many."""
     manager = membership_of(request, organization_id, roles=MANAGERS)
-    form = InviteForm(request.POST, at_most=Role(manager.role))
+    if request.method == "POST":
+        return _invite(request, manager)
+    q = request.GET.get("q", "")[:254]
+    rows = invitations.pending(manager.organization, starts=key_of(q))
+    context = {
+        "organization": manager.organization,
+        "page": Paginator(rows, PER_PAGE).get_page(request.GET.get("page")),
+        "q": q,
+        "query": f"{urlencode({'q': q})}&" if q else "",
+        "now": timezone.now(),
+        "invite_form": InviteForm(at_most=Role(manager.role), initial=browser.kept_form(request)),
+    }
+    return render(request, "organizations/invitations.html", context)
+
+
+def _invite(request: HttpRequest, manager: Membership) -> HttpResponse:
+    form = InviteForm(request.POST, request.FILES, at_most=Role(manager.role))
     if not form.is_valid():
         for errors in form.errors.values():
             messages.error(request, " ".join(str(error) for error in errors))
-        return redirect("organizations:members", organization_id)
-    emails, role = form.cleaned_data["email"], form.cleaned_data["role"]
+        return redirect("organizations:members", manager.organization_id)
+    emails, role = form.cleaned_data["emails"], form.cleaned_data["role"]
+    if role in MANAGERS and not browser.has_fresh_proof(request):  # as for giving the role to a member
+        browser.keep_form(request)
+        return redirect(f"{reverse('mfa:step_up')}?{urlencode({'next': request.path})}")
     try:
         sent = invitations.send_many(manager, emails, role=role, origin=origin_of(request))
     except Refused as refused:
@@ -298,7 +302,7 @@ def invite(request: HttpRequest, organization_id: UUID) -> HttpResponse:
         if len(sent.refused) > REFUSED_SHOWN:
             left = len(sent.refused) - REFUSED_SHOWN
             messages.error(request, _("… and %(n)d more that could not be invited.") % {"n": left})
-    return redirect("organizations:members", organization_id)
+    return redirect("organizations:members", manager.organization_id)
 
 
 @require_POST

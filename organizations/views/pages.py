@@ -1,11 +1,12 @@
 """Pages of organizations. A stranger gets 404, a member without the role 403 (SR-39)."""
 
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -15,7 +16,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from accounts.identifiers import masked
 from accounts.origin import origin_of
 from accounts.refusals import Refused
-from accounts.requests import INVITATION, person, refuse
+from accounts.requests import INVITATION, csv_file, person, refuse
 from accounts.security_log import agent_in_words
 from mfa.stepup import needs_fresh_proof
 from organizations import environments, invitations, overview, policy
@@ -24,6 +25,7 @@ from organizations.context import as_row
 from organizations.forms import EnvironmentForm, OrganizationForm, RenameEnvironmentForm
 from organizations.models import MANAGERS, Environment, Membership, Role
 from organizations.requests import EVERYBODY, OWNERS, membership_of
+from organizations.shown import consequences, member_rows, signed_in_in_words
 
 PER_PAGE = 25
 EVENTS_PER_PAGE = 50
@@ -52,12 +54,17 @@ def organization(request: HttpRequest, organization_id: UUID) -> HttpResponse:
         memberships.rename(membership, form.cleaned_data["name"], origin_of(request))
         messages.success(request, _("Organization successfully updated!"))
         return redirect(membership.organization)
+    impact = overview.impact(membership.organization) if membership.role in MANAGERS else None
     context = {
         "organization": membership.organization,
         "is_owner": is_owner,
         "is_manager": membership.role in MANAGERS,
         "form": form if is_owner else None,
-        "impact": overview.impact(membership.organization) if membership.role in MANAGERS else None,
+        "impact": impact,
+        "consequences": consequences(membership.organization, impact) if impact else [],
+        "signed_in": signed_in_in_words(impact) if impact and impact.counts.missing else "",
+        "meets_it": policy.is_met(membership),
+        "mine": None if is_owner else member_rows(membership.organization, [membership])[0],
         "role_label": membership.get_role_display(),
     }
     return render(request, "organizations/organization.html", context, status=400 if form.errors else 200)
@@ -101,7 +108,7 @@ def log(request: HttpRequest, organization_id: UUID) -> HttpResponse:
             "at": event.at,
             "what": event.what,
             "subject": event.subject,
-            "who": event.actor.email if event.actor else _("an operator"),
+            "who": event.who,
             "address": event.address or "–",
             "browser": agent_in_words(event.agent),
         }
@@ -109,6 +116,21 @@ def log(request: HttpRequest, organization_id: UUID) -> HttpResponse:
     ]
     context = {"organization": membership.organization, "page": page, "rows": rows}
     return render(request, "organizations/log.html", context)
+
+
+@never_cache
+@require_safe
+@login_required
+def log_csv(request: HttpRequest, organization_id: UUID) -> StreamingHttpResponse:
+    """Give the whole security log as a file, row by row."""
+    organization = membership_of(request, organization_id, roles=MANAGERS).organization
+    head = [_("Time (UTC)"), _("What"), _("Whom or what"), _("By"), _("Address"), _("Browser")]
+    rows = memberships.events(organization).iterator(chunk_size=1000)
+    cells = (
+        [f"{row.at:%Y-%m-%d %H:%M:%S}", row.what, row.subject, row.who, row.address or "", agent_in_words(row.agent)]
+        for row in rows
+    )
+    return csv_file("security-log", head, cells)
 
 
 # --- environments -------------------------------------------------------------------------------
@@ -211,6 +233,8 @@ def accept_invitation(request: HttpRequest) -> HttpResponse:
         "email": masked(invitation.email),
         "is_mine": user.is_authenticated and user.email_key == invitation.email_key,
         "here": reverse("organizations:accept_invitation"),
+        "mfa_first": invitation.organization.mfa_required
+        and not (user.is_authenticated and invitation.organization.is_met_by(user.modes)),
     }
     return render(request, "organizations/accept_invitation.html", context)
 
@@ -219,8 +243,9 @@ def _accept(request: HttpRequest, code: str) -> HttpResponse:
     try:
         joined = invitations.accept(person(request), code, origin_of(request))
     except policy.MfaMissing as refused:
-        messages.warning(request, f"{refused.text} {_('Activate it, then open your invitation again.')}")
-        return redirect("mfa:activate")
+        messages.warning(request, f"{refused.text} {_('Activate it; then you come back to your invitation.')}")
+        query = urlencode({"type": refused.organization.counting_modes})
+        return redirect(f"{reverse('mfa:activate')}?{query}" if refused.organization.counting_modes else "mfa:activate")
     except Refused as refused:
         messages.error(request, refused.text)
         return redirect("organizations:accept_invitation")

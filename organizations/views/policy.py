@@ -1,16 +1,18 @@
-"""Pages of an organization's MFA policy, and the page that explains it to whoever it stops."""
+"""Pages of an organization's MFA policy, and those that explain it to whoever it concerns."""
 
 from datetime import UTC, datetime, time
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.origin import origin_of
@@ -18,34 +20,20 @@ from accounts.refusals import Refused
 from accounts.requests import person, refuse
 from mfa import browser
 from mfa.stepup import needs_fresh_proof
-from organizations import compliance, overview, policy, rehearsal, reminders
+from organizations import compliance, overview, policy, policy_changes, rehearsal, reminders
 from organizations import membership as memberships
 from organizations.forms import PolicyForm, RehearsalForm
-from organizations.models import MANAGERS, Membership, Organization, RehearsalHit
+from organizations.models import MANAGERS, Counting, Membership, Organization, RehearsalHit
 from organizations.requests import OWNERS, membership_of
+from organizations.shown import consequences, impact_in_words, member_rows, missing_in_words
 
 PER_PAGE = 25
 CHANGES_SHOWN = 500
 
 
-def _impact_in_words(organization: Organization) -> list[str]:
-    impact = overview.impact(organization)
-    text = [
-        ngettext(
-            "%(missing)d of %(members)d member does not meet this yet and is asked for it at the next click.",
-            "%(missing)d of %(members)d members do not meet this yet and are asked for it at their next click.",
-            impact.members,
-        )
-        % {"missing": impact.missing, "members": impact.members}
-    ]
-    if impact.missing:
-        names = ", ".join(impact.examples)
-        more = _(" and %(n)d more") % {"n": impact.more} if impact.more else ""
-        text.append(_("They are: %(names)s%(more)s.") % {"names": names, "more": more})
-        signed_in = _("Signed in right now: at least %(n)d.") if impact.is_partial else _("Signed in right now: %(n)d.")
-        text.append(f"{signed_in % {'n': impact.signed_in}} {_('Nobody is signed out, and nobody is removed.')}")
-        text.append(_("In browser and command line this organization is closed to them until they enable it."))
-    return text
+def _to_activation(organization: Organization) -> HttpResponse:
+    query = f"?{urlencode({'type': organization.counting_modes})}" if organization.counting_modes else ""
+    return redirect(reverse("mfa:activate") + query)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -56,16 +44,18 @@ def require(request: HttpRequest, organization_id: UUID) -> HttpResponse:
     owner = membership_of(request, organization_id, roles=OWNERS)
     if request.method == "POST":
         try:
-            policy.require(owner, origin_of(request), counting=owner.organization.counting_modes)
-        except policy.OwnMfaIsOff as refused:
+            policy_changes.require(owner, origin_of(request))
+        except policy_changes.OwnMfaIsOff as refused:
             messages.error(request, refused.text)
-            return redirect("mfa:activate")
-        messages.success(request, _("Multi-factor authentication is now required of every member."))
+            return _to_activation(owner.organization)
+        done = _("Multi-factor authentication is now required of every member.")
+        messages.success(request, f"{done} {missing_in_words(overview.counts(owner.organization))}")
         return redirect(owner.organization)
+    impact = overview.impact(owner.organization)
     context = {
         "title": _("Require multi-factor authentication?"),
         "icon": "lock",
-        "text": _impact_in_words(owner.organization),
+        "text": [*impact_in_words(impact), *consequences(owner.organization, impact)],
         "button": _("Require"),
         "button_class": "action",
         "cancel_url": owner.organization.get_absolute_url(),
@@ -80,7 +70,11 @@ def stop_requiring(request: HttpRequest, organization_id: UUID) -> HttpResponse:
     """Leave MFA to the members again."""
     owner = membership_of(request, organization_id, roles=OWNERS)
     if request.method == "POST":
-        policy.stop_requiring(owner, origin_of(request))
+        try:
+            policy_changes.stop_requiring(owner, origin_of(request))
+        except policy_changes.OwnMfaIsOff as refused:
+            messages.error(request, refused.text)
+            return _to_activation(owner.organization)
         messages.success(request, _("Multi-factor authentication is no longer required."))
         return redirect(owner.organization)
     context = {
@@ -107,24 +101,30 @@ def options(request: HttpRequest, organization_id: UUID) -> HttpResponse:
         "required_from": organization.mfa_required_at.date() if organization.mfa_required_at else None,
         **browser.kept_form(request),
     }
-    form = PolicyForm(request.POST if request.method == "POST" else None, initial=initial)
+    data = request.POST if request.method == "POST" else None
+    form = PolicyForm(data, initial=initial, is_required=organization.mfa_required)
     status = 400 if form.errors else 200
     if form.is_valid():
         try:
-            _set_options(request, owner, form)
+            policy_changes.set_terms(owner, _terms(organization, form), origin_of(request))
         except Refused as refused:
             status = refuse(request, form, None, refused)
         else:
             messages.success(request, _("The policy is saved."))
             return redirect(organization)
-    context = {
-        "form": form,
-        "rehearsal_form": RehearsalForm(),
-        "organization": organization,
-        "impact": overview.impact(organization),
-        "hits": [_as_row(hit) for hit in rehearsal.hits(organization)[:PER_PAGE]],
-    }
+    context = {"form": form, "organization": organization, "impact": overview.missing(organization)}
     return render(request, "organizations/policy.html", context, status=status)
+
+
+def _terms(organization: Organization, form: PolicyForm) -> policy_changes.Terms:
+    asked = form.cleaned_data
+    starts = asked.get("required_from")
+    return policy_changes.Terms(
+        required=organization.mfa_required or starts is not None,
+        required_from=datetime.combine(starts, time(), UTC) if starts else None,
+        counting=asked["counting"],
+        remembering_forbidden=asked["remembering_forbidden"],
+    )
 
 
 def _as_row(hit: RehearsalHit) -> dict[str, object]:
@@ -132,21 +132,28 @@ def _as_row(hit: RehearsalHit) -> dict[str, object]:
         "email": hit.user.email,
         "channel": hit.get_channel_display(),
         "count": hit.count,
+        "first": hit.first_at,
         "at": hit.last_at,
         "from": hit.address,
     }
 
 
-def _set_options(request: HttpRequest, owner: Membership, form: PolicyForm) -> None:
-    asked, origin, organization = form.cleaned_data, origin_of(request), owner.organization
-    starts = asked["required_from"]
-    at = datetime.combine(starts, time(), UTC) if starts else None
-    if at or organization.mfa_required:
-        policy.require(owner, origin, at=at, counting=asked["counting"])
-    else:
-        policy.set_counting(owner, asked["counting"], origin)
-        policy.stop_requiring(owner, origin)  # one that was only announced
-    policy.set_remembering(owner, forbidden=asked["remembering_forbidden"], origin=origin)
+@never_cache
+@require_safe
+@login_required
+def rehearsal_page(request: HttpRequest, organization_id: UUID) -> HttpResponse:
+    """Show whom the policy would have stopped, when and from where."""
+    manager = membership_of(request, organization_id, roles=MANAGERS)
+    organization = manager.organization
+    page = Paginator(rehearsal.hits(organization), PER_PAGE).get_page(request.GET.get("page"))
+    context = {
+        "organization": organization,
+        "is_owner": manager.role in OWNERS,
+        "form": RehearsalForm(),
+        "page": page,
+        "hits": [_as_row(hit) for hit in page],
+    }
+    return render(request, "organizations/rehearsal.html", context)
 
 
 @require_POST
@@ -160,24 +167,38 @@ def rehearse(request: HttpRequest, organization_id: UUID) -> HttpResponse:
         messages.error(request, _("Choose for how many days."))
     else:
         try:
-            policy.rehearse(owner, origin_of(request), days=form.cleaned_data["days"])
+            policy_changes.rehearse(owner, origin_of(request), days=form.cleaned_data["days"])
         except Refused as refused:
             messages.error(request, refused.text)
         else:
-            messages.success(request, _("The rehearsal is set: nobody is stopped."))
-    return redirect("organizations:policy", organization_id)
+            begun = _("The rehearsal is set: nobody is stopped.")
+            messages.success(request, begun if form.cleaned_data["days"] else _("The rehearsal is ended."))
+    return redirect("organizations:rehearsal", organization_id)
 
 
+@never_cache
+@require_safe
+@login_required
+def exemptions(request: HttpRequest, organization_id: UUID) -> HttpResponse:
+    """List the service accounts that the policy spares, why and until when."""
+    organization = membership_of(request, organization_id, roles=MANAGERS).organization
+    page = overview.members(organization, state="exempt", after=request.GET.get("after", "")[:254], limit=PER_PAGE)
+    context = {"organization": organization, "page": page, "rows": member_rows(organization, page.rows)}
+    return render(request, "organizations/exemptions.html", context)
+
+
+@never_cache
 @require_safe
 @login_required
 def compliance_page(request: HttpRequest, organization_id: UUID) -> HttpResponse:
     """Show how many members meet the policy, over time, and who is left."""
     manager = membership_of(request, organization_id, roles=MANAGERS)
+    missing = overview.missing(manager.organization)
     context = {
         "organization": manager.organization,
         "is_owner": manager.role in OWNERS,
-        "impact": overview.impact(manager.organization),
-        "chart": compliance.chart(compliance.days(manager.organization)),
+        "impact": missing,
+        "chart": compliance.chart(compliance.days(manager.organization, missing.counts)),
         "last_reminder": reminders.last_run(manager.organization),
     }
     return render(request, "organizations/compliance.html", context)
@@ -197,6 +218,7 @@ def remind(request: HttpRequest, organization_id: UUID) -> HttpResponse:
     return redirect("organizations:compliance", organization_id)
 
 
+@never_cache
 @require_safe
 @login_required
 def evidence(request: HttpRequest, organization_id: UUID) -> HttpResponse:
@@ -208,13 +230,17 @@ def evidence(request: HttpRequest, organization_id: UUID) -> HttpResponse:
         "at": timezone.now(),
         "periods": compliance.periods(organization),
         "exempt": compliance.exempt(organization)[:CHANGES_SHOWN],
-        "impact": overview.impact(organization),
+        "counts": overview.counts(organization),
         "changes": changes[:CHANGES_SHOWN],
         "more": len(changes) > CHANGES_SHOWN,
     }
     return render(request, "organizations/evidence.html", context)
 
 
+# --- for whom it concerns -------------------------------------------------------------------------
+
+
+@never_cache
 @require_safe
 @policy.works_without_mfa
 @login_required
@@ -233,3 +259,32 @@ def mfa_required(request: HttpRequest) -> HttpResponse:
         "mode": "authenticator" if any(organization.counting_modes for organization in blocking) else "",
     }
     return render(request, "organizations/mfa_required.html", context)
+
+
+@never_cache
+@require_safe
+@policy.works_without_mfa
+@login_required
+def asked_of_me(request: HttpRequest) -> HttpResponse:
+    """Say which of my organizations asks for what, and what all of them together come to."""
+    user = person(request)
+    page = Paginator(memberships.of_user(user), PER_PAGE).get_page(request.GET.get("page"))
+    for membership in page:
+        membership.user = user
+    context = {"page": page, "rows": [_asked(row) for row in page], "strictest": policy.strictest(user)}
+    return render(request, "organizations/asked_of_me.html", context)
+
+
+def _asked(row: Membership) -> dict[str, object]:
+    organization = row.organization
+    return {
+        "name": organization.name,
+        "url": organization.get_absolute_url(),
+        "required_at": organization.mfa_required_at,
+        "is_announced": organization.mfa_announced,
+        "counting": Counting(organization.counting_modes).label if organization.mfa_required_at else "",
+        "remembering_forbidden": organization.remembering_forbidden,
+        "exempt_until": row.exempt_until if row.is_exempt else None,
+        "is_met": policy.is_met(row),
+        "type": organization.counting_modes,
+    }

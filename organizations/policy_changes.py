@@ -1,0 +1,212 @@
+"""What owners change of a policy: one small transaction whatever the size, written down and told to all owners."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from accounts import outbox
+from accounts.models import Mail, User
+from accounts.refusals import Refused
+from accounts.security_log import Origin
+from organizations import compliance, membership, rehearsal, reminders
+from organizations.models import MANAGERS, Counting, EventKind, Membership, Organization, OrganizationEvent, Role
+
+TELL_TASK = "organizations.tell_of_policy"
+OWNERS_TOLD = 100
+ENDED_AT_ONCE = 500
+
+
+class OwnMfaIsOff(Refused):
+    """Who demands it must have it, in a mode that counts (SR-40)."""
+
+    message = _("Please enable multi-factor authentication for your own account before you require it of others.")
+
+
+class RequiredAlready(Refused):
+    """There is nothing left to rehearse."""
+
+    message = _("Multi-factor authentication is required already: there is nothing left to rehearse.")
+
+
+class NotAServiceAccount(Refused):
+    """Whoever manages others is a person, who can have MFA."""
+
+    message = _("Owners and admins cannot be exempt: only members can, for accounts that no person signs in with.")
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What an organization asks of its members. ``required_from`` None, or a time that is over, means now."""
+
+    required: bool
+    required_from: datetime | None = None
+    counting: str = ""
+    remembering_forbidden: bool = False
+
+
+def terms_of(organization: Organization) -> Terms:
+    """Give what the organization asks for."""
+    return Terms(
+        required=organization.mfa_required_at is not None,
+        required_from=organization.mfa_required_at,
+        counting=organization.counting_modes,
+        remembering_forbidden=organization.remembering_forbidden,
+    )
+
+
+def require(owner: Membership, origin: Origin) -> None:
+    """Require MFA of every member from now on, and change nothing else. Raises ``OwnMfaIsOff`` or ``RoleMissing``."""
+    _change(owner, origin, required=True, required_from=None)
+
+
+def stop_requiring(owner: Membership, origin: Origin) -> None:
+    """Leave MFA to each member again, also where it was only announced. Raises ``OwnMfaIsOff`` or ``RoleMissing``."""
+    _change(owner, origin, required=False)
+
+
+def set_terms(owner: Membership, terms: Terms, origin: Origin) -> None:
+    """Set the policy as a whole. Where MFA is required already and stays so, since when does not change.
+
+    Raises ``OwnMfaIsOff`` or ``RoleMissing``; then nothing is changed.
+    """
+    _change(owner, origin, **vars(terms))
+
+
+def _change(owner: Membership, origin: Origin, **changes: object) -> None:
+    with transaction.atomic(durable=True):
+        user, organization = _lock(owner)
+        before = terms_of(organization)
+        terms = replace(before, **changes)  # type: ignore[arg-type]
+        organization.counting_modes = terms.counting
+        if not user.modes or (terms.required and not organization.is_met_by(user.modes)):
+            raise OwnMfaIsOff
+        organization.remembering_forbidden = terms.remembering_forbidden
+        organization.mfa_required_at = _starts_at(organization, terms)
+        if organization.mfa_required:
+            organization.rehearsal_until = None
+        organization.save(
+            update_fields=["counting_modes", "remembering_forbidden", "mfa_required_at", "rehearsal_until"]
+        )
+        _note(organization, before, user, origin)
+
+
+def _starts_at(organization: Organization, terms: Terms) -> datetime | None:
+    if not terms.required:
+        return None
+    if organization.mfa_required:
+        return organization.mfa_required_at  # an auditor reads since when it has held
+    now = timezone.now()
+    return max(terms.required_from or now, now)
+
+
+def _note(organization: Organization, before: Terms, user: User, origin: Origin) -> None:
+    """Write down what is different now, and have members reminded of a date that was announced."""
+    if organization.mfa_required_at != before.required_from:
+        if organization.mfa_announced:
+            _record(organization, user, EventKind.MFA_ANNOUNCED, origin, _in_words(organization.mfa_required_at))
+            reminders.announce(organization)
+        else:
+            kind = EventKind.MFA_REQUIRED if organization.mfa_required else EventKind.MFA_NOT_REQUIRED
+            _record(organization, user, kind, origin)
+    if organization.counting_modes != before.counting:
+        words = str(Counting(organization.counting_modes).label)
+        _record(organization, user, EventKind.COUNTING_MODES, origin, words)
+    if organization.remembering_forbidden != before.remembering_forbidden:
+        forbidden = organization.remembering_forbidden
+        kind = EventKind.REMEMBERING_FORBIDDEN if forbidden else EventKind.REMEMBERING_ALLOWED
+        _record(organization, user, kind, origin)
+
+
+def _in_words(at: datetime | None) -> str:
+    return f"{at:{compliance.WRITTEN}}" if at else ""
+
+
+def _lock(owner: Membership) -> tuple[User, Organization]:
+    """Lock and reread who decides and for whom. Raises ``RoleMissing`` if they were demoted this very moment."""
+    user = User.objects.select_for_update(no_key=True).get(pk=owner.user_id)
+    organization = Organization.objects.select_for_update().get(pk=owner.organization_id)
+    if not Membership.objects.filter(pk=owner.pk, role=Role.OWNER).exists():
+        raise membership.RoleMissing
+    return user, organization
+
+
+def _record(organization: Organization, user: User | None, kind: EventKind, origin: Origin, subject: str = "") -> None:
+    """Write down a change of policy, and let all owners know of it (SR-54)."""
+    tell_owners(membership.record(organization, user, kind, origin, subject=subject))
+
+
+def tell_owners(event: OrganizationEvent) -> None:
+    """Mail an event to the owners of its organization."""
+    owners = Membership.objects.filter(organization=event.organization_id, role=Role.OWNER).select_related("user")
+    outbox.post_many([Mail(task=TELL_TASK, user=owner.user, about=str(event.pk)) for owner in owners[:OWNERS_TOLD]])
+
+
+# --- rehearsal ------------------------------------------------------------------------------------
+
+
+def rehearse(owner: Membership, origin: Origin, *, days: int) -> None:
+    """For some days, only note whom the policy would stop; 0 ends it. Raises ``RequiredAlready`` or ``RoleMissing``."""
+    with transaction.atomic(durable=True):
+        user, organization = _lock(owner)
+        if organization.mfa_required:
+            raise RequiredAlready
+        if not days:
+            _end_rehearsal(organization, user, origin)
+            return
+        rehearsal.forget(organization)
+        organization.rehearsal_until = timezone.now() + timedelta(days=days)
+        organization.save(update_fields=["rehearsal_until"])
+        _record(organization, user, EventKind.REHEARSAL_STARTED, origin, _in_words(organization.rehearsal_until))
+
+
+def _end_rehearsal(organization: Organization, user: User | None, origin: Origin) -> None:
+    if organization.rehearsal_until is None:
+        return
+    organization.rehearsal_until = None
+    organization.save(update_fields=["rehearsal_until"])
+    number = rehearsal.people(organization)
+    words = ngettext("%(n)d person would have been stopped", "%(n)d people would have been stopped", number)
+    _record(organization, user, EventKind.REHEARSAL_ENDED, origin, words % {"n": number})
+
+
+def end_rehearsals() -> int:
+    """End the rehearsals whose time is over, and tell the owners what came of them. Gives how many."""
+    now, count = timezone.now(), 0
+    over = Q(rehearsal_until__lte=now) | Q(rehearsal_until__isnull=False, mfa_required_at__lte=now)
+    for pk in Organization.objects.filter(over).values_list("pk", flat=True)[:ENDED_AT_ONCE]:
+        with transaction.atomic(durable=True):
+            organization = Organization.objects.select_for_update().filter(over, pk=pk).first()
+            if organization is not None:
+                _end_rehearsal(organization, None, Origin())
+                count += 1
+    return count
+
+
+# --- exemptions -----------------------------------------------------------------------------------
+
+
+def exempt(owner: Membership, user_id: UUID, *, reason: str, until: datetime | None, origin: Origin) -> None:
+    """Spare a service account the policy until a time, or end that (``until`` is None).
+
+    Raises ``NotAMember``, ``NotAServiceAccount``, ``OwnMfaIsOff`` or ``RoleMissing``.
+    """
+    with transaction.atomic(durable=True):
+        user, organization = _lock(owner)
+        if not user.modes:
+            raise OwnMfaIsOff
+        rows = Membership.objects.filter(organization=organization, user=user_id).select_related("user")
+        row = rows.first()
+        if row is None:
+            raise membership.NotAMember
+        if until and row.role in MANAGERS:
+            raise NotAServiceAccount
+        rows.update(exempt_until=until, exempt_reason=reason if until else "")
+        kind = EventKind.EXEMPTED if until else EventKind.EXEMPTION_ENDED
+        words = f"{row.user.email}: {reason} ({until:%Y-%m-%d})" if until else row.user.email
+        _record(organization, user, kind, origin, words[:254])

@@ -1,0 +1,125 @@
+"""How pages show members, and say in words what a policy does to them."""
+
+from collections.abc import Iterable
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from organizations import overview
+from organizations.models import Membership, Organization
+from organizations.overview import Counts, Impact
+
+NAMES_SHOWN = 5
+
+
+def state_in_words(modes: str) -> str:
+    """Say which modes somebody has; ``modes`` as in ``Membership.modes``."""
+    return " + ".join(modes.split()) or _("off")
+
+
+def member_rows(organization: Organization, found: Iterable[Membership]) -> list[dict[str, object]]:
+    """Give what lists show of members; their users are loaded. One query."""
+    found = list(found)
+    verified = overview.last_verified([row.user for row in found])
+    return [
+        {
+            "id": row.user_id,
+            "email": row.user.email,
+            "name": row.user.name,
+            "role": row.get_role_display(),
+            "mfa": state_in_words(row.modes),
+            "meets": organization.is_met_by(row.modes.split()),
+            "preferred": row.user.preferred_mode,
+            "exempt_until": row.exempt_until if row.is_exempt else None,
+            "exempt_reason": row.exempt_reason,
+            "verified": verified.get(row.user_id),
+            "last_login": row.user.last_login,
+        }
+        for row in found
+    ]
+
+
+def missing_in_words(counts: Counts) -> str:
+    """Say how many do not meet the policy."""
+    text = ngettext(
+        "%(missing)d of %(members)d member does not meet this yet and is asked for it at the next click.",
+        "%(missing)d of %(members)d members do not meet this yet and are asked for it at their next click.",
+        counts.asked,
+    )
+    return text % {"missing": counts.missing, "members": counts.asked}
+
+
+def impact_in_words(impact: Impact) -> list[str]:
+    """Say how many do not meet the policy, who they are, and who of them is signed in."""
+    lines = [missing_in_words(impact.counts)]
+    if impact.examples:
+        lines.append(_("They are: %(names)s.") % {"names": _names(impact.examples, impact.counts.missing)})
+        lines.append(signed_in_in_words(impact))
+    return lines
+
+
+def _names(names: list[str], total: int) -> str:
+    shown = ", ".join(names[:NAMES_SHOWN])
+    more = total - min(len(names), NAMES_SHOWN)
+    return f"{shown} {_('and %(n)d more') % {'n': more}}" if more else shown
+
+
+def signed_in_in_words(impact: Impact) -> str:
+    """Say who is signed in right now without meeting the policy, and through which door."""
+    if not impact.signed_in:
+        return _("None of them is signed in right now.")
+    doors = [
+        (impact.browsers, _("in a browser: %(n)d")),
+        (impact.command_lines, _("at the command line: %(n)d")),
+        (impact.keys, _("at the command line with a key: %(n)d")),
+    ]
+    values = {
+        "names": _names(impact.signed_in, len(impact.signed_in)),
+        "doors": ", ".join(words % {"n": number} for number, words in doors if number),
+    }
+    if impact.is_partial:
+        return _("Signed in right now, at least: %(names)s (%(doors)s).") % values
+    return _("Signed in right now: %(names)s (%(doors)s).") % values
+
+
+def consequences(organization: Organization, impact: Impact) -> list[str]:
+    """Say what each of those who do not meet the policy will meet."""
+    lines = []
+    if number := impact.without_any:
+        text = ngettext(
+            "%(n)d has no mode: one page leads there to activate one, which takes about a minute.",
+            "%(n)d have no mode: one page leads them to activate one, which takes about a minute.",
+            number,
+        )
+        lines.append(text % {"n": number})
+    if number := impact.with_another:
+        text = ngettext(
+            "%(n)d has only a mode that does not count, and is led to add this one: %(mode)s.",
+            "%(n)d have only a mode that does not count, and are led to add this one: %(mode)s.",
+            number,
+        )
+        lines.append(text % {"n": number, "mode": organization.counting_modes})
+    if impact.counts.missing:
+        lines.append(
+            _(
+                "At the command line their commands for this organization are refused, also with a key and with "
+                "sessions that are open now; the message says what to do."
+            )
+        )
+    if number := impact.unverified:
+        text = ngettext(
+            "At least %(n)d has never verified the email address, and is asked for that first.",
+            "At least %(n)d have never verified the email address, and are asked for that first.",
+            number,
+        )
+        lines.append(text % {"n": number})
+    if number := impact.invitations:
+        text = ngettext(
+            "%(n)d pending invitation can be accepted only with it.",
+            "%(n)d pending invitations can be accepted only with it.",
+            number,
+        )
+        lines.append(text % {"n": number})
+    lines.append(_("Nobody is signed out, and nobody is removed."))
+    lines.append(_("Their other organizations stay open to them, and anybody can leave this one instead."))
+    return lines
