@@ -23,10 +23,10 @@ def invitation(invitation: Invitation) -> EmailMultiAlternatives:
     )
 
 
-def policy_changed(event: OrganizationEvent, owner: User) -> EmailMultiAlternatives:
+def owners_notice(event: OrganizationEvent, owner: User) -> EmailMultiAlternatives:
     """Tell an owner what was changed, by whom, when and from where (SR-54)."""
     return compose(
-        "policy_changed",
+        "owners_notice",
         to=owner.email,
         organization=event.organization.name,
         what=event.what,

@@ -6,11 +6,14 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
-from accounts import metrics
-from accounts.models import User
+from accounts import metrics, outbox
+from accounts.models import Mail, User
 from accounts.refusals import Refused
 from accounts.security_log import Origin
 from organizations.models import MANAGERS, EventKind, Membership, Organization, OrganizationEvent, Role
+
+TELL_TASK = "organizations.tell_owners"
+OWNERS_TOLD = 100
 
 
 class LastOwner(Refused):
@@ -95,7 +98,9 @@ def remove(actor: Membership, user_id: UUID, origin: Origin) -> None:
             raise LastOwner
         goes.delete()
         kind = EventKind.LEFT if mine.user_id == user_id else EventKind.MEMBER_REMOVED
-        record(actor.organization, actor.user, kind, origin, subject=goes.user.email)
+        happened = record(actor.organization, actor.user, kind, origin, subject=goes.user.email)
+        if goes.role == Role.OWNER:
+            tell_owners(happened)
 
 
 def set_role(actor: Membership, user_id: UUID, role: Role, origin: Origin) -> None:
@@ -127,7 +132,9 @@ def _change_role(actor: Membership, target: Membership, role: Role, origin: Orig
     rows = Membership.objects.filter(pk=target.pk)
     rows.update(role=role)
     subject = f"{target.user.email}: {role.label}"[:254]
-    record(actor.organization, actor.user, EventKind.ROLE_CHANGED, origin, subject=subject)
+    happened = record(actor.organization, actor.user, EventKind.ROLE_CHANGED, origin, subject=subject)
+    if Role.OWNER in (role, target.role):
+        tell_owners(happened)
     # Whoever manages others is no service account.
     if role in MANAGERS and rows.filter(exempt_until__isnull=False).update(exempt_until=None, exempt_reason=""):
         record(actor.organization, actor.user, EventKind.EXEMPTION_ENDED, origin, subject=target.user.email)
@@ -175,6 +182,12 @@ def record(
     made = event(organization, actor, kind, origin, subject=subject)
     made.save(force_insert=True)
     return made
+
+
+def tell_owners(happened: OrganizationEvent) -> None:
+    """Mail to the owners of an organization what happened to it (SR-54)."""
+    owners = Membership.objects.filter(organization=happened.organization_id, role=Role.OWNER).select_related("user")
+    outbox.post_many([Mail(task=TELL_TASK, user=owner.user, about=str(happened.pk)) for owner in owners[:OWNERS_TOLD]])
 
 
 def events(organization: Organization) -> QuerySet[OrganizationEvent]:

@@ -10,15 +10,12 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from accounts import outbox
-from accounts.models import Mail, User
+from accounts.models import User
 from accounts.refusals import Refused
 from accounts.security_log import Origin
 from organizations import compliance, membership, rehearsal, reminders
-from organizations.models import MANAGERS, Counting, EventKind, Membership, Organization, OrganizationEvent, Role
+from organizations.models import MANAGERS, Counting, EventKind, Membership, Organization, Role
 
-TELL_TASK = "organizations.tell_of_policy"
-OWNERS_TOLD = 100
 ENDED_AT_ONCE = 500
 
 
@@ -138,13 +135,7 @@ def _lock(owner: Membership) -> tuple[User, Organization]:
 
 def _record(organization: Organization, user: User | None, kind: EventKind, origin: Origin, subject: str = "") -> None:
     """Write down a change of policy, and let all owners know of it (SR-54)."""
-    tell_owners(membership.record(organization, user, kind, origin, subject=subject))
-
-
-def tell_owners(event: OrganizationEvent) -> None:
-    """Mail an event to the owners of its organization."""
-    owners = Membership.objects.filter(organization=event.organization_id, role=Role.OWNER).select_related("user")
-    outbox.post_many([Mail(task=TELL_TASK, user=owner.user, about=str(event.pk)) for owner in owners[:OWNERS_TOLD]])
+    membership.tell_owners(membership.record(organization, user, kind, origin, subject=subject))
 
 
 # --- rehearsal ------------------------------------------------------------------------------------

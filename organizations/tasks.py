@@ -6,7 +6,7 @@ from django.utils import timezone
 
 from accounts import outbox
 from accounts.models import Mail
-from organizations import compliance, invitations, policy_changes, reminders
+from organizations import compliance, invitations, membership, policy_changes, reminders
 from organizations import mail as mails
 from organizations.models import Invitation, OrganizationEvent, Reminder
 
@@ -20,13 +20,13 @@ def invitation(mail: Mail) -> EmailMultiAlternatives | None:
     return mails.invitation(found)
 
 
-@outbox.sends(policy_changes.TELL_TASK)
-def policy_changed(mail: Mail) -> EmailMultiAlternatives | None:
-    """Tell an owner of a change of policy."""
+@outbox.sends(membership.TELL_TASK)
+def owners_notice(mail: Mail) -> EmailMultiAlternatives | None:
+    """Tell an owner of a change of policy or of owners."""
     event = OrganizationEvent.objects.select_related("organization", "actor").filter(pk=mail.about).first()
     if event is None or mail.user is None or not event.organization.memberships.filter(user=mail.user).exists():
         return None
-    return mails.policy_changed(event, mail.user)
+    return mails.owners_notice(event, mail.user)
 
 
 @outbox.sends(reminders.MAIL_TASK)

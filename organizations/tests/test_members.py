@@ -192,6 +192,14 @@ class TestRoles:
 
         assert (role_of(olaf), role_of(amy)) == ("admin", "owner")
 
+    def test_owners_hear_of_a_new_one(self, owner, clinic, olaf, amy):
+        """SR-54: whoever becomes an owner can switch everything off."""
+        owner.post(page_of(clinic, amy, "/role"), {"role": "owner"})
+
+        told = [message for message in read_mail() if message.subject == "Clinic: Role changed"]
+        assert sorted(message.to[0] for message in told) == ["amy@example.com", "olaf@example.com"]
+        assert "amy@example.com: owner" in told[0].body
+
     def test_nobody_hands_over_to_a_stranger(self, owner, clinic, sam):
         assert owner.post(page_of(clinic, sam, "/hand-over")).status_code == 404
 
