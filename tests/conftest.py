@@ -30,7 +30,9 @@ def _or_skip(start):
 @pytest.fixture(scope="session")
 def chromium():
     path = _or_skip(servers.chromium)
-    with sync_playwright() as playwright:
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        # Playwright's loop runs in this thread; Django takes it for a server's and refuses to ask the database.
+        patch.setitem(os.environ, "DJANGO_ALLOW_ASYNC_UNSAFE", "1")
         browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
         yield browser
         browser.close()

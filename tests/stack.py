@@ -92,6 +92,13 @@ class Stack:
             time.sleep(0.1)
         raise AssertionError(f"no code came to {address}; the log: {self.log.read_text()[-3000:]}")
 
+    def wait_for_mail(self, address: str, subject: str) -> None:
+        """Wait for a mail by the words of its subject."""
+        deadline = time.monotonic() + 60
+        while not any(subject in str(mail["Subject"]) for mail in self.mails_to(address)):
+            assert time.monotonic() < deadline, f"no mail «{subject}» came to {address}"
+            time.sleep(0.1)
+
     def wait_for_link(self, address: str) -> str:
         """Wait for an invitation and give the page that it leads to."""
         deadline = time.monotonic() + 30

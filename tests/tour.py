@@ -1,6 +1,7 @@
 """A walk past every page, for those who look at each: the accessibility rules and the photographer."""
 
 from collections.abc import Iterator
+from datetime import date, timedelta
 
 from tests.cli import Cli
 from tests.people import Person
@@ -159,6 +160,9 @@ def _in_an_organization(person: Person) -> Iterator[str]:
     person.follows("Back to the organization")
     person.clicks("Require")
     yield "organization_required"
+    person.follows("From a date on, which modes count")
+    yield "policy_required"
+    person.follows("Cancel")
     person.follows("Security log")
     yield "organization_log"
     person.follows("Back to the organization")
@@ -171,6 +175,8 @@ def _in_an_organization(person: Person) -> Iterator[str]:
     member.goes_to("/account/login")
     member.gives_credentials()
     yield "mfa_required"
+    member.follows("What each of your organizations asks for")
+    yield "asked_of_me"
     member.goes_to("/account/mfa/activate")
     yield "activate_when_required"
     if person.stack.mail_folder:
@@ -181,21 +187,37 @@ def _in_an_organization(person: Person) -> Iterator[str]:
 
 
 def _members_and_policy(person: Person, organization: str) -> Iterator[str]:
+    person.page.get_by_text("What each of them would meet").click()
+    yield "organization_consequences"
     person.follows("Members and invitations")
     yield "members"
-    person.page.get_by_label("Email:").fill(f"one.{person.address}, two.{person.address}, broken@")
+    person.page.get_by_label("Email:").fill(", ".join(f"{n}.{person.address}" for n in "abcdefgh") + ", broken@")
     person.clicks("Send")
     yield "members_invited"
+    person.follows("All pending invites")
+    yield "invitations"
+    person.page.go_back()
     person.page.get_by_role("link", name="Edit").last.click()
     yield "member"
+    person.page.get_by_label("Reason").fill("nightly backup")
+    person.page.get_by_label("Until (UTC)").fill(f"{date.today() + timedelta(days=30):%Y-%m-%d}")
+    person.clicks("Exempt")
+    yield "member_exempt"
+    person.page.goto(f"{organization}/exemptions")
+    yield "exemptions"
+    person.follows("Edit")
+    person.clicks("End the exemption")
     person.follows("Reset lost multi-factor authentication")
     yield "assisted_reset"
     person.page.goto(organization)
-    person.follows("From a date on, which modes count, rehearsal")
+    person.follows("From a date on, which modes count")
     yield "policy"
+    person.follows("Rehearsal")
     person.clicks("Set rehearsal")
-    yield "policy_rehearsal"
-    person.follows("Cancel")
+    yield "rehearsal"
+    person.page.goto(f"{organization}/require")
+    yield "require"
+    person.page.goto(organization)
     person.follows("Who meets it: progress, reminder, evidence")
     yield "compliance"
     person.follows("Evidence sheet")

@@ -519,10 +519,10 @@ class TestWhatMembersSee:
         assert "All together: multi-factor authentication by an authenticator app." in page
         assert "You are asked for a one-time password at every sign-in" in page
         assert (
-            "Clinic required since 24 November 2026, 10:00 UTC, authenticator only allowed you do not meet it" in page
+            "Clinic you do not meet it Activate required since 24 November 2026, 10:00 UTC, authenticator only" in page
         )
-        assert "Lab required from 27 November 2026, 10:00 UTC on, any mode forbidden you meet it" in page
-        assert "Zoo not required allowed –" in page
+        assert "Lab you meet it required from 27 November 2026, 10:00 UTC on, any mode forbidden" in page
+        assert "Zoo – not required allowed" in page
 
     def test_a_command_line_is_told_which_organization_and_where_to_go(self, owner, clinic, member, client, dana):
         """SR-41."""
