@@ -1,16 +1,17 @@
 """How many members meet the policy, over time; and since when it has held, for those who have to prove it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
 from django.db.models import QuerySet
 from django.utils import timezone
 
 from organizations import overview
-from organizations.models import ComplianceDay, EventKind, Membership, Organization, OrganizationEvent
+from organizations.models import ComplianceDay, EventKind, Organization, OrganizationEvent
 
 DAYS_SHOWN = 90
 BATCH = 500
+SUBJECT_AT_MOST = 254
 WRITTEN = "%Y-%m-%d %H:%M UTC"  # how a date stands in the event that announced it
 
 
@@ -39,11 +40,25 @@ def days(organization: Organization, now: overview.Counts) -> list[ComplianceDay
 
 
 @dataclass(frozen=True)
+class Exemption:
+    """A time in which the policy spared somebody; ``until`` is when it ended, or will."""
+
+    who: str
+    reason: str
+    since: datetime
+    until: datetime
+
+
+@dataclass(frozen=True)
 class Period:
     """A time in which MFA was required without a break; ``until`` is None where it still is."""
 
     since: datetime
     until: datetime | None
+
+    def within(self, exemptions: list[Exemption]) -> list[Exemption]:
+        """Give the exemptions that fell into it."""
+        return [one for one in exemptions if one.until > self.since and (self.until is None or one.since < self.until)]
 
 
 def periods(organization: Organization) -> list[Period]:
@@ -65,6 +80,28 @@ def periods(organization: Organization) -> list[Period]:
     return found
 
 
+def exemption_in_words(email: str, reason: str, until: datetime) -> str:
+    """Write an exemption as the log keeps it, and as ``exemptions`` reads it; a long reason is cut."""
+    end = f" ({until:%Y-%m-%d})"
+    return f"{email}: {reason}"[: SUBJECT_AT_MOST - len(end)] + end
+
+
+def exemptions(organization: Organization) -> list[Exemption]:
+    """Give whom the policy spared, and when, from the security log, oldest first. One query."""
+    found: list[Exemption] = []
+    running: dict[str, Exemption] = {}
+    kinds = (EventKind.EXEMPTED, EventKind.EXEMPTION_ENDED)
+    for event in OrganizationEvent.objects.filter(organization=organization, kind__in=kinds).order_by("at", "pk"):
+        who, _colon, rest = event.subject.partition(": ")
+        if earlier := running.pop(who, None):
+            found.append(replace(earlier, until=min(earlier.until, event.at)))
+        if event.kind == EventKind.EXEMPTED:
+            reason, _bracket, end = rest.rpartition(" (")
+            until = datetime.strptime(end, "%Y-%m-%d)").replace(tzinfo=UTC)
+            running[who] = Exemption(who, reason, event.at, until)
+    return sorted([*found, *running.values()], key=lambda one: one.since)
+
+
 def changes(organization: Organization) -> QuerySet[OrganizationEvent]:
     """Give every change of the policy and every exemption, oldest first."""
     kinds = (
@@ -73,12 +110,6 @@ def changes(organization: Organization) -> QuerySet[OrganizationEvent]:
     )  # fmt: skip
     events = OrganizationEvent.objects.filter(organization=organization, kind__in=kinds)
     return events.select_related("actor").order_by("at", "pk")
-
-
-def exempt(organization: Organization) -> QuerySet[Membership]:
-    """Give the members whom the policy spares now."""
-    rows = Membership.objects.filter(organization=organization, exempt_until__gt=timezone.now())
-    return rows.select_related("user").defer("user__password").order_by("email_key")
 
 
 @dataclass(frozen=True)

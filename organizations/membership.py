@@ -101,6 +101,8 @@ def remove(actor: Membership, user_id: UUID, origin: Origin) -> None:
         happened = record(actor.organization, actor.user, kind, origin, subject=goes.user.email)
         if goes.role == Role.OWNER:
             tell_owners(happened)
+        if goes.is_exempt:
+            record(actor.organization, actor.user, EventKind.EXEMPTION_ENDED, origin, subject=goes.user.email)
 
 
 def set_role(actor: Membership, user_id: UUID, role: Role, origin: Origin) -> None:

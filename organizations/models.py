@@ -159,6 +159,7 @@ class Reminder(models.Model):
     kind = models.CharField(max_length=16, choices=Kind.choices)
     required_at = models.DateTimeField(null=True)  # the date that it is about
     place = models.BigIntegerField(default=0)  # the last membership that got its mail
+    mails = models.PositiveIntegerField(default=0)  # how many were written
     created_at = models.DateTimeField(default=timezone.now)
     done_at = models.DateTimeField(null=True)
 

@@ -199,5 +199,5 @@ def exempt(owner: Membership, user_id: UUID, *, reason: str, until: datetime | N
             raise NotAServiceAccount
         rows.update(exempt_until=until, exempt_reason=reason if until else "")
         kind = EventKind.EXEMPTED if until else EventKind.EXEMPTION_ENDED
-        words = f"{row.user.email}: {reason} ({until:%Y-%m-%d})" if until else row.user.email
-        _record(organization, user, kind, origin, words[:254])
+        words = compliance.exemption_in_words(row.user.email, reason, until) if until else row.user.email
+        _record(organization, user, kind, origin, words)

@@ -5,7 +5,7 @@ crash begins just behind the last mail that was written. Sending them is the out
 one-time password ever waits behind.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from time import monotonic
 from uuid import UUID
 
@@ -40,8 +40,8 @@ def start(owner: Membership, origin: Origin) -> Reminder:
     with transaction.atomic(durable=True):
         organization = Organization.objects.select_for_update().get(pk=owner.organization_id)
         last = last_run(organization)
-        if last and now - last.created_at < PAUSE:
-            raise RemindedLately(retry_at=last.created_at + PAUSE)
+        if last and now < again_at(last):
+            raise RemindedLately(retry_at=again_at(last))
         run = Reminder.objects.create(organization=organization, kind=Reminder.Kind.OWNER)
         membership.record(organization, owner.user, EventKind.REMINDED, origin)
         transaction.on_commit(_call)
@@ -56,6 +56,11 @@ def last_run(organization: Organization) -> Reminder | None:
     """Give the last run that an owner started."""
     runs = Reminder.objects.filter(organization=organization, kind=Reminder.Kind.OWNER)
     return runs.order_by("-created_at").first()
+
+
+def again_at(run: Reminder) -> datetime:
+    """Say when the next run of an owner may begin."""
+    return run.created_at + PAUSE
 
 
 def begin_due() -> int:
@@ -107,7 +112,8 @@ def _next_batch(run: Reminder) -> int | None:
         outbox.post_in_bulk([Mail(task=MAIL_TASK, user_id=user, about=str(mine.pk)) for _pk, user in rows])
         mine.place = rows[-1][0] if rows else mine.place
         mine.done_at = timezone.now() if len(rows) < BATCH else None
-        mine.save(update_fields=["place", "done_at"])
+        mine.mails += len(rows)
+        mine.save(update_fields=["place", "mails", "done_at"])
     return len(rows)
 
 

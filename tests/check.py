@@ -106,7 +106,8 @@ def main() -> None:
                 [*PYTEST, *both_cores, *NO_DATABASE, "-m", "not browser", f"--junitxml={REPORTS}/postgresql.xml"],
                 DATABASE_URL=database,
             )
-    step("browser tests", [*PYTEST, "-m", "browser", f"--junitxml={REPORTS}/browser.xml"])
+    by_stack = [*both_cores, "--dist", "loadgroup"]
+    step("browser tests", [*PYTEST, *by_stack, "-m", "browser", f"--junitxml={REPORTS}/browser.xml"])
     if database:
         print()
         sys.exit(security_report.main())

@@ -17,6 +17,14 @@ ARGUMENTS = [
 ]
 
 
+def pytest_collection_modifyitems(items):
+    """Keep the tests of one stack in one process: `--dist loadgroup` then starts each stack once."""
+    for item in items:
+        asked = getattr(item, "callspec", None)
+        stack = asked.params.get("portal") if asked else None
+        item.add_marker(pytest.mark.xdist_group(stack or ("large" if "large" in item.fixturenames else "small")))
+
+
 def _or_skip(start):
     """Without a server: a failure in CI, elsewhere a skip that says what to install."""
     try:

@@ -19,6 +19,7 @@ def test_every_page_can_be_used_by_everybody(browser_window, small, scheme):
 
     for name in walk(Person(page, small)):
         seen += 1
+        page.wait_for_load_state()
         found = Axe().run(page, options=RULES).response["violations"]
         if found:
             violations[name] = [(rule["id"], [node["html"][:200] for node in rule["nodes"]]) for rule in found]
@@ -29,10 +30,12 @@ def test_every_page_can_be_used_by_everybody(browser_window, small, scheme):
 
 def test_no_page_is_wider_than_a_phone(browser_window, small):
     page = browser_window(viewport={"width": 320, "height": 700})
-    too_wide = {
-        name: width
-        for name in walk(Person(page, small))
-        if (width := page.evaluate("document.documentElement.scrollWidth")) > 320
-    }
+    too_wide = {}
+
+    for name in walk(Person(page, small)):
+        page.wait_for_load_state()
+        width = page.evaluate("document.documentElement.scrollWidth")
+        if width > 320:
+            too_wide[name] = width
 
     assert too_wide == {}

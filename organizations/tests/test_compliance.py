@@ -11,7 +11,7 @@ from accounts.security_log import Origin
 from accounts.tests.factories import UserFactory
 from conftest import sign_in, text_of
 from mfa.tests.factories import add_mode
-from organizations import compliance, overview, policy_changes
+from organizations import compliance, membership, overview, policy_changes
 from organizations.models import ComplianceDay, Role
 from organizations.policy_changes import Terms
 from organizations.tests.factories import MembershipFactory, OrganizationFactory
@@ -104,6 +104,49 @@ class TestEvidence:
                 compliance.Period(self.at(10), None),
             ]
 
+    def test_it_names_the_exemptions_of_each_period(self, clinic, olaf):
+        robot, other, gone = (
+            MembershipFactory(organization=clinic, user=UserFactory(email=f"{name}@example.com"))
+            for name in ("robot", "other", "gone")
+        )
+
+        def exempt(member, until, reason="backup: nightly (all)"):
+            policy_changes.exempt(olaf, member.user_id, reason=reason, until=until, origin=Origin())
+
+        with time_machine.travel(self.at(1), tick=False) as clock:
+            exempt(other, self.at(2))
+            exempt(gone, self.at(20))
+            clock.move_to(self.at(3))
+            policy_changes.require(olaf, Origin())
+            exempt(robot, self.at(20))
+            clock.move_to(self.at(5))
+            membership.remove(olaf, gone.user_id, Origin())
+            clock.move_to(self.at(6))
+            exempt(robot, self.at(25), reason="x" * 200)
+            clock.move_to(self.at(8))
+            exempt(robot, None)
+
+            (period,) = compliance.periods(clinic)
+            exemptions = compliance.exemptions(clinic)
+
+        assert [(one.who, one.since, one.until) for one in period.within(exemptions)] == [
+            ("gone@example.com", self.at(1), self.at(5)),
+            ("robot@example.com", self.at(3), self.at(6)),
+            ("robot@example.com", self.at(6), self.at(8)),
+        ]
+        assert [one.until.date() for one in exemptions if one.who == "other@example.com"] == [self.at(2).date()]
+        assert period.within(exemptions)[1].reason == "backup: nightly (all)"
+
+    @pytest.mark.parametrize("length", [1, 100, 200])
+    def test_a_long_reason_does_not_cost_the_end(self, length):
+        """The log keeps 254 signs."""
+        email, until = f"{'x' * 240}@example.com", self.at(9)
+
+        words = compliance.exemption_in_words(email[:254], "y" * length, until)
+
+        assert len(words) <= 254
+        assert words.endswith(" (2026-11-09)")
+
     def test_what_was_announced_and_taken_back_was_never_required(self, clinic, olaf):
         policy_changes.set_terms(olaf, Terms(required=True, required_from=timezone.now() + timedelta(days=3)), Origin())
         policy_changes.stop_requiring(olaf, Origin())
@@ -121,8 +164,8 @@ class TestEvidence:
         page = text_of(client.get(f"{clinic.get_absolute_url()}/evidence"))
 
         assert "Required without a break from" in page
-        assert "and still required." in page
-        assert "robot@example.com: backup" in page
+        assert "and still required. Exemptions: robot@example.com (backup), from" in page
+        assert "Exemptions now robot@example.com: backup" in page
         assert "Member exempted from the policy robot@example.com: backup" in page
 
 

