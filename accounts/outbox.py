@@ -34,6 +34,7 @@ BULK_QUEUE = "bulk"
 BULK_TASK = "accounts.send_bulk"
 
 TRIES = 6
+PATIENCE = timedelta(days=1)
 SWEEP_BATCH = 500
 BATCH = 1000
 # Bulk mails that one worker takes at a time: as many are late by SENDING_TAKES_AT_MOST if it dies.
@@ -54,7 +55,7 @@ def sends(name: str) -> Callable[[Compose], Compose]:
 
     def register(compose: Compose) -> Compose:
         def send(self: "Task[..., None]", mail_id: str) -> None:
-            pause = deliver(mail_id, compose)
+            pause = deliver(mail_id)
             # Called directly (the broker is away) there is no queue to come back from: the sweep takes over.
             if pause is not None and not self.request.called_directly and not self.request.is_eager:
                 raise self.retry(countdown=pause.total_seconds())
@@ -117,7 +118,7 @@ def send_here(mail: Mail) -> None:
     if mail.queue == BULK_QUEUE:
         send_bulk()
     else:
-        deliver(str(mail.pk), COMPOSERS[mail.task])
+        deliver(str(mail.pk))
 
 
 def back_off(tries: int) -> timedelta:
@@ -125,7 +126,7 @@ def back_off(tries: int) -> timedelta:
     return min(timedelta(seconds=5 * 4 ** max(tries - 1, 0)), timedelta(minutes=20))
 
 
-def deliver(mail_id: str, compose: Compose) -> timedelta | None:
+def deliver(mail_id: str) -> timedelta | None:
     """Send a mail of the outbox unless it was sent or is no longer wanted.
 
     Gives the pause after which to try again, or None when there is nothing left to do. At least once:
@@ -137,7 +138,7 @@ def deliver(mail_id: str, compose: Compose) -> timedelta | None:
     )
     if not _take(mine):
         return None
-    return _attempt(Mail.objects.select_related("user").get(pk=mail_id), compose)
+    return _attempt(Mail.objects.select_related("user").get(pk=mail_id))
 
 
 def _take(mails: "QuerySet[Mail]") -> int:
@@ -146,10 +147,10 @@ def _take(mails: "QuerySet[Mail]") -> int:
     return mails.update(state=Mail.State.SENDING, tries=F("tries") + 1, due_at=due_at)
 
 
-def _attempt(mail: Mail, compose: Compose, connection: BaseEmailBackend | None = None) -> timedelta | None:
+def _attempt(mail: Mail, connection: BaseEmailBackend | None = None) -> timedelta | None:
     """Send one mail that this process has taken; gives the pause before the next try if that failed."""
     try:
-        message = compose(mail)
+        message = COMPOSERS[mail.task](mail)
     except Exception as error:
         _put_back(mail, error)
         raise  # a bug of ours: the mail waits for its next try, the log shows where
@@ -173,11 +174,18 @@ def _close(mail: Mail, state: Mail.State) -> None:
     log.info("outbox.closed", mail_id=str(mail.pk), task=mail.task, state=str(state))
 
 
+def _is_hopeless(mail: Mail) -> bool:
+    """Whether to give a mail up: a code is of no use later, everything else may wait for the mail server for a day."""
+    if mail.tries < TRIES:
+        return False
+    return mail.queue == OTP_QUEUE or timezone.now() - mail.created_at > PATIENCE
+
+
 def _put_back(mail: Mail, error: Exception) -> timedelta | None:
     # The text of an error may quote the mail: only its type is logged (SR-19).
     metrics.count(mail.task, "not sent")
     log.warning("outbox.not_sent", mail_id=str(mail.pk), task=mail.task, tries=mail.tries, error=type(error).__name__)
-    if mail.tries >= TRIES:
+    if _is_hopeless(mail):
         _close(mail, Mail.State.FAILED)
         return None
     pause = back_off(mail.tries)
@@ -235,12 +243,13 @@ def _send_batch(batch: list[Mail], connection: BaseEmailBackend, deadline: float
             _give_back(batch[place:], SERVER_AWAY_PAUSE)
             return place
         try:
-            failed = _attempt(mail, COMPOSERS[mail.task], connection) is not None
+            failed = _attempt(mail, connection) is not None
         except Exception:
-            _give_back(batch[place + 1 :], timedelta(0))  # a bug in one mail costs that mail alone
-            raise
-        if failed:
-            connection.close()  # the next one begins a conversation of its own
+            # A bug in one mail costs that mail alone; it was put back, and the log shows where.
+            log.exception("outbox.not_composed", mail_id=str(mail.pk), task=mail.task)
+        else:
+            if failed:
+                connection.close()  # the next one begins a conversation of its own
     return len(batch)
 
 

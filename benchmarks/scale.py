@@ -57,7 +57,7 @@ def measure() -> int:
         worst = max(worst, growth)
         print(f"{name:22}" + "".join(f"{median:9.1f} ms" for median in medians) + f"   growth {growth:.2f}")
     print(f"worst growth from {SIZES[0]} to {SIZES[-1]:,} members: {worst:.2f} (goal: at most {GOAL})")
-    return 0
+    return int(worst > GOAL)
 
 
 class Stage:
@@ -91,6 +91,16 @@ class Stage:
         answer = client.post("/account/login/otp", {"otp": otp})  # type: ignore[attr-defined]
         assert answer.status_code == 302, answer.content  # noqa: S101
 
+    def newcomer_is_stopped(self) -> None:
+        """Sign a member in who has no MFA, and ask for the organization's page: the policy has to be asked."""
+        from django.test import Client
+
+        from organizations.management.commands.seed import PASSWORD
+
+        client = Client()
+        client.post("/account/login", {"identifier": f"newcomer.{self.size}@example.com", "password": PASSWORD})
+        assert client.get(self.page).url.endswith("/required")  # noqa: S101
+
     def get(self, path: str) -> Callable[[], None]:
         def act() -> None:
             assert self.owner.get(self.page + path).status_code == 200  # noqa: S101
@@ -117,6 +127,7 @@ class Stage:
             "progress": self.get("/compliance"),
             "Require": self.require,
             "sign-in of a member": self.member_signs_in,
+            "newcomer is stopped": self.newcomer_is_stopped,
         }
 
 

@@ -18,7 +18,7 @@ from accounts import keys, signin, throttles
 from accounts.refusals import Refused
 from mfa import challenges, modes
 from organizations import api as organizations_api
-from organizations import environments, invitations, membership, policy, policy_api, policy_changes
+from organizations import environments, invitations, membership, policy, policy_api, policy_changes, requests
 from organizations.policy import works_without_mfa
 
 Kind = tuple[int, int, str | Promise]  # status, code, title
@@ -64,7 +64,8 @@ REFUSALS: dict[type[Refused], Kind] = {
     membership.LastOwner: FORBIDDEN,
     policy.MfaMissing: MFA_MISSING,
     policy_changes.OwnMfaIsOff: FORBIDDEN,
-    policy_api.ProofTooOld: FORBIDDEN,
+    requests.ProofTooOld: FORBIDDEN,
+    membership.NewOwnerWithoutMfa: FORBIDDEN,
     environments.NoSuchEnvironment: NOT_FOUND,
     invitations.NoSuchInvitation: NOT_FOUND,
     invitations.InvitationOver: NOT_FOUND,

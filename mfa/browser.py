@@ -143,10 +143,10 @@ def keep_form(request: HttpRequest) -> None:
         request.session[KEPT] = {"path": request.path, "data": data}
 
 
-def kept_form(request: HttpRequest) -> dict[str, str]:
-    """Give, once, what was typed into this page's form before the proof."""
+def kept_form(request: HttpRequest, path: str = "") -> dict[str, str]:
+    """Give, once, what was typed into this page's form, which is sent to ``path`` or here, before the proof."""
     kept = request.session.get(KEPT)
-    if not kept or kept["path"] != request.path or request.method == "POST":
+    if not kept or kept["path"] != (path or request.path) or request.method == "POST":
         return {}
     del request.session[KEPT]
     return dict(kept["data"])

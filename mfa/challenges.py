@@ -238,8 +238,9 @@ def _check(challenge: Challenge, factor: Factor, otp: str, origin: Origin) -> tu
         return _spend(challenge, factor, otp, timezone.now()), factor.mode
     if recovery.spend(challenge.user, otp, origin):
         return None, recovery.MODE
-    # Only at sign-in: it opens an enrolment, not a change that a session asks for.
-    if challenge.purpose == Challenge.Purpose.SIGN_IN and rescue.spend(challenge.user, otp, origin):
+    # Only at a browser's sign-in: its session opens an enrolment and nothing else, which no token could.
+    in_browser = challenge.attempt is not None and challenge.attempt.channel == Channel.BROWSER
+    if in_browser and rescue.spend(challenge.user, otp, origin):
         return None, rescue.MODE
     return WrongCode(), ""
 

@@ -545,7 +545,8 @@ def _disable(request: HttpRequest, mode: str, unmet: Callable[[frozenset[str]], 
         left = modes.disable(
             person(request),
             mode,
-            may_keep=lambda modes_left: not unmet(modes_left),
+            # Asked anew below the lock: an owner may require it this very moment.
+            may_keep=lambda modes_left: not policy.unmet_without(person(request))(modes_left),
             origin=origin_of(request),
             session_key=request.session.session_key,
         )

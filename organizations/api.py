@@ -11,7 +11,7 @@ from accounts.origin import origin_of
 from accounts.wire import ERRORS, Nothing, Text, bearer, token_of
 from organizations import environments, invitations, membership
 from organizations.models import MANAGERS, Environment, Role
-from organizations.requests import membership_of_token
+from organizations.requests import door_of, membership_of_token, needs_fresh_token
 
 router = Router(tags=["Organizations and environments"])
 
@@ -128,7 +128,12 @@ def list_environments(
     request: HttpRequest, pod: HeaderEx[Text, P(default="", alias="X-Pod-ID")]
 ) -> Iterable[dict[str, str]]:
     """List my environments on one pod, or on all; those of an organization that waits for my MFA are left out."""
-    return [_environment(row) for row in environments.of_user(token_of(request).user, pod=pod)]
+    return [
+        _environment(row)
+        for row in environments.of_user(
+            token_of(request).user, pod=pod, door=door_of(request), origin=origin_of(request)
+        )
+    ]
 
 
 @router.get(
@@ -139,7 +144,9 @@ def list_environments(
 )
 def retrieve_environment(request: HttpRequest, environment_id: UUID) -> dict[str, str]:
     """Give one environment."""
-    return _environment(environments.find(token_of(request).user, environment_id))
+    return _environment(
+        environments.find(token_of(request).user, environment_id, door=door_of(request), origin=origin_of(request))
+    )
 
 
 # --- invitations --------------------------------------------------------------------------------
@@ -174,6 +181,8 @@ def send_invitation(request: HttpRequest, org_id: UUID, new: NewInvitation) -> S
     role = ROLES.get(new.role)
     if role is None:
         raise invitations.NoSuchRole
+    if role in MANAGERS:
+        needs_fresh_token(request)
     invitations.send(manager, new.email, role=role, origin=origin_of(request), link_template=new.linkTemplate)
     return Status(201, {})
 
@@ -222,7 +231,10 @@ def list_members(request: HttpRequest, org_id: UUID) -> list[dict[str, object]]:
 )
 def remove_member(request: HttpRequest, org_id: UUID, user_id: UUID) -> Status[None]:
     """Take a member out; for owners and admins, and for everybody themselves. The last owner stays."""
-    membership.remove(membership_of_token(request, org_id), user_id, origin_of(request))
+    actor = membership_of_token(request, org_id)
+    if user_id != actor.user_id and membership.is_manager(actor.organization, user_id):
+        needs_fresh_token(request)
+    membership.remove(actor, user_id, origin_of(request))
     return Status(204, None)
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from organizations import overview
@@ -18,7 +18,8 @@ WRITTEN = "%Y-%m-%d %H:%M UTC"  # how a date stands in the event that announced 
 def note_day() -> int:
     """Note today's counts of every organization, once a day, a batch at a time. Gives how many."""
     today, count, last = timezone.now().date(), 0, None
-    organizations = Organization.objects.order_by("pk")
+    noted = ComplianceDay.objects.filter(organization=OuterRef("pk"), day=today)
+    organizations = Organization.objects.filter(~Exists(noted)).order_by("pk")
     while batch := list((organizations.filter(pk__gt=last) if last else organizations)[:BATCH]):
         last = batch[-1].pk
         counts = overview.counts_of(batch)
@@ -65,9 +66,10 @@ def periods(organization: Organization) -> list[Period]:
     """Give when MFA was required, from the security log, oldest first. One query."""
     found: list[Period] = []
     since: datetime | None = None
-    kinds = (EventKind.MFA_REQUIRED, EventKind.MFA_ANNOUNCED, EventKind.MFA_NOT_REQUIRED)
+    ends = (EventKind.MFA_NOT_REQUIRED, EventKind.MFA_WITHDRAWN)
+    kinds = (EventKind.MFA_REQUIRED, EventKind.MFA_ANNOUNCED, *ends)
     for event in OrganizationEvent.objects.filter(organization=organization, kind__in=kinds).order_by("at", "pk"):
-        if event.kind == EventKind.MFA_NOT_REQUIRED:
+        if event.kind in ends:
             if since and since < event.at:
                 found.append(Period(since, event.at))
             since = None
@@ -103,13 +105,14 @@ def exemptions(organization: Organization) -> list[Exemption]:
 
 
 def changes(organization: Organization) -> QuerySet[OrganizationEvent]:
-    """Give every change of the policy and every exemption, oldest first."""
+    """Give every change of the policy and every exemption, newest first."""
     kinds = (
-        EventKind.MFA_REQUIRED, EventKind.MFA_ANNOUNCED, EventKind.MFA_NOT_REQUIRED, EventKind.COUNTING_MODES,
+        EventKind.MFA_REQUIRED, EventKind.MFA_ANNOUNCED, EventKind.MFA_WITHDRAWN, EventKind.MFA_NOT_REQUIRED,
+        EventKind.COUNTING_MODES,
         EventKind.EXEMPTED, EventKind.EXEMPTION_ENDED, EventKind.REMEMBERING_FORBIDDEN, EventKind.REMEMBERING_ALLOWED,
     )  # fmt: skip
     events = OrganizationEvent.objects.filter(organization=organization, kind__in=kinds)
-    return events.select_related("actor").order_by("at", "pk")
+    return events.order_by("-at", "-pk")
 
 
 @dataclass(frozen=True)
@@ -140,4 +143,4 @@ def chart(shown: list[ComplianceDay]) -> Chart:
         points.insert(0, f"0.0 {points[0].split()[1]}")
     line = "M" + " L".join(points)
     area = f"{line} L{Chart.WIDTH} {Chart.HEIGHT} L0 {Chart.HEIGHT} Z"
-    return Chart(line=line, area=area, first=first, last=last, percent=int(100 * shown[-1].share))
+    return Chart(line=line, area=area, first=first, last=last, percent=shown[-1].percent)

@@ -7,8 +7,10 @@ from django.utils.functional import SimpleLazyObject
 
 from organizations import membership
 from organizations.models import Membership, Organization
+from organizations.requests import standing_of
 
 MENU_LENGTH = 10
+BANNERS = 3
 
 
 @dataclass(frozen=True)
@@ -20,14 +22,18 @@ class Menu:
 
 
 def menu(request: HttpRequest) -> dict[str, object]:
-    """Offer the Organizations menu, which is read only when shown, and the nearest policy that will hold soon."""
+    """Offer the Organizations menu and the policies that will hold soon, which are read only when shown."""
 
     def read() -> Menu:
         rows = list(membership.of_user(request.user)[: MENU_LENGTH + 1])  # type: ignore[arg-type]
         return Menu([row.organization for row in rows[:MENU_LENGTH]], len(rows) > MENU_LENGTH)
 
-    announced = getattr(request, "announced", [])
-    return {"menu": SimpleLazyObject(read), "announced": announced[:1]} if hasattr(request, "user") else {}
+    def coming() -> list[Organization]:
+        return standing_of(request).announcing[:BANNERS] if request.user.is_authenticated else []
+
+    if not hasattr(request, "user"):
+        return {}
+    return {"menu": SimpleLazyObject(read), "announced": SimpleLazyObject(coming)}
 
 
 def as_row(membership: Membership) -> dict[str, object]:

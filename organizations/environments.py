@@ -9,8 +9,8 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import User
 from accounts.refusals import Refused
 from accounts.security_log import Origin
-from organizations import membership, policy
-from organizations.models import Environment, EventKind, Membership, Organization, Pod
+from organizations import membership, policy, rehearsal
+from organizations.models import Door, Environment, EventKind, Membership, Organization, Pod
 
 
 class NoSuchEnvironment(Refused):
@@ -35,26 +35,30 @@ def of_organization(organization: Organization) -> QuerySet[Environment]:
     return Environment.objects.filter(organization=organization).select_related("pod").order_by("name")
 
 
-def of_user(user: User, *, pod: str = "") -> QuerySet[Environment]:
+def of_user(user: User, *, pod: str = "", door: Door, origin: Origin) -> QuerySet[Environment]:
     """Give the environments of a user's organizations, without those whose policy the user does not meet (SR-41).
 
-    ``pod`` is the name of one pod, or blank for all.
+    ``pod`` is the name of one pod, or blank for all. What a rehearsal would leave out is noted with ``door`` and
+    ``origin``.
     """
-    closed = [organization.pk for organization in policy.blocking(user)]
+    standing = policy.standing(user)
+    for organization in standing.rehearsing:
+        rehearsal.note(organization, user, door, origin)
+    closed = [organization.pk for organization in standing.blocking]
     mine = Membership.objects.filter(user=user).exclude(organization__in=closed)
     on_pod = Q(pod__name=pod) if pod else Q()
     return Environment.objects.filter(on_pod, organization__in=mine.values("organization")).order_by("name", "pk")
 
 
-def find(user: User, environment_id: UUID) -> Environment:
+def find(user: User, environment_id: UUID, *, door: Door, origin: Origin) -> Environment:
     """Find an environment of a user's organization. Raises ``NoSuchEnvironment`` or ``MfaMissing``."""
-    environment = Environment.objects.select_related("organization").filter(pk=environment_id).first()
-    member = membership.find(user, environment.organization_id) if environment else None
-    if environment is None or member is None:
+    environment = Environment.objects.filter(pk=environment_id).first()
+    if environment is None:
         raise NoSuchEnvironment
-    member.user = user
-    if policy.stops(member):
-        raise policy.MfaMissing(member.organization)
+    try:
+        policy.enter(user, environment.organization_id, door=door, origin=origin)
+    except membership.Stranger:
+        raise NoSuchEnvironment from None
     return environment
 
 

@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from organizations import environments
-from organizations.models import NAME_IN_COMMANDS, Counting, Role
+from organizations.models import NAME_IN_COMMANDS, Counting, Organization, Role
 
 
 class RenameEnvironmentForm(forms.Form):
@@ -63,8 +63,10 @@ class PolicyForm(forms.Form):
         label=_("Required from (UTC)"),
         label_suffix="",
         required=False,
-        help_text=_("Until then members see how many days are left. Empty: not required."),
-        widget=forms.DateInput({"type": "date"}),
+        help_text=_(
+            "Holds from the beginning of this day; until then members see how many days are left. Empty: not required."
+        ),
+        widget=forms.DateInput({"type": "date"}, format="%Y-%m-%d"),
     )
     counting = forms.ChoiceField(
         label=_("Modes that count"), label_suffix="", choices=Counting.choices, required=False, widget=forms.Select
@@ -73,10 +75,34 @@ class PolicyForm(forms.Form):
         label=_("Ask for a one-time password at every sign-in: no remembered browsers"), required=False, label_suffix=""
     )
 
-    def __init__(self, *args: Any, is_required: bool, **kwargs: Any) -> None:
+    # What the page showed: another owner may have changed it since.
+    seen = forms.CharField(required=False, max_length=64, widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, organization: Organization, **kwargs: Any) -> None:
+        at = organization.mfa_required_at
+        self.current = f"{at.isoformat() if at else ''} {organization.counting_modes}".strip()
+        kwargs["initial"] = {**kwargs.get("initial", {}), "seen": self.current}
         super().__init__(*args, **kwargs)
-        if is_required:  # since when it holds is history
+        self.fields["counting"].help_text = _(
+            "Members must have such a mode enabled. Whoever has others too may sign in with any of them."
+        )
+        self.was = at.date() if at else None
+        if organization.mfa_required:  # since when it holds is history
             del self.fields["required_from"]
+
+    def clean_required_from(self) -> Any:
+        """Refuse a day that is over: nothing can be required in the past."""
+        day = self.cleaned_data["required_from"]
+        if day and day < timezone.now().date() and day != self.was:
+            raise forms.ValidationError(_("This day is over. Choose today, or one that is to come."))
+        return day
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse what was filled in on a page that another owner has made old."""
+        cleaned = super().clean() or self.cleaned_data
+        if cleaned.get("seen", "") != self.current:
+            raise forms.ValidationError(_("The policy was changed meanwhile. Open this page again and look first."))
+        return cleaned
 
 
 class RehearsalForm(forms.Form):
@@ -151,7 +177,12 @@ class InviteForm(RoleForm):
 class ExemptionForm(ReasonForm):
     """Why, and until when, the policy spares a service account."""
 
-    until = forms.DateField(label=_("Until (UTC)"), label_suffix="", widget=forms.DateInput({"type": "date"}))
+    until = forms.DateField(
+        label=_("Until (UTC)"),
+        label_suffix="",
+        help_text=_("It ends when this day begins."),
+        widget=forms.DateInput({"type": "date"}, format="%Y-%m-%d"),
+    )
 
     def clean_until(self) -> Any:
         """Refuse a day that is over, or more than a year away."""

@@ -21,7 +21,7 @@ from accounts.models import Mail, User
 from accounts.refusals import Refused
 from accounts.security_log import Origin
 from organizations import membership
-from organizations.models import EventKind, Invitation, Membership, Organization, OrganizationEvent, Role
+from organizations.models import MANAGERS, EventKind, Invitation, Membership, Organization, OrganizationEvent, Role
 from organizations.policy import MfaMissing
 
 MAIL_TASK = "organizations.send_invitation"
@@ -100,6 +100,7 @@ def _issue(manager: Membership, made: list[Invitation], origin: Origin, *, post:
     with transaction.atomic():
         # Two who invite one address at once: the second waits here, and replaces.
         Organization.objects.select_for_update().get(pk=organization.pk)
+        _still_may(manager, made)
         replaced = pending(organization).filter(email_key__in=[row.email_key for row in made])
         replaced.update(revoked_at=timezone.now())
         Invitation.objects.bulk_create(made, batch_size=BATCH)
@@ -113,13 +114,20 @@ def _issue(manager: Membership, made: list[Invitation], origin: Origin, *, post:
         post([Mail(task=MAIL_TASK, about=str(row.pk)) for row in made])
 
 
+def _still_may(manager: Membership, made: list[Invitation]) -> None:
+    """Raise ``RoleMissing`` if the sender was demoted or removed this very moment."""
+    now = Membership.objects.filter(pk=manager.pk, role__in=MANAGERS).first()
+    if now is None or any(Role(row.role).rank > Role(now.role).rank for row in made):
+        raise membership.RoleMissing
+
+
 def check_address(email: str) -> None:
     """Raise ``NotAnAddress`` unless a mail could be sent to ``email``."""
     try:
         validate_email(email)
     except ValidationError:
         raise NotAnAddress from None
-    if len(key_of(email)) > ADDRESS_AT_MOST:
+    if max(len(email), len(key_of(email))) > ADDRESS_AT_MOST:
         raise NotAnAddress
 
 
@@ -178,19 +186,24 @@ def _new(manager: Membership, email: str, *, role: Role, link_template: str = ""
     )
 
 
-def resend(manager: Membership, invitation_id: UUID) -> Invitation:
+def resend(manager: Membership, invitation_id: UUID, origin: Origin) -> Invitation:
     """Mail an invitation again, with the same link, and let it live anew.
 
-    Raises ``NoSuchInvitation`` or ``TooManyTries``.
+    Raises ``NoSuchInvitation``, ``RoleMissing`` or ``TooManyTries``.
     """
     pause = throttles.in_window("invitation", str(invitation_id), count=1, window=RESEND_PAUSE)
-    invitation = pending(manager.organization).filter(pk=invitation_id).first()
+    organization = manager.organization
+    invitation = pending(organization).filter(pk=invitation_id).first()
     if invitation is None:
         raise NoSuchInvitation
+    if Role(invitation.role).rank > Role(manager.role).rank:
+        raise membership.RoleMissing
     throttles.take([pause])
     with transaction.atomic():
+        invitation.sender = manager.user  # who answers for it from now on
         invitation.expires_at = timezone.now() + settings.INVITATION_LIFETIME
-        invitation.save(update_fields=["expires_at"])
+        invitation.save(update_fields=["sender", "expires_at"])
+        membership.record(organization, manager.user, EventKind.INVITED, origin, subject=invitation.email)
         outbox.post(MAIL_TASK, user=None, about=invitation.pk)
     return invitation
 
@@ -267,12 +280,24 @@ def accept(user: User, code: str, origin: Origin) -> Organization:
     return invitation.organization
 
 
+def _is_backed(invitation: Invitation) -> bool:
+    """Whether whoever invited somebody to manage others may still give that role."""
+    if invitation.role not in MANAGERS:
+        return True
+    sender = Membership.objects.filter(organization=invitation.organization, user=invitation.sender).first()
+    return sender is not None and Role(sender.role).rank >= Role(invitation.role).rank
+
+
 def _join(user: User, invitation: Invitation, origin: Origin) -> Refused | None:
     organization = invitation.organization
     if organization.mfa_required and not organization.is_met_by(user.modes):
         return MfaMissing(organization)
     if Membership.objects.filter(organization=organization, user=user).exists():
+        invitation.revoked_at = timezone.now()
+        invitation.save(update_fields=["revoked_at"])
         return AlreadyMember()
+    if not _is_backed(invitation):
+        return InvitationOver()
     Membership.objects.create(organization=organization, user=user, role=invitation.role)
     invitation.accepted_at = timezone.now()
     invitation.save(update_fields=["accepted_at"])

@@ -8,6 +8,7 @@ from accounts.models import User
 from accounts.security_log import agent_in_words
 from organizations import invitations
 from organizations.models import Invitation, OrganizationEvent, Reminder
+from organizations.shown import activation_of
 
 
 def invitation(invitation: Invitation) -> EmailMultiAlternatives:
@@ -40,15 +41,20 @@ def owners_notice(event: OrganizationEvent, owner: User) -> EmailMultiAlternativ
 
 
 def reminder(run: Reminder, member: User) -> EmailMultiAlternatives:
-    """Remind a member of what an organization asks for, and from when."""
+    """Remind a member of what an organization asks for, and from when; or tell that it no longer does."""
     organization = run.organization
+    if run.kind == Reminder.Kind.LIFTED:
+        return compose("requirement_lifted", to=member.email, organization=organization.name)
     return compose(
         "reminder",
         to=member.email,
         organization=organization.name,
         required=organization.mfa_required,
         required_at=organization.mfa_required_at,
+        days_left=organization.days_left,
         mode=organization.counting_modes,
-        activate_path=reverse("mfa:activate"),
+        has_another=member.mfa_is_on,
+        activate_path=activation_of(organization),
+        required_path=reverse("organizations:asked_of_me"),
         help_path=reverse("help_mfa"),
     )

@@ -1,23 +1,25 @@
 """Who belongs to an organization, and as what."""
 
+from collections.abc import Iterable
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts import metrics, outbox
 from accounts.models import Mail, User
 from accounts.refusals import Refused
 from accounts.security_log import Origin
-from organizations.models import MANAGERS, EventKind, Membership, Organization, OrganizationEvent, Role
+from organizations.models import MANAGERS, EventKind, Invitation, Membership, Organization, OrganizationEvent, Role
 
 TELL_TASK = "organizations.tell_owners"
 OWNERS_TOLD = 100
 
 
 class LastOwner(Refused):
-    """An organization never loses its last owner (SR-40)."""
+    """An organization never loses its last owner who can use it (SR-40)."""
 
     message = _("You are the only owner of this organization. Make somebody else an owner before you leave.")
 
@@ -32,6 +34,18 @@ class RoleMissing(Refused):
     """The member may not do this."""
 
     message = _("Your role in this organization does not allow this. Ask one of its owners.")
+
+
+class NewOwnerWithoutMfa(Refused):
+    """An organization that requires MFA keeps an owner who meets it (SR-40)."""
+
+    message = _("This person does not have the multi-factor authentication that the organization requires.")
+
+
+class AccountDisabled(Refused):
+    """Nobody can sign in with it."""
+
+    message = _("This account is disabled: it cannot get another role.")
 
 
 class NotAMember(Refused):
@@ -52,6 +66,11 @@ def of_user(user: User) -> QuerySet[Membership]:
 def find(user: User, organization_id: UUID) -> Membership | None:
     """Find the membership of a user in an organization; None for strangers."""
     return Membership.objects.select_related("organization").filter(user=user, organization_id=organization_id).first()
+
+
+def is_manager(organization: Organization, user_id: UUID) -> bool:
+    """Whether somebody manages the others of an organization."""
+    return Membership.objects.filter(organization=organization, user=user_id, role__in=MANAGERS).exists()
 
 
 def create(name: str, owner: User, origin: Origin) -> Organization:
@@ -75,7 +94,7 @@ def members(organization: Organization) -> QuerySet[Membership]:
     return (
         Membership.objects.filter(organization=organization)
         .select_related("user")
-        .order_by("user__email_key")
+        .order_by("email_key")
         .defer("user__password")
     )
 
@@ -96,13 +115,16 @@ def remove(actor: Membership, user_id: UUID, origin: Origin) -> None:
             raise RoleMissing
         if goes.role == Role.OWNER and _is_last_owner(goes):
             raise LastOwner
+        told = _owners(actor.organization)
         goes.delete()
         kind = EventKind.LEFT if mine.user_id == user_id else EventKind.MEMBER_REMOVED
         happened = record(actor.organization, actor.user, kind, origin, subject=goes.user.email)
         if goes.role == Role.OWNER:
-            tell_owners(happened)
+            tell(told, happened)
         if goes.is_exempt:
             record(actor.organization, actor.user, EventKind.EXEMPTION_ENDED, origin, subject=goes.user.email)
+        back = Q(email_key=goes.user.email_key) | Q(sender=goes.user, role__in=MANAGERS)
+        _withdraw(actor, back, origin)
 
 
 def set_role(actor: Membership, user_id: UUID, role: Role, origin: Origin) -> None:
@@ -116,37 +138,58 @@ def set_role(actor: Membership, user_id: UUID, role: Role, origin: Origin) -> No
             raise RoleMissing
         if target.role == Role.OWNER and role != Role.OWNER and _is_last_owner(target):
             raise LastOwner
+        if role in MANAGERS and not target.user.is_active:
+            raise AccountDisabled
         if target.role != role:
             _change_role(actor, target, role, origin)
 
 
 def hand_over(owner: Membership, user_id: UUID, origin: Origin) -> None:
-    """Make another member an owner and oneself an admin. Raises ``RoleMissing``, ``NotAMember`` or ``Stranger``."""
+    """Make another member an owner and oneself an admin.
+
+    Raises ``RoleMissing``, ``NotAMember``, ``Stranger``, ``AccountDisabled`` or ``NewOwnerWithoutMfa``.
+    """
     with transaction.atomic(durable=True):
         mine, target = _lock_pair(owner, user_id)
         if mine.role != Role.OWNER or mine.pk == target.pk:
             raise RoleMissing
+        if not target.user.is_active:
+            raise AccountDisabled
+        if mine.organization.mfa_required and not mine.organization.is_met_by(target.user.modes):
+            raise NewOwnerWithoutMfa
         _change_role(owner, target, Role.OWNER, origin)
         _change_role(owner, mine, Role.ADMIN, origin)
 
 
 def _change_role(actor: Membership, target: Membership, role: Role, origin: Origin) -> None:
+    told = {*_owners(actor.organization), target.user}
     rows = Membership.objects.filter(pk=target.pk)
     rows.update(role=role)
     subject = f"{target.user.email}: {role.label}"[:254]
     happened = record(actor.organization, actor.user, EventKind.ROLE_CHANGED, origin, subject=subject)
     if Role.OWNER in (role, target.role):
-        tell_owners(happened)
+        tell(told, happened)
     # Whoever manages others is no service account.
     if role in MANAGERS and rows.filter(exempt_until__isnull=False).update(exempt_until=None, exempt_reason=""):
         record(actor.organization, actor.user, EventKind.EXEMPTION_ENDED, origin, subject=target.user.email)
+    above = [other for other in MANAGERS if other.rank > role.rank]
+    _withdraw(actor, Q(sender=target.user, role__in=above), origin)
+
+
+def _withdraw(actor: Membership, which: Q, origin: Origin) -> None:
+    """Withdraw open invitations that would give back what was taken (SR-43)."""
+    rows = Invitation.objects.filter(which, organization=actor.organization, accepted_at=None, revoked_at=None)
+    for invitation in rows.select_for_update():
+        invitation.revoked_at = timezone.now()
+        invitation.save(update_fields=["revoked_at"])
+        record(actor.organization, actor.user, EventKind.INVITATION_WITHDRAWN, origin, subject=invitation.email)
 
 
 def _lock_pair(actor: Membership, user_id: UUID) -> tuple[Membership, Membership]:
     """Lock the organization and reread who acts and whom it is done to; a member acts on nobody else."""
     # One lock an organization: two owners who remove each other leave one.
     organization = Organization.objects.select_for_update().get(pk=actor.organization_id)
-    rows = Membership.objects.select_related("user").filter(organization=organization)
+    rows = Membership.objects.select_related("user", "organization").filter(organization=organization)
     mine, target = rows.filter(pk=actor.pk).first(), rows.filter(user_id=user_id).first()
     if mine is None:
         raise Stranger
@@ -158,8 +201,10 @@ def _lock_pair(actor: Membership, user_id: UUID) -> tuple[Membership, Membership
 
 
 def _is_last_owner(member: Membership) -> bool:
-    owners = Membership.objects.filter(organization=member.organization_id, role=Role.OWNER)
-    return not owners.exclude(pk=member.pk).exists()
+    """Whether no other owner could use the organization: signed in, and past its policy."""
+    organization = member.organization
+    others = [user for user in _owners(organization) if user.pk != member.user_id]
+    return not any(organization.is_met_by(user.modes) or not organization.mfa_required for user in others)
 
 
 def event(
@@ -170,6 +215,7 @@ def event(
     return OrganizationEvent(
         organization=organization,
         actor=actor,
+        actor_email=actor.email if actor else "",
         kind=kind,
         subject=subject,
         address=origin.address,
@@ -186,12 +232,22 @@ def record(
     return made
 
 
+def _owners(organization: Organization) -> list[User]:
+    """Give the owners who can sign in."""
+    rows = Membership.objects.filter(organization=organization, role=Role.OWNER, user__is_active=True)
+    return [row.user for row in rows.select_related("user").order_by("pk")[:OWNERS_TOLD]]
+
+
+def tell(users: Iterable[User], happened: OrganizationEvent) -> None:
+    """Mail to some people what happened to an organization."""
+    outbox.post_many([Mail(task=TELL_TASK, user=user, about=str(happened.pk)) for user in users])
+
+
 def tell_owners(happened: OrganizationEvent) -> None:
     """Mail to the owners of an organization what happened to it (SR-54)."""
-    owners = Membership.objects.filter(organization=happened.organization_id, role=Role.OWNER).select_related("user")
-    outbox.post_many([Mail(task=TELL_TASK, user=owner.user, about=str(happened.pk)) for owner in owners[:OWNERS_TOLD]])
+    tell(_owners(happened.organization), happened)
 
 
 def events(organization: Organization) -> QuerySet[OrganizationEvent]:
     """Give what happened to an organization, newest first, with who did it."""
-    return OrganizationEvent.objects.filter(organization=organization).select_related("actor").order_by("-at", "-pk")
+    return OrganizationEvent.objects.filter(organization=organization).order_by("-at", "-pk")

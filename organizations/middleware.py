@@ -14,12 +14,13 @@ from accounts.origin import origin_of
 from mfa import browser, remembered
 from organizations import policy, rehearsal
 from organizations.models import Door, Organization
+from organizations.requests import standing_of
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
 
 class EnforceMfa:
-    """Ask the policy, only for signed-in users with MFA off; for everyone else this costs nothing.
+    """Ask the policy, only for signed-in users without an authenticator; for everyone else this costs nothing.
 
     Deny by default: a view works without MFA only if it is marked so, or belongs to another organization.
     """
@@ -37,13 +38,12 @@ class EnforceMfa:
         """Redirect to the page that explains, if an organization waits for this user's MFA."""
         if getattr(view, "works_without_mfa", False) or not request.user.is_authenticated:
             return None
-        standing = policy.standing(request.user)
+        standing = standing_of(request)
         if _concerns(standing.blocking, kwargs):
             return redirect("organizations:mfa_required")
         for organization in standing.rehearsing:
             if _concerns([organization], kwargs):
                 rehearsal.note(organization, request.user, Door.BROWSER, origin_of(request))
-        request.announced = standing.announcing  # type: ignore[attr-defined]  # for the banner
         is_remembered = browser.mode_of_session(request) == remembered.MODE
         if is_remembered and _concerns(policy.forbidding_remembering(request.user), kwargs):
             messages.info(request, _("Your organization asks for a one-time password in this session."))

@@ -65,6 +65,11 @@ class Organization(models.Model):
         return self.mfa_required_at is not None and not self.mfa_required
 
     @property
+    def days_left(self) -> int:
+        """Whole days until an announced date; 0 on the last one, and where nothing is announced."""
+        return max((self.mfa_required_at - timezone.now()).days, 0) if self.mfa_required_at else 0
+
+    @property
     def is_rehearsing(self) -> bool:
         """Whether it is only noted whom the policy would stop."""
         return not self.mfa_required and self.rehearsal_until is not None and timezone.now() < self.rehearsal_until
@@ -128,7 +133,11 @@ class Membership(models.Model):
     @property
     def is_exempt(self) -> bool:
         """Whether the policy spares this member now."""
-        return self.exempt_until is not None and timezone.now() < self.exempt_until
+        return self.is_exempt_at(timezone.now())
+
+    def is_exempt_at(self, moment: datetime) -> bool:
+        """Whether the policy spares, or will spare, this member at a time."""
+        return self.exempt_until is not None and moment < self.exempt_until
 
 
 class MemberCount(models.Model):
@@ -150,30 +159,33 @@ class Reminder(models.Model):
 
     class Kind(models.TextChoices):
         OWNER = "owner"  # an owner's click
+        REQUIRED = "required"  # it holds now, or for more people than before
         ANNOUNCED = "announced"
         WEEK = "week"  # before the date
         DAY = "day"
+        LIFTED = "lifted"  # it no longer holds
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
     kind = models.CharField(max_length=16, choices=Kind.choices)
-    required_at = models.DateTimeField(null=True)  # the date that it is about
+    required_at = models.DateTimeField(null=True)  # the organization's when it began: with another one it is stale
     place = models.BigIntegerField(default=0)  # the last membership that got its mail
     mails = models.PositiveIntegerField(default=0)  # how many were written
     created_at = models.DateTimeField(default=timezone.now)
+    starts_at = models.DateTimeField(default=timezone.now)
     done_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints: ClassVar = [
             models.UniqueConstraint(
                 fields=["organization", "kind", "required_at"],
-                condition=models.Q(required_at__isnull=False),
+                condition=models.Q(required_at__isnull=False) & ~models.Q(kind="owner"),
                 name="reminded_once_a_date",
             ),
         ]
         indexes: ClassVar = [
-            models.Index(fields=["created_at"], condition=models.Q(done_at=None), name="reminders_to_write"),
-            models.Index(fields=["organization", "kind", "-created_at"], name="reminders_of_organization"),
+            models.Index(fields=["starts_at"], condition=models.Q(done_at=None), name="reminders_to_write"),
+            models.Index(fields=["organization", "-created_at"], name="reminders_of_organization"),
         ]
 
     def __str__(self) -> str:
@@ -198,6 +210,11 @@ class ComplianceDay(models.Model):
     def share(self) -> float:
         """The part of the members who met it, 0 to 1."""
         return self.ready / self.members if self.members else 1.0
+
+    @property
+    def percent(self) -> int:
+        """The same of a hundred, never rounded up to all."""
+        return 100 * self.ready // self.members if self.members else 100
 
 
 class Door(models.TextChoices):
@@ -301,6 +318,7 @@ class EventKind(models.TextChoices):
     MFA_REQUIRED = "mfa_required", _("Multi-factor authentication required")
     MFA_NOT_REQUIRED = "mfa_not_required", _("Multi-factor authentication no longer required")
     MFA_ANNOUNCED = "mfa_announced", _("Multi-factor authentication required from a date on")
+    MFA_WITHDRAWN = "mfa_withdrawn", _("Multi-factor authentication will not be required: the date was taken back")
     COUNTING_MODES = "counting_modes", _("Modes that count changed")
     REHEARSAL_STARTED = "rehearsal_started", _("Rehearsal started: nobody is stopped, who would be is noted")
     REHEARSAL_ENDED = "rehearsal_ended", _("Rehearsal ended")
@@ -327,6 +345,7 @@ class OrganizationEvent(models.Model):
 
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
     actor = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
+    actor_email = models.CharField(max_length=254, blank=True)  # of then; blank where nobody did it
     kind = models.CharField(max_length=40)
     subject = models.CharField(max_length=254, blank=True)  # whom or what it was done to, in words
     address = models.GenericIPAddressField(null=True)
@@ -342,7 +361,7 @@ class OrganizationEvent(models.Model):
     @property
     def who(self) -> str:
         """Who did it, by address; what ends by itself is done by nobody."""
-        return self.actor.email if self.actor else str(_("the portal"))
+        return self.actor_email or str(_("the portal"))
 
     @property
     def what(self) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
 from uuid import UUID
 
 from django.db.models import Case, Count, OuterRef, Q, QuerySet, Subquery, Value, When
@@ -11,7 +10,7 @@ from django.utils import timezone
 
 from accounts.models import Mode, Session, Token, User
 from mfa.models import Factor
-from organizations.models import Door, Invitation, MemberCount, Membership, Organization
+from organizations.models import Door, Invitation, MemberCount, Membership, Organization, Role
 
 # What members can have: no mode, or some. Each is one range of an index.
 STATES = ("", Mode.AUTHENTICATOR.value, f"{Mode.AUTHENTICATOR} {Mode.EMAIL}", Mode.EMAIL.value)
@@ -20,6 +19,7 @@ STATE_NAMED = {state or "off": state for state in STATES}
 LOOKED_AT = 300  # members whose sessions are counted: more would make large organizations slow
 EXAMPLES = 5
 UNVERIFIED = "unverified"
+EXAMPLE = "example"
 BATCH = 1000
 
 
@@ -114,6 +114,11 @@ class Impact(Missing):
         return self.counts.missing > LOOKED_AT
 
     @property
+    def has_more_invitations(self) -> bool:
+        """Whether there could be more than were looked at."""
+        return self.invitations > LOOKED_AT
+
+    @property
     def without_any(self) -> int:
         """How many have no mode at all."""
         return self.counts.lacking.get("", 0)
@@ -131,19 +136,19 @@ def missing(organization: Organization) -> Missing:
 
 
 def impact(organization: Organization) -> Impact:
-    """Tell whom the policy stops or would stop. Four queries of bounded work, whatever the size."""
-    found = missing(organization)
-    told = _told_of_the_first(organization) if found.examples else {}
+    """Tell whom the policy stops or would stop. Three queries of bounded work, whatever the size."""
+    found = counts(organization)
+    told = _told_of_the_first(organization) if found.missing else {}
     open_invitations = Invitation.objects.filter(organization=organization, accepted_at=None, revoked_at=None)
     return Impact(
-        counts=found.counts,
-        examples=found.examples,
+        counts=found,
+        examples=sorted(told.get(EXAMPLE, ()), key=str.lower)[:EXAMPLES],
         signed_in=sorted({email for door in Door for email in told.get(door, ())}),
         browsers=len(told.get(Door.BROWSER, ())),
         command_lines=len(told.get(Door.CLI, ())),
         keys=len(told.get(Door.KEY, ())),
         unverified=len(told.get(UNVERIFIED, ())),
-        invitations=open_invitations.filter(expires_at__gt=timezone.now())[:LOOKED_AT].count(),
+        invitations=open_invitations.filter(expires_at__gt=timezone.now())[: LOOKED_AT + 1].count(),
     )
 
 
@@ -175,7 +180,7 @@ def _examples(organization: Organization) -> list[str]:
 
 
 def _told_of_the_first(organization: Organization) -> dict[str, set[str]]:
-    """Give, of the first who do not meet the policy, who is signed in by each door, and who is ``UNVERIFIED``.
+    """Give the first who do not meet the policy, as ``EXAMPLE``, by each door the signed in, and the ``UNVERIFIED``.
 
     By address; one query, which begins with those people: no index holds all sessions that are open.
     """
@@ -184,8 +189,11 @@ def _told_of_the_first(organization: Organization) -> dict[str, set[str]]:
     tokens = Token.objects.filter(user__in=first, expires_at__gt=now)
     door = Case(When(by_key=True, then=Value(Door.KEY.value)), default=Value(Door.CLI.value))
     unverified = User.objects.filter(pk__in=first, email_verified_at=None)
+    examples = _missing(organization, EXAMPLES).order_by()
     rows = browsers.values_list("user__email", Value(Door.BROWSER.value)).union(
-        tokens.values_list("user__email", door), unverified.values_list("email", Value(UNVERIFIED))
+        tokens.values_list("user__email", door),
+        unverified.values_list("email", Value(UNVERIFIED)),
+        examples.values_list("user__email", Value(EXAMPLE)),
     )
     told: dict[str, set[str]] = {}
     for email, what in rows:
@@ -205,7 +213,7 @@ class Page:
 def members(organization: Organization, *, state: str = "all", starts: str = "", after: str = "", limit: int) -> Page:
     """Give members by address whose address begins with ``starts``, after one address.
 
-    ``state`` is a name of ``STATE_NAMED``, "missing" (who do not meet the policy), "exempt", or all else for all.
+    ``state`` is a name of ``STATE_NAMED``, "missing" (who do not meet the policy), "exempt", a role, or else all.
     """
     rows: QuerySet[Membership] = Membership.objects.filter(organization=organization)
     if starts:
@@ -216,9 +224,11 @@ def members(organization: Organization, *, state: str = "all", starts: str = "",
         rows = rows.filter(exempt_until__gt=timezone.now())
     elif state == "missing":
         rows = _first_of(rows.exclude(exempt_until__gt=timezone.now()), states_lacking(organization), limit + 1)
+    elif state in Role.values:
+        rows = rows.filter(role=state)
     elif state in STATE_NAMED:
         rows = rows.filter(modes=STATE_NAMED[state])
-    found = list(rows.select_related("user").defer("user__password").order_by("email_key")[: limit + 1])
+    found = list(with_proofs(rows).order_by("email_key")[: limit + 1])
     following = found[limit - 1].email_key if len(found) > limit else ""
     return Page(rows=found[:limit], next=following, is_first=not after)
 
@@ -232,10 +242,8 @@ def everybody(organization: Organization) -> Iterator[list[Membership]]:
         yield page.rows
 
 
-def last_verified(users: Collection[User]) -> dict[UUID, datetime]:
-    """Give when each of ``users`` last proved a factor. One query."""
-    latest: dict[UUID, datetime] = {}
-    proven = Factor.objects.filter(user__in=users, last_used_at__isnull=False)
-    for user_id, at in proven.values_list("user_id", "last_used_at"):
-        latest[user_id] = max(at, latest.get(user_id, at))
-    return latest
+def with_proofs(rows: QuerySet[Membership]) -> QuerySet[Membership]:
+    """Load the users of memberships, and with each, as ``verified_at``, when it last proved a factor."""
+    proven = Factor.objects.filter(user=OuterRef("user"), last_used_at__isnull=False).order_by("-last_used_at")
+    rows = rows.annotate(verified_at=Subquery(proven.values("last_used_at")[:1]))
+    return rows.select_related("user").defer("user__password")

@@ -14,7 +14,7 @@ from accounts.models import Mode, User
 from accounts.refusals import Refused
 from accounts.security_log import Origin
 from organizations import membership, rehearsal
-from organizations.models import Door, Membership, Organization, Role
+from organizations.models import Door, EventKind, Membership, Organization, OrganizationEvent, Role
 
 View = TypeVar("View", bound=Callable[..., object])
 
@@ -104,13 +104,28 @@ def standing(user: User) -> Standing:
     """Tell which policies a user does not meet. No query for who has an authenticator: that meets every policy."""
     if Mode.AUTHENTICATOR in user.modes:
         return NOTHING
-    unmet = [row.organization for row in _with_policies(user) if not is_met(row)]
-    announced = [organization for organization in unmet if organization.mfa_announced]
+    rows = _with_policies(user)
+    unmet = [row.organization for row in rows if not is_met(row)]
     return Standing(
         blocking=[organization for organization in unmet if organization.mfa_required],
-        announcing=sorted(announced, key=lambda organization: organization.mfa_required_at or timezone.now()),
+        announcing=_announcing(rows),
         rehearsing=[organization for organization in unmet if organization.is_rehearsing],
     )
+
+
+def _announcing(rows: list[Membership]) -> list[Organization]:
+    """Give the organizations that will close from a date on; an exemption that ends before it does not help."""
+    coming = [
+        (row.organization.mfa_required_at, row.organization)
+        for row in rows
+        if row.organization.mfa_required_at and row.organization.mfa_announced and not _will_be_met(row)
+    ]
+    return [organization for _at, organization in sorted(coming, key=lambda pair: pair[0])]
+
+
+def _will_be_met(row: Membership) -> bool:
+    at = row.organization.mfa_required_at
+    return row.organization.is_met_by(row.user.modes) or (at is not None and row.is_exempt_at(at))
 
 
 def blocking(user: User) -> list[Organization]:
@@ -126,6 +141,13 @@ def forbidding_remembering(user: User) -> list[Organization]:
 def forbids_remembering(user: User) -> bool:
     """Whether no browser of this user may be spared the code. One query."""
     return bool(forbidding_remembering(user))
+
+
+def required_by(organizations: Collection[Organization]) -> dict[UUID, str]:
+    """Give the address of whoever decided that organizations require MFA, from their security logs. One query."""
+    kinds = (EventKind.MFA_REQUIRED, EventKind.MFA_ANNOUNCED)
+    events = OrganizationEvent.objects.filter(organization__in=organizations, kind__in=kinds).order_by("at", "pk")
+    return dict(events.values_list("organization", "actor_email"))
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """What owners change of a policy: one small transaction whatever the size, written down and told to all owners."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
@@ -17,6 +17,7 @@ from organizations import compliance, membership, rehearsal, reminders
 from organizations.models import MANAGERS, Counting, EventKind, Membership, Organization, Role
 
 ENDED_AT_ONCE = 500
+AHEAD_AT_MOST = timedelta(days=731)
 
 
 class OwnMfaIsOff(Refused):
@@ -29,6 +30,12 @@ class RequiredAlready(Refused):
     """There is nothing left to rehearse."""
 
     message = _("Multi-factor authentication is required already: there is nothing left to rehearse.")
+
+
+class TooFarAhead(Refused):
+    """A date that nobody can mean."""
+
+    message = _("This date is too far ahead: choose one within the next two years.")
 
 
 class NotAServiceAccount(Refused):
@@ -70,9 +77,16 @@ def stop_requiring(owner: Membership, origin: Origin) -> None:
 def set_terms(owner: Membership, terms: Terms, origin: Origin) -> None:
     """Set the policy as a whole. Where MFA is required already and stays so, since when does not change.
 
-    Raises ``OwnMfaIsOff`` or ``RoleMissing``; then nothing is changed.
+    Raises ``OwnMfaIsOff``, ``TooFarAhead`` or ``RoleMissing``; then nothing is changed.
     """
     _change(owner, origin, **vars(terms))
+
+
+def stops_more(organization: Organization, terms: Terms) -> bool:
+    """Whether ``terms`` would stop people at once whom the policy does not stop now."""
+    holds = organization.mfa_required or (terms.required_from or timezone.now()) <= timezone.now()
+    tightens = bool(terms.counting) and terms.counting != organization.counting_modes
+    return terms.required and holds and (tightens or not organization.mfa_required)
 
 
 def _change(owner: Membership, origin: Origin, **changes: object) -> None:
@@ -81,36 +95,37 @@ def _change(owner: Membership, origin: Origin, **changes: object) -> None:
         before = terms_of(organization)
         terms = replace(before, **changes)  # type: ignore[arg-type]
         organization.counting_modes = terms.counting
-        if not user.modes or (terms.required and not organization.is_met_by(user.modes)):
+        if terms.required and not organization.is_met_by(user.modes):
             raise OwnMfaIsOff
         organization.remembering_forbidden = terms.remembering_forbidden
         organization.mfa_required_at = _starts_at(organization, terms)
-        if organization.mfa_required:
-            organization.rehearsal_until = None
-        organization.save(
-            update_fields=["counting_modes", "remembering_forbidden", "mfa_required_at", "rehearsal_until"]
-        )
+        organization.save(update_fields=["counting_modes", "remembering_forbidden", "mfa_required_at"])
         _note(organization, before, user, origin)
 
 
 def _starts_at(organization: Organization, terms: Terms) -> datetime | None:
+    """Say from when on it holds: a date that is to come in whole minutes of UTC, as the log writes it."""
     if not terms.required:
         return None
     if organization.mfa_required:
         return organization.mfa_required_at  # an auditor reads since when it has held
     now = timezone.now()
-    return max(terms.required_from or now, now)
+    if terms.required_from is None or terms.required_from <= now:
+        return now
+    if terms.required_from > now + AHEAD_AT_MOST:
+        raise TooFarAhead
+    at = terms.required_from.astimezone(UTC)
+    whole = at.replace(second=0, microsecond=0)
+    return whole if whole == at else whole + timedelta(minutes=1)
 
 
 def _note(organization: Organization, before: Terms, user: User, origin: Origin) -> None:
-    """Write down what is different now, and have members reminded of a date that was announced."""
-    if organization.mfa_required_at != before.required_from:
-        if organization.mfa_announced:
-            _record(organization, user, EventKind.MFA_ANNOUNCED, origin, _in_words(organization.mfa_required_at))
-            reminders.announce(organization)
-        else:
-            kind = EventKind.MFA_REQUIRED if organization.mfa_required else EventKind.MFA_NOT_REQUIRED
-            _record(organization, user, kind, origin)
+    """Write down what is different now, and have the members told who are concerned."""
+    at, was_at = organization.mfa_required_at, before.required_from
+    tightened = organization.counting_modes not in {before.counting, ""}
+    if at != was_at:
+        words = _in_words(at) if organization.mfa_announced else ""
+        _record(organization, user, _kind_of(organization, was_at), origin, words)
     if organization.counting_modes != before.counting:
         words = str(Counting(organization.counting_modes).label)
         _record(organization, user, EventKind.COUNTING_MODES, origin, words)
@@ -118,6 +133,17 @@ def _note(organization: Organization, before: Terms, user: User, origin: Origin)
         forbidden = organization.remembering_forbidden
         kind = EventKind.REMEMBERING_FORBIDDEN if forbidden else EventKind.REMEMBERING_ALLOWED
         _record(organization, user, kind, origin)
+    if at != was_at or (at is not None and tightened):
+        reminders.follow(organization)
+    if organization.mfa_required:
+        _end_rehearsal(organization, user, origin)
+
+
+def _kind_of(organization: Organization, was_at: datetime | None) -> EventKind:
+    if organization.mfa_required_at is not None:
+        return EventKind.MFA_REQUIRED if organization.mfa_required else EventKind.MFA_ANNOUNCED
+    held = was_at is not None and was_at <= timezone.now()
+    return EventKind.MFA_NOT_REQUIRED if held else EventKind.MFA_WITHDRAWN
 
 
 def _in_words(at: datetime | None) -> str:
@@ -125,11 +151,16 @@ def _in_words(at: datetime | None) -> str:
 
 
 def _lock(owner: Membership) -> tuple[User, Organization]:
-    """Lock and reread who decides and for whom. Raises ``RoleMissing`` if they were demoted this very moment."""
+    """Lock and reread who decides and for whom (SR-40).
+
+    Raises ``OwnMfaIsOff``, or ``RoleMissing`` if they were demoted this very moment.
+    """
     user = User.objects.select_for_update(no_key=True).get(pk=owner.user_id)
     organization = Organization.objects.select_for_update().get(pk=owner.organization_id)
     if not Membership.objects.filter(pk=owner.pk, role=Role.OWNER).exists():
         raise membership.RoleMissing
+    if not user.modes:
+        raise OwnMfaIsOff
     return user, organization
 
 
@@ -142,7 +173,10 @@ def _record(organization: Organization, user: User | None, kind: EventKind, orig
 
 
 def rehearse(owner: Membership, origin: Origin, *, days: int) -> None:
-    """For some days, only note whom the policy would stop; 0 ends it. Raises ``RequiredAlready`` or ``RoleMissing``."""
+    """For some days, only note whom the policy would stop; 0 ends it.
+
+    Raises ``RequiredAlready``, ``OwnMfaIsOff`` or ``RoleMissing``.
+    """
     with transaction.atomic(durable=True):
         user, organization = _lock(owner)
         if organization.mfa_required:
@@ -150,7 +184,8 @@ def rehearse(owner: Membership, origin: Origin, *, days: int) -> None:
         if not days:
             _end_rehearsal(organization, user, origin)
             return
-        rehearsal.forget(organization)
+        if not organization.is_rehearsing:  # else it goes on for longer
+            rehearsal.forget(organization)
         organization.rehearsal_until = timezone.now() + timedelta(days=days)
         organization.save(update_fields=["rehearsal_until"])
         _record(organization, user, EventKind.REHEARSAL_STARTED, origin, _in_words(organization.rehearsal_until))
@@ -189,14 +224,14 @@ def exempt(owner: Membership, user_id: UUID, *, reason: str, until: datetime | N
     """
     with transaction.atomic(durable=True):
         user, organization = _lock(owner)
-        if not user.modes:
-            raise OwnMfaIsOff
         rows = Membership.objects.filter(organization=organization, user=user_id).select_related("user")
         row = rows.first()
         if row is None:
             raise membership.NotAMember
         if until and row.role in MANAGERS:
             raise NotAServiceAccount
+        if not until and not row.is_exempt:
+            return
         rows.update(exempt_until=until, exempt_reason=reason if until else "")
         kind = EventKind.EXEMPTED if until else EventKind.EXEMPTION_ENDED
         words = compliance.exemption_in_words(row.user.email, reason, until) if until else row.user.email

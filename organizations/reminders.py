@@ -10,6 +10,7 @@ from time import monotonic
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -23,8 +24,11 @@ from organizations.models import EventKind, Membership, Organization, Reminder
 MAIL_TASK = "organizations.send_reminder"
 FAN_OUT_TASK = "organizations.fan_out_reminders"
 PAUSE = timedelta(hours=24)
+# Owners change their minds, and dates: nobody is written to about a policy that lived for a minute.
+SETTLES_IN = timedelta(minutes=5)
 BATCH = 1000
 RUNS_AT_ONCE = 100
+RUNS_LOOKED_AT = 20
 BEFORE = {Reminder.Kind.WEEK: timedelta(days=7), Reminder.Kind.DAY: timedelta(days=1)}
 
 
@@ -39,51 +43,71 @@ def start(owner: Membership, origin: Origin) -> Reminder:
     now = timezone.now()
     with transaction.atomic(durable=True):
         organization = Organization.objects.select_for_update().get(pk=owner.organization_id)
-        last = last_run(organization)
-        if last and now < again_at(last):
-            raise RemindedLately(retry_at=again_at(last))
-        run = Reminder.objects.create(organization=organization, kind=Reminder.Kind.OWNER)
+        if again_at := recently(organization)[1]:
+            raise RemindedLately(retry_at=again_at)
+        # This one says what an automatic one that has not begun would say.
+        _runs(organization).filter(starts_at__gt=now).delete()
+        run = Reminder.objects.create(
+            organization=organization, kind=Reminder.Kind.OWNER, required_at=organization.mfa_required_at
+        )
         membership.record(organization, owner.user, EventKind.REMINDED, origin)
         transaction.on_commit(_call)
     return run
+
+
+def _runs(organization: Organization) -> QuerySet[Reminder]:
+    return Reminder.objects.filter(organization=organization)
 
 
 def _call() -> None:
     outbox.call(FAN_OUT_TASK, queue=outbox.BULK_QUEUE)
 
 
-def last_run(organization: Organization) -> Reminder | None:
-    """Give the last run that an owner started."""
-    runs = Reminder.objects.filter(organization=organization, kind=Reminder.Kind.OWNER)
-    return runs.order_by("-created_at").first()
+def recently(organization: Organization) -> tuple[Reminder | None, datetime | None]:
+    """Give the last run that writes or wrote mails, and from when an owner may begin one, None for now. One query."""
+    now = timezone.now()
+    runs = list(_runs(organization).filter(starts_at__lte=now).order_by("-created_at")[:RUNS_LOOKED_AT])
+    by_owners = [run.created_at + PAUSE for run in runs if run.kind == Reminder.Kind.OWNER]
+    again_at = by_owners[0] if by_owners and now < by_owners[0] else None
+    return (runs[0] if runs else None), again_at
 
 
-def again_at(run: Reminder) -> datetime:
-    """Say when the next run of an owner may begin."""
-    return run.created_at + PAUSE
+def follow(organization: Organization) -> None:
+    """Tell the members who are concerned of a policy that was changed just now, when it has settled.
+
+    What was still to be told of the policy before is dropped. That one is lifted is told to those who knew of it.
+    """
+    automatic = _runs(organization).exclude(kind=Reminder.Kind.OWNER)
+    was_told = _runs(organization).filter(required_at__isnull=False, mails__gt=0).exists()
+    automatic.delete()
+    if organization.mfa_required_at is None and not was_told:
+        return
+    kind = Reminder.Kind.LIFTED
+    if organization.mfa_required_at is not None:
+        kind = Reminder.Kind.REQUIRED if organization.mfa_required else Reminder.Kind.ANNOUNCED
+    Reminder.objects.create(
+        organization=organization,
+        kind=kind,
+        required_at=organization.mfa_required_at,
+        starts_at=timezone.now() + SETTLES_IN,
+    )
 
 
 def begin_due() -> int:
-    """Begin the runs that a coming date asks for: at its announcement, a week and a day before. Gives how many."""
+    """Begin the runs that a coming date asks for, a week and a day before it. Gives how many.
+
+    None where the members have heard of it since that moment, by an announcement at short notice or by an owner.
+    """
     now = timezone.now()
     count = 0
     for kind, before in BEFORE.items():
         soon = Organization.objects.filter(mfa_required_at__gt=now, mfa_required_at__lte=now + before)
         for organization in soon.order_by("pk").iterator(chunk_size=BATCH):
-            count += _begin_once(organization, kind)
+            required_at = organization.mfa_required_at
+            if required_at and not _runs(organization).filter(created_at__gte=required_at - before).exists():
+                Reminder.objects.get_or_create(organization=organization, kind=kind, required_at=required_at)
+                count += 1
     return count
-
-
-def announce(organization: Organization) -> None:
-    """Tell the members of a date that was set just now."""
-    _begin_once(organization, Reminder.Kind.ANNOUNCED)
-
-
-def _begin_once(organization: Organization, kind: "Reminder.Kind") -> bool:
-    _run, is_new = Reminder.objects.get_or_create(
-        organization=organization, kind=kind, required_at=organization.mfa_required_at
-    )
-    return is_new
 
 
 def fan_out() -> int:
@@ -92,7 +116,8 @@ def fan_out() -> int:
     Gives how many were written.
     """
     deadline, count = monotonic() + outbox.TURN_SECONDS, 0
-    for run in Reminder.objects.filter(done_at=None).order_by("created_at")[:RUNS_AT_ONCE]:
+    runs = Reminder.objects.filter(done_at=None, starts_at__lte=timezone.now()).order_by("starts_at")
+    for run in runs[:RUNS_AT_ONCE]:
         while (written := _next_batch(run)) is not None:
             count += written
             if monotonic() > deadline:
@@ -108,7 +133,7 @@ def _next_batch(run: Reminder) -> int | None:
         mine = locked.select_related("organization").first()
         if mine is None:
             return None
-        rows = _left(mine)
+        rows = [] if _is_stale(mine) else _left(mine)
         outbox.post_in_bulk([Mail(task=MAIL_TASK, user_id=user, about=str(mine.pk)) for _pk, user in rows])
         mine.place = rows[-1][0] if rows else mine.place
         mine.done_at = timezone.now() if len(rows) < BATCH else None
@@ -117,16 +142,30 @@ def _next_batch(run: Reminder) -> int | None:
     return len(rows)
 
 
+def _is_stale(run: Reminder) -> bool:
+    """Whether the policy is another one than when the run began."""
+    return run.required_at != run.organization.mfa_required_at
+
+
+def _concerns_from(run: Reminder) -> datetime:
+    """Say from when the policy asks: an exemption that ends before a date spares nobody on that date."""
+    now = timezone.now()
+    return max(run.required_at or now, now)
+
+
 def _left(run: Reminder) -> list[tuple[int, UUID]]:
-    now, organization = timezone.now(), run.organization
+    organization = run.organization
     missing = overview.states_lacking(organization)
     members = Membership.objects.filter(organization=organization, pk__gt=run.place, modes__in=missing)
-    return list(members.exclude(exempt_until__gt=now).order_by("pk").values_list("pk", "user_id")[:BATCH])
+    asked = members.exclude(exempt_until__gt=_concerns_from(run))
+    return list(asked.order_by("pk").values_list("pk", "user_id")[:BATCH])
 
 
 def is_wanted(run: Reminder, user: User) -> bool:
     """Whether a reminder would still be of use to this member (SR-50)."""
-    if run.required_at is not None and run.required_at != run.organization.mfa_required_at:
-        return False  # it is about a date that was taken back
+    if _is_stale(run) or not user.is_active:
+        return False
     member = Membership.objects.filter(organization=run.organization, user=user).first()
-    return member is not None and not member.is_exempt and not run.organization.is_met_by(user.modes)
+    if member is None or member.is_exempt_at(_concerns_from(run)):
+        return False
+    return not run.organization.is_met_by(user.modes)

@@ -1,17 +1,23 @@
 """What the pages of an organization share: who asks, and whether they may (SR-39)."""
 
 from collections.abc import Collection
+from typing import cast
 from uuid import UUID
 
+from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from accounts.origin import origin_of
+from accounts.refusals import Refused
 from accounts.requests import person
 from accounts.wire import token_of
 from organizations import membership, policy
 from organizations.models import Door, Membership, Role
 
+STANDING = "mfa_standing"  # of a request
 EVERYBODY = frozenset(Role)
 OWNERS = frozenset({Role.OWNER})
 
@@ -27,10 +33,34 @@ def membership_of(request: HttpRequest, organization_id: UUID, *, roles: Collect
     return found
 
 
+def standing_of(request: HttpRequest) -> policy.Standing:
+    """Give, asked once a request, what the organizations of the signed-in user say of their MFA."""
+    if not hasattr(request, STANDING):
+        setattr(request, STANDING, policy.standing(person(request)))
+    return cast("policy.Standing", getattr(request, STANDING))
+
+
+class ProofTooOld(Refused):
+    """The token's sign-in did not prove, moments ago, the best that its user has (SR-40)."""
+
+    message = _("This needs a sign-in, with a one-time password, moments ago. Sign in again, then retry.")
+
+
+def needs_fresh_token(request: HttpRequest) -> None:
+    """Raise ``ProofTooOld`` unless the token was given moments ago: what a browser asks a step-up for."""
+    token = token_of(request)
+    if timezone.now() - token.created_at > settings.STEP_UP_LIFETIME:
+        raise ProofTooOld
+
+
+def door_of(request: HttpRequest) -> Door:
+    """Say how a token's user came."""
+    return Door.KEY if token_of(request).by_key else Door.CLI
+
+
 def membership_of_token(
     request: HttpRequest, organization_id: UUID, *, roles: Collection[Role] = EVERYBODY
 ) -> Membership:
     """Give the membership of a token's user; a refusal of the policy, the role or a stranger is raised."""
-    token = token_of(request)
-    door = Door.KEY if token.by_key else Door.CLI
-    return policy.enter(token.user, organization_id, roles=roles, door=door, origin=origin_of(request))
+    user = token_of(request).user
+    return policy.enter(user, organization_id, roles=roles, door=door_of(request), origin=origin_of(request))

@@ -32,7 +32,7 @@ def start(owner: Membership, user_id: UUID, *, reason: str, origin: Origin) -> N
 
     Raises ``RoleMissing``, ``NotAMember``, ``OnlyByStaff`` or what ``rescue.start`` raises.
     """
-    if owner.role != Role.OWNER:
+    if not Membership.objects.filter(pk=owner.pk, role=Role.OWNER).exists():
         raise membership.RoleMissing
     user = _member(owner, user_id)
     if user.is_staff:

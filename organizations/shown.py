@@ -1,7 +1,9 @@
 """How pages show members, and say in words what a policy does to them."""
 
 from collections.abc import Iterable
+from urllib.parse import urlencode
 
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -9,7 +11,11 @@ from organizations import overview
 from organizations.models import Membership, Organization
 from organizations.overview import Counts, Impact
 
-NAMES_SHOWN = 5
+
+def activation_of(organization: Organization) -> str:
+    """Give the address at which the mode is activated that the organization asks for."""
+    mode = organization.counting_modes
+    return reverse("mfa:activate") + (f"?{urlencode({'type': mode})}" if mode else "")
 
 
 def state_in_words(modes: str) -> str:
@@ -18,9 +24,7 @@ def state_in_words(modes: str) -> str:
 
 
 def member_rows(organization: Organization, found: Iterable[Membership]) -> list[dict[str, object]]:
-    """Give what lists show of members; their users are loaded. One query."""
-    found = list(found)
-    verified = overview.last_verified([row.user for row in found])
+    """Give what lists show of members, which were loaded by ``overview.with_proofs``."""
     return [
         {
             "id": row.user_id,
@@ -32,7 +36,7 @@ def member_rows(organization: Organization, found: Iterable[Membership]) -> list
             "preferred": row.user.preferred_mode,
             "exempt_until": row.exempt_until if row.is_exempt else None,
             "exempt_reason": row.exempt_reason,
-            "verified": verified.get(row.user_id),
+            "verified": row.verified_at,  # type: ignore[attr-defined]
             "last_login": row.user.last_login,
         }
         for row in found
@@ -41,10 +45,12 @@ def member_rows(organization: Organization, found: Iterable[Membership]) -> list
 
 def missing_in_words(counts: Counts) -> str:
     """Say how many do not meet the policy."""
+    if not counts.missing:
+        return _("All of its members meet this already.")
     text = ngettext(
-        "%(missing)d of %(members)d member does not meet this yet and is asked for it at the next click.",
+        "%(missing)d of %(members)d members does not meet this yet and is asked for it at the next click.",
         "%(missing)d of %(members)d members do not meet this yet and are asked for it at their next click.",
-        counts.asked,
+        counts.missing,
     )
     return text % {"missing": counts.missing, "members": counts.asked}
 
@@ -59,8 +65,8 @@ def impact_in_words(impact: Impact) -> list[str]:
 
 
 def _names(names: list[str], total: int) -> str:
-    shown = ", ".join(names[:NAMES_SHOWN])
-    more = total - min(len(names), NAMES_SHOWN)
+    shown = ", ".join(names[: overview.EXAMPLES])
+    more = total - min(len(names), overview.EXAMPLES)
     return f"{shown} {_('and %(n)d more') % {'n': more}}" if more else shown
 
 
@@ -113,13 +119,17 @@ def consequences(organization: Organization, impact: Impact) -> list[str]:
             number,
         )
         lines.append(text % {"n": number})
-    if number := impact.invitations:
+    if impact.has_more_invitations:
+        text = _("More than %(n)d pending invitations can be accepted only with it.")
+        lines.append(text % {"n": overview.LOOKED_AT})
+    elif number := impact.invitations:
         text = ngettext(
             "%(n)d pending invitation can be accepted only with it.",
             "%(n)d pending invitations can be accepted only with it.",
             number,
         )
         lines.append(text % {"n": number})
-    lines.append(_("Nobody is signed out, and nobody is removed."))
-    lines.append(_("Their other organizations stay open to them, and anybody can leave this one instead."))
+    if impact.counts.missing:
+        lines.append(_("Nobody is signed out, and nobody is removed; a mail tells them within some minutes."))
+        lines.append(_("Their other organizations stay open to them, and anybody can leave this one instead."))
     return lines

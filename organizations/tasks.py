@@ -22,9 +22,9 @@ def invitation(mail: Mail) -> EmailMultiAlternatives | None:
 
 @outbox.sends(membership.TELL_TASK)
 def owners_notice(mail: Mail) -> EmailMultiAlternatives | None:
-    """Tell an owner of a change of policy or of owners."""
-    event = OrganizationEvent.objects.select_related("organization", "actor").filter(pk=mail.about).first()
-    if event is None or mail.user is None or not event.organization.memberships.filter(user=mail.user).exists():
+    """Tell an owner, or whoever was one, of a change of policy or of owners."""
+    event = OrganizationEvent.objects.select_related("organization").filter(pk=mail.about).first()
+    if event is None or mail.user is None or not mail.user.is_active:
         return None
     return mails.owners_notice(event, mail.user)
 

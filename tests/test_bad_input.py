@@ -186,3 +186,26 @@ def test_every_answer_carries_the_headers_of_a_careful_site(client, address):
     assert headers["X-Frame-Options"] == "DENY"
     assert headers["Referrer-Policy"] == "same-origin"
     assert "camera=()" in headers["Permissions-Policy"]
+
+
+@pytest.mark.parametrize("charset", ["base64", "hex", "rot13", "zip", "idna", "undefined", "utf-16", "nonsense", '"x'])
+@pytest.mark.parametrize("kind", ["text/plain", "multipart/form-data; boundary=x", "application/x-www-form-urlencoded"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_charset_that_no_page_names_breaks_nothing(db, method, kind, charset):
+    """SR-46, SR-49: it is looked up before any middleware runs."""
+    from io import BytesIO
+
+    from django.test.client import RequestFactory
+
+    from datica_account.wsgi import application
+
+    body = b"identifier=dana&password=x"
+    environ = RequestFactory().generic(method, "/account/login?next=/x", body, f"{kind}; charset=utf-8").environ
+    environ |= {"CONTENT_TYPE": f"{kind}; charset={charset}", "wsgi.input": BytesIO(body)}
+    answers = []
+
+    list(application(environ, lambda status, headers: answers.append((status, dict(headers)))))
+
+    ((status, headers),) = answers
+    assert status[:3] in {"200", "400", "403"}
+    assert "Content-Security-Policy" in headers

@@ -98,7 +98,7 @@ def test_a_blocked_member_costs_one_question_more(client, dana, django_assert_ma
 
     with django_assert_max_num_queries(3):
         assert client.get("/account").url == reverse("organizations:mfa_required")
-    with django_assert_max_num_queries(5):
+    with django_assert_max_num_queries(6):
         assert client.get(reverse("organizations:mfa_required")).status_code == 200
 
 

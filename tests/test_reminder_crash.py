@@ -84,13 +84,13 @@ def worker(environment):
 
 def wait(sink, number: int, ask=lambda: None) -> None:
     """Wait for mails; gives up when none comes any more."""
-    seen, patience = -1, 60
+    seen, patience = -1, 120
     while len(sink.members()) < number:
-        patience = 60 if len(sink.members()) > seen else patience - 1
+        patience = 120 if len(sink.members()) > seen else patience - 1
         seen = len(sink.members())
         assert patience, f"only {seen} mails"
         ask()
-        time.sleep(1)
+        time.sleep(0.5)
 
 
 def test_each_member_gets_one_mail_though_the_worker_is_killed(large):
@@ -109,9 +109,10 @@ def test_each_member_gets_one_mail_though_the_worker_is_killed(large):
         with Connection(broker) as connection:
             Celery(set_as_current=False).send_task(task, queue="bulk", connection=connection)
 
-    ask_for("organizations.fan_out_reminders")
-    with worker(environment):
-        wait(sink, MEMBERS // 10)
+    for mails in (1, MEMBERS // 10):  # the first time the mails of a large organization are still being written
+        ask_for("organizations.fan_out_reminders")
+        with worker(environment):
+            wait(sink, mails, lambda: ask_for("accounts.sweep_outbox"))
     before = len(sink.members())
     assert before < MEMBERS
 
@@ -129,5 +130,5 @@ def test_each_member_gets_one_mail_though_the_worker_is_killed(large):
     print(f"\n{MEMBERS:,} members, killed after {before:,} mails, {rate:.0f} mails a second, "
           f"{sink.came_twice()} came twice under one Message-ID")  # fmt: skip
     assert set(sink.members().values()) == {1}
-    # What a server had accepted when its sender was killed: at most one mail a process.
-    assert sink.came_twice() <= PROCESSES
+    # What a server had accepted when its sender was killed: at most one mail a process and kill.
+    assert sink.came_twice() <= 2 * PROCESSES

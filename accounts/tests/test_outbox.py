@@ -218,11 +218,30 @@ class TestMailings:
             return EmailMessage("news", "news", to=[row.about])
 
         monkeypatch.setitem(outbox.COMPOSERS, "test.news", compose)
-        with pytest.raises(ValueError):  # noqa: PT011
-            outbox.send_bulk()
         outbox.send_bulk()
 
         assert len(mail.outbox) == 49
+        assert Mail.objects.get(about="p7@example.com").state == "queued"
+
+    def test_a_kind_that_nobody_composes_any_more_costs_that_mail_alone(self, mailing):
+        Mail.objects.filter(about="p7@example.com").update(task="test.gone")
+        outbox.send_bulk()
+
+        assert len(mail.outbox) == 49
+        assert Mail.objects.get(about="p7@example.com").state == "queued"
+
+    @pytest.mark.parametrize(("hours", "state"), [(23, "queued"), (25, "failed")])
+    def test_a_server_that_refuses_is_waited_for_for_a_day(self, mailing, monkeypatch, hours, state):
+        def refuse(_self, _messages):
+            raise ConnectionRefusedError
+
+        monkeypatch.setattr(EmailBackend, "send_messages", refuse)
+        with time_machine.travel(timezone.now() + timedelta(hours=hours)):
+            for _time in range(outbox.TRIES + 1):
+                Mail.objects.filter(state="queued").update(due_at=timezone.now())
+                outbox.send_bulk()
+
+        assert set(Mail.objects.values_list("state", flat=True)) == {state}
 
     def test_what_a_dead_worker_took_is_taken_again(self, mailing):
         Mail.objects.update(state="sending", tries=1, due_at=timezone.now() + timedelta(minutes=3))

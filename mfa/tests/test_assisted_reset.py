@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from accounts.models import Mode, User
 from accounts.security_log import Origin
+from accounts.tests.factories import PASSWORD
 from conftest import OTP, give_credentials, is_signed_in, read_mail, sign_in, text_of
 from mfa import recovery, rescue
 from mfa.models import AssistedReset, Factor
@@ -274,6 +275,20 @@ def test_one_at_a_time(started, clinic, sam, another_browser, clock):
     clock.shift(timedelta(days=4))
     sign_in(browser, sam)
     assert start(browser, clinic, started).status_code == 302
+
+
+def test_its_code_opens_no_command_line(waited, client):
+    """In a browser it leads to a new factor and to nothing else; a token would open everything."""
+    code = final_code()
+    due = client.post(
+        "/auth/signin", {"identifier": "dana", "password": PASSWORD}, content_type="application/json"
+    ).json()
+
+    answer = client.post(f"/auth/signin/mfa/{due['mfaID']}", {"otp": code}, content_type="application/json")
+
+    assert answer.status_code == 401
+    give_credentials(client, "dana")
+    assert client.post(OTP, {"otp": code}).url == "/account/mfa/activate"
 
 
 def test_its_code_is_no_step_up(waited, client, another_browser, clock):

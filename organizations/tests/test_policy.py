@@ -133,6 +133,7 @@ def test_a_member_without_mfa_is_led_to_one_page_that_explains(client, another_b
     assert page.redirect_chain == [(REQUIRED, 302)]
     text = text_of(page)
     assert "Clinic has required multi-factor authentication of all its members since" in text
+    assert "It was decided by olaf@example.com." in text
     for what in ("Activate", "Help", "Your account settings", "Leave Clinic", "Sign out"):
         assert what in text
 
@@ -294,7 +295,7 @@ def test_the_organization_page_asks_eight_times_at_most(
 def test_requiring_is_the_same_work_for_any_size(client, clinic, olaf_the_owner, django_assert_max_num_queries):
     sign_in(client, olaf_the_owner)
 
-    with django_assert_max_num_queries(14):
+    with django_assert_max_num_queries(17):
         client.post(f"{clinic.get_absolute_url()}/require")
 
     assert is_signed_in(client)

@@ -38,6 +38,11 @@ def add_members(clinic, number):
     return users
 
 
+def announce(owner, *, days):
+    at = timezone.now() + timedelta(days=days)
+    policy_changes.set_terms(owner, Terms(required=True, required_from=at), Origin())
+
+
 def reminded() -> list[str]:
     return sorted(mail.user.email for mail in Mail.objects.filter(task=reminders.MAIL_TASK).select_related("user"))
 
@@ -76,12 +81,12 @@ def test_once_a_day_is_enough(client, clinic, olaf):
     assert Reminder.objects.count() == 2
 
 
-@pytest.mark.parametrize("crash_after", [0, 1, 2, 3])
+@pytest.mark.parametrize("crash_after", [0, 1, 2])
 def test_a_crash_between_batches_loses_nobody_and_tells_nobody_twice(clinic, olaf, monkeypatch, crash_after):
     add_members(clinic, 25)
     monkeypatch.setattr(reminders, "BATCH", 10)
     run = reminders.start(olaf, Origin())
-    posted, batches = reminders.outbox.post_many, []
+    posted, batches = reminders.outbox.post_in_bulk, []
 
     def post_and_die(mails):
         posted(mails)
@@ -89,12 +94,11 @@ def test_a_crash_between_batches_loses_nobody_and_tells_nobody_twice(clinic, ola
         if len(batches) == crash_after + 1:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(reminders.outbox, "post_many", post_and_die)
-    try:
+    monkeypatch.setattr(reminders.outbox, "post_in_bulk", post_and_die)
+    with pytest.raises(KeyboardInterrupt):
         reminders.fan_out()
-    except KeyboardInterrupt:
-        monkeypatch.setattr(reminders.outbox, "post_many", posted)
-        reminders.fan_out()
+    monkeypatch.setattr(reminders.outbox, "post_in_bulk", posted)
+    reminders.fan_out()
 
     assert len(reminded()) == len(set(reminded())) == 25
     run.refresh_from_db()
@@ -120,33 +124,114 @@ def test_an_exempt_account_is_not_reminded(clinic, olaf):
     assert reminded() == []
 
 
-def test_a_coming_date_reminds_by_itself(clinic, olaf):
-    """Announced, a week before, a day before: each once, however often the clock asks."""
-    add_members(clinic, 1)
-    with time_machine.travel("2026-11-01T00:00:00Z", tick=False) as clock:
-        policy_changes.set_terms(
-            olaf, Terms(required=True, required_from=timezone.now() + timedelta(days=20)), Origin()
-        )
-        counts = []
-        for days in (0, 12, 1, 5, 1, 1, 1):
-            clock.shift(timedelta(days=days))
+class TestByItself:
+    """Members hear of a policy without anybody's click, and never twice of the same."""
+
+    @pytest.fixture
+    def clock(self):
+        with time_machine.travel("2026-11-01T00:00:00Z", tick=False) as clock:
+            yield clock
+
+    @pytest.fixture
+    def member(self, clinic, clock):
+        (user,) = add_members(clinic, 1)
+        return user
+
+    @pytest.fixture
+    def mails_after(self, clock):
+        """Let time pass, with a clock that asks often, and give how many mails there are."""
+
+        def mails_after(**time):
+            clock.shift(timedelta(**time))
             for _ask in range(3):
                 reminders.begin_due()
                 reminders.fan_out()
-            counts.append(len(reminded()))
+            return len(reminded())
 
-    assert counts == [1, 1, 2, 2, 3, 3, 3]
+        return mails_after
 
+    def test_announced_a_week_before_and_a_day_before(self, olaf, member, mails_after):
+        announce(olaf, days=20)
 
-def test_a_new_date_reminds_anew(clinic, olaf):
-    add_members(clinic, 1)
-    for days in (20, 30):
-        policy_changes.set_terms(
-            olaf, Terms(required=True, required_from=timezone.now() + timedelta(days=days)), Origin()
-        )
-        reminders.fan_out()
+        assert [mails_after(minutes=5), *(mails_after(days=days) for days in (12, 1, 5, 1, 1, 1))] == [
+            1, 1, 2, 2, 3, 3, 3,
+        ]  # fmt: skip
 
-    assert len(reminded()) == 2
+    @pytest.mark.parametrize(("hours", "mails"), [(12, [1, 1]), (36, [1, 2]), (120, [1, 2])])
+    def test_at_short_notice_nothing_is_said_twice(self, olaf, member, mails_after, hours, mails):
+        announce(olaf, days=hours / 24)
+
+        assert [mails_after(minutes=5), mails_after(hours=hours - 1)] == mails
+
+    def test_an_owner_who_changes_their_mind_at_once_writes_to_nobody(self, olaf, member, mails_after):
+        for days in range(10, 20):
+            announce(olaf, days=days)
+        policy_changes.stop_requiring(olaf, Origin())
+
+        assert mails_after(minutes=6) == 0
+
+    def test_of_several_dates_the_last_is_told_also_if_it_was_the_first(self, olaf, clinic, member, mails_after):
+        for days in (20, 28):
+            announce(olaf, days=days)
+            mails_after(minutes=10)
+        at = timezone.now().replace(hour=0, minute=0) + timedelta(days=20)
+        policy_changes.set_terms(olaf, Terms(required=True, required_from=at), Origin())
+        mails_after(minutes=10)
+
+        told = [message.body for message in read_mail() if "Clinic asks you" in message.subject]
+        assert "from 21 November 2026, 00:00 UTC" in told[-1]
+
+    def test_what_was_taken_back_and_announced_again_is_told(self, olaf, member, mails_after):
+        announce(olaf, days=20)
+        assert mails_after(minutes=10) == 1
+        policy_changes.stop_requiring(olaf, Origin())
+        assert mails_after(minutes=10) == 2
+        announce(olaf, days=20)
+        assert mails_after(minutes=10) == 3
+        subjects = [message.subject for message in read_mail() if message.to == ["m0@example.com"]]
+        # What was overtaken before a worker came is not sent.
+        assert subjects == ["Clinic asks you to activate multi-factor authentication (19 days left)"]
+
+    def test_whoever_was_told_of_it_is_told_that_it_is_taken_back(self, olaf, member, mails_after):
+        announce(olaf, days=20)
+        mails_after(minutes=10)
+        read_mail()
+        policy_changes.stop_requiring(olaf, Origin())
+        mails_after(minutes=10)
+
+        subjects = [message.subject for message in read_mail() if message.to == ["m0@example.com"]]
+        assert subjects[-1] == "Clinic no longer requires multi-factor authentication"
+
+    def test_requiring_at_once_is_told_to_those_whom_it_stops(self, olaf, member, mails_after):
+        policy_changes.require(olaf, Origin())
+
+        assert mails_after(minutes=4) == 0
+        assert mails_after(minutes=1) == 1
+
+    def test_tightening_is_told_to_those_whom_it_stops(self, olaf, clinic, member, mails_after):
+        add_mode(member, Mode.EMAIL)
+        policy_changes.require(olaf, Origin())
+        assert mails_after(minutes=10) == 0
+
+        policy_changes.set_terms(olaf, Terms(required=True, counting="authenticator"), Origin())
+        assert mails_after(minutes=10) == 1
+
+        (message,) = [message for message in read_mail() if message.to == ["m0@example.com"]]
+        assert message.subject == "Clinic asks you to activate another mode of multi-factor authentication"
+        assert "http://testserver/account/mfa/activate?type=authenticator" in message.body
+
+    def test_an_owner_who_reminds_at_once_speaks_for_the_portal(self, olaf, member, mails_after):
+        policy_changes.require(olaf, Origin())
+        reminders.start(olaf, Origin())
+
+        assert mails_after(minutes=10) == 1
+
+    def test_a_disabled_account_gets_none(self, olaf, member, mails_after):
+        User.objects.filter(pk=member.pk).update(is_active=False)
+        policy_changes.require(olaf, Origin())
+        mails_after(minutes=10)
+
+        assert not [message for message in read_mail() if message.to == ["m0@example.com"]]
 
 
 @pytest.mark.parametrize("role", [Role.ADMIN, Role.MEMBER])

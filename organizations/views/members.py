@@ -58,6 +58,7 @@ def member_list(request: HttpRequest, organization_id: UUID) -> HttpResponse:
         "state": state,
         "query": f"{urlencode({'mfa': state, 'q': q})}&",
         "states": [("missing", _("does not meet the policy"), counts.missing), *states],
+        "more_states": [("exempt", _("exempt")), *Role.choices],
         "total": sum(counts.by_state.values()),
         "invitations": pending[:INVITATIONS_BESIDE],
         "more_invitations": len(pending) > INVITATIONS_BESIDE,
@@ -80,12 +81,11 @@ def members_csv(request: HttpRequest, organization_id: UUID) -> StreamingHttpRes
 
 def _cells(organization: Organization) -> Iterator[list[str]]:
     for batch in overview.everybody(organization):
-        verified = overview.last_verified([row.user for row in batch])
-        for row in batch:
-            meets = organization.is_met_by(row.modes.split())
-            cells = [row.user.email, row.user.name, row.role, row.modes or "off", row.user.preferred_mode]
-            times = [row.exempt_until, verified.get(row.user_id), row.user.last_login, row.created_at]
-            yield [*cells, "yes" if meets else "no", *(at.isoformat(timespec="seconds") if at else "" for at in times)]
+        for row, shown in zip(batch, member_rows(organization, batch), strict=True):
+            meets = _("yes") if shown["meets"] else _("no")
+            cells = [row.user.email, row.user.name, row.role, row.modes or _("off"), row.user.preferred_mode, meets]
+            times = [row.exempt_until, row.verified_at, row.user.last_login, row.created_at]  # type: ignore[attr-defined]
+            yield [*cells, *(at.isoformat(timespec="seconds") if at else "" for at in times)]
 
 
 # --- one member -----------------------------------------------------------------------------------
@@ -93,7 +93,7 @@ def _cells(organization: Organization) -> Iterator[list[str]]:
 
 def _target(manager: Membership, user_id: UUID) -> Membership:
     rows = memberships.members(manager.organization).filter(user=user_id)
-    found = rows.first()
+    found = overview.with_proofs(rows).first()
     if found is None:
         raise Http404
     return found
@@ -114,22 +114,30 @@ def member(request: HttpRequest, organization_id: UUID, user_id: UUID) -> HttpRe
         "is_owner": mine == Role.OWNER,
         "may_change": theirs.rank <= mine.rank,
         "may_be_exempt": theirs not in MANAGERS,
-        "role_form": RoleForm(at_most=mine, initial={"role": theirs}),
-        "exemption_form": ExemptionForm(),
+        "role_form": RoleForm(at_most=mine, initial={"role": theirs, **_kept(request, "organizations:set_role")}),
+        "exemption_form": ExemptionForm(initial=_kept(request, "organizations:exempt")),
     }
     return render(request, "organizations/member.html", context)
+
+
+def _kept(request: HttpRequest, name: str) -> dict[str, str]:
+    """Give what was typed into a form of this page that is sent elsewhere, before a proof was asked for."""
+    match = request.resolver_match
+    return browser.kept_form(request, reverse(name, kwargs=match.kwargs)) if match else {}
 
 
 def _back(organization_id: UUID, user_id: UUID) -> HttpResponse:
     return redirect("organizations:member", organization_id, user_id)
 
 
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 @needs_fresh_proof
 @login_required
 def set_role(request: HttpRequest, organization_id: UUID, user_id: UUID) -> HttpResponse:
     """Give a member another role."""
     manager = membership_of(request, organization_id, roles=MANAGERS)
+    if request.method != "POST":  # back from a proof
+        return _back(organization_id, user_id)
     form = RoleForm(request.POST, at_most=Role(manager.role))
     if not form.is_valid():
         messages.error(request, memberships.RoleMissing.message)
@@ -208,13 +216,15 @@ def remove(request: HttpRequest, organization_id: UUID, user_id: UUID) -> HttpRe
     )
 
 
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 @needs_fresh_proof
 @login_required
 def exempt(request: HttpRequest, organization_id: UUID, user_id: UUID) -> HttpResponse:
     """Spare a service account the policy for a while, or end that."""
     owner = membership_of(request, organization_id, roles=OWNERS)
     target = _target(owner, user_id)
+    if request.method != "POST":  # back from a proof
+        return _back(organization_id, user_id)
     form = ExemptionForm(request.POST)
     ends = "end" in request.POST
     if not ends and not form.is_valid():
@@ -311,7 +321,7 @@ def resend_invitation(request: HttpRequest, organization_id: UUID, invitation_id
     """Mail an invitation again."""
     manager = membership_of(request, organization_id, roles=MANAGERS)
     try:
-        sent = invitations.resend(manager, invitation_id)
+        sent = invitations.resend(manager, invitation_id, origin_of(request))
     except invitations.NoSuchInvitation:
         raise Http404 from None
     except Refused as refused:

@@ -18,6 +18,7 @@ from accounts.origin import origin_of
 from accounts.refusals import Refused
 from accounts.requests import INVITATION, csv_file, person, refuse
 from accounts.security_log import agent_in_words
+from mfa import browser
 from mfa.stepup import needs_fresh_proof
 from organizations import environments, invitations, overview, policy
 from organizations import membership as memberships
@@ -25,7 +26,7 @@ from organizations.context import as_row
 from organizations.forms import EnvironmentForm, OrganizationForm, RenameEnvironmentForm
 from organizations.models import MANAGERS, Environment, Membership, Role
 from organizations.requests import EVERYBODY, OWNERS, membership_of
-from organizations.shown import consequences, member_rows, signed_in_in_words
+from organizations.shown import activation_of, consequences, member_rows, signed_in_in_words
 
 PER_PAGE = 25
 EVENTS_PER_PAGE = 50
@@ -64,10 +65,16 @@ def organization(request: HttpRequest, organization_id: UUID) -> HttpResponse:
         "consequences": consequences(membership.organization, impact) if impact else [],
         "signed_in": signed_in_in_words(impact) if impact and impact.counts.missing else "",
         "meets_it": policy.is_met(membership),
-        "mine": None if is_owner else member_rows(membership.organization, [membership])[0],
+        "activation": activation_of(membership.organization),
+        "mine": None if is_owner else _as_owners_see(membership),
         "role_label": membership.get_role_display(),
     }
     return render(request, "organizations/organization.html", context, status=400 if form.errors else 200)
+
+
+def _as_owners_see(membership: Membership) -> dict[str, object]:
+    rows = overview.with_proofs(Membership.objects.filter(pk=membership.pk))
+    return next(iter(member_rows(membership.organization, rows)), {})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -77,6 +84,8 @@ def leave(request: HttpRequest, organization_id: UUID) -> HttpResponse:
     """Leave an organization; also for who is stopped by its policy."""
     membership = membership_of(request, organization_id)
     name = membership.organization.name
+    if membership.role in MANAGERS and not browser.has_fresh_proof(request):
+        return redirect(f"{reverse('mfa:step_up')}?{urlencode({'next': request.path})}")
     if request.method == "POST":
         try:
             memberships.leave(membership, origin_of(request))
@@ -244,8 +253,7 @@ def _accept(request: HttpRequest, code: str) -> HttpResponse:
         joined = invitations.accept(person(request), code, origin_of(request))
     except policy.MfaMissing as refused:
         messages.warning(request, f"{refused.text} {_('Activate it; then you come back to your invitation.')}")
-        query = urlencode({"type": refused.organization.counting_modes})
-        return redirect(f"{reverse('mfa:activate')}?{query}" if refused.organization.counting_modes else "mfa:activate")
+        return redirect(activation_of(refused.organization))
     except Refused as refused:
         messages.error(request, refused.text)
         return redirect("organizations:accept_invitation")

@@ -1,5 +1,6 @@
 """Pages of an organization's MFA policy, and those that explain it to whoever it concerns."""
 
+from copy import copy
 from datetime import UTC, datetime, time
 from urllib.parse import urlencode
 from uuid import UUID
@@ -24,16 +25,17 @@ from organizations import compliance, overview, policy, policy_changes, rehearsa
 from organizations import membership as memberships
 from organizations.forms import PolicyForm, RehearsalForm
 from organizations.models import MANAGERS, Counting, Membership, Organization, RehearsalHit
-from organizations.requests import OWNERS, membership_of
-from organizations.shown import consequences, impact_in_words, member_rows, missing_in_words
+from organizations.requests import OWNERS, membership_of, standing_of
+from organizations.shown import activation_of, consequences, impact_in_words, member_rows, missing_in_words
 
 PER_PAGE = 25
 CHANGES_SHOWN = 500
 
 
-def _to_activation(organization: Organization) -> HttpResponse:
-    query = f"?{urlencode({'type': organization.counting_modes})}" if organization.counting_modes else ""
-    return redirect(reverse("mfa:activate") + query)
+def _refused(request: HttpRequest, organization: Organization, refused: Refused) -> HttpResponse:
+    """Say why not; whoever lacks MFA is led to it."""
+    messages.error(request, refused.text)
+    return redirect(activation_of(organization) if isinstance(refused, policy_changes.OwnMfaIsOff) else organization)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -45,9 +47,8 @@ def require(request: HttpRequest, organization_id: UUID) -> HttpResponse:
     if request.method == "POST":
         try:
             policy_changes.require(owner, origin_of(request))
-        except policy_changes.OwnMfaIsOff as refused:
-            messages.error(request, refused.text)
-            return _to_activation(owner.organization)
+        except Refused as refused:
+            return _refused(request, owner.organization, refused)
         done = _("Multi-factor authentication is now required of every member.")
         messages.success(request, f"{done} {missing_in_words(overview.counts(owner.organization))}")
         return redirect(owner.organization)
@@ -69,21 +70,29 @@ def require(request: HttpRequest, organization_id: UUID) -> HttpResponse:
 def stop_requiring(request: HttpRequest, organization_id: UUID) -> HttpResponse:
     """Leave MFA to the members again."""
     owner = membership_of(request, organization_id, roles=OWNERS)
+    organization = owner.organization
+    held = organization.mfa_required
     if request.method == "POST":
         try:
             policy_changes.stop_requiring(owner, origin_of(request))
-        except policy_changes.OwnMfaIsOff as refused:
-            messages.error(request, refused.text)
-            return _to_activation(owner.organization)
-        messages.success(request, _("Multi-factor authentication is no longer required."))
-        return redirect(owner.organization)
+        except Refused as refused:
+            return _refused(request, organization, refused)
+        done = _("Multi-factor authentication is no longer required.")
+        messages.success(request, done if held else _("The date is taken back."))
+        return redirect(organization)
+    name = {"name": organization.name}
     context = {
-        "title": _("Stop requiring multi-factor authentication?"),
+        "title": _("Stop requiring multi-factor authentication?") if held else _("Take the date back?"),
         "icon": "lock",
-        "text": [_("Members of %(name)s may then disable it.") % {"name": owner.organization.name}],
+        "text": [
+            _("Members of %(name)s may then disable it.") % name
+            if held
+            else _("%(name)s will not require multi-factor authentication.") % name,
+            _("Members who were told of it are told of this too."),
+        ],
         "button": _("Stop requiring"),
         "button_class": "danger",
-        "cancel_url": owner.organization.get_absolute_url(),
+        "cancel_url": organization.get_absolute_url(),
     }
     return render(request, "mfa/confirm.html", context)
 
@@ -95,18 +104,22 @@ def options(request: HttpRequest, organization_id: UUID) -> HttpResponse:
     """Set from when MFA is required, which modes count, and whether browsers may be remembered."""
     owner = membership_of(request, organization_id, roles=OWNERS)
     organization = owner.organization
-    initial = {
+    initial: dict[str, object] = {
         "counting": organization.counting_modes,
         "remembering_forbidden": organization.remembering_forbidden,
         "required_from": organization.mfa_required_at.date() if organization.mfa_required_at else None,
-        **browser.kept_form(request),
     }
+    if kept := browser.kept_form(request):  # a box that is not ticked is not sent
+        initial |= {**kept, "remembering_forbidden": "remembering_forbidden" in kept}
     data = request.POST if request.method == "POST" else None
-    form = PolicyForm(data, initial=initial, is_required=organization.mfa_required)
+    form = PolicyForm(data, initial=initial, organization=organization)
     status = 400 if form.errors else 200
     if form.is_valid():
+        terms = _terms(organization, form)
+        if policy_changes.stops_more(organization, terms) and "confirmed" not in request.POST:
+            return _confirm_terms(request, organization, terms)
         try:
-            policy_changes.set_terms(owner, _terms(organization, form), origin_of(request))
+            policy_changes.set_terms(owner, terms, origin_of(request))
         except Refused as refused:
             status = refuse(request, form, None, refused)
         else:
@@ -116,12 +129,38 @@ def options(request: HttpRequest, organization_id: UUID) -> HttpResponse:
     return render(request, "organizations/policy.html", context, status=status)
 
 
+def _confirm_terms(request: HttpRequest, organization: Organization, terms: policy_changes.Terms) -> HttpResponse:
+    """Say, before they hold, whom new terms would stop at once."""
+    proposed = copy(organization)
+    proposed.counting_modes = terms.counting
+    impact = overview.impact(proposed)
+    context = {
+        "title": _("Require this from now on?"),
+        "icon": "lock",
+        "text": [
+            _("Modes that count: %(modes)s.") % {"modes": Counting(terms.counting).label},
+            *impact_in_words(impact),
+            *consequences(proposed, impact),
+        ],
+        "button": _("Require"),
+        "button_class": "action",
+        "hidden": {**_without_token(request), "confirmed": "yes"},
+        "cancel_url": reverse("organizations:policy", args=[organization.pk]),
+    }
+    return render(request, "mfa/confirm.html", context)
+
+
+def _without_token(request: HttpRequest) -> dict[str, str]:
+    return {name: str(value) for name, value in request.POST.items() if name != "csrfmiddlewaretoken"}
+
+
 def _terms(organization: Organization, form: PolicyForm) -> policy_changes.Terms:
     asked = form.cleaned_data
-    starts = asked.get("required_from")
+    starts, at = asked.get("required_from"), organization.mfa_required_at
+    is_the_same = at is not None and starts == at.date()  # the form knows days, a script may have named an hour
     return policy_changes.Terms(
         required=organization.mfa_required or starts is not None,
-        required_from=datetime.combine(starts, time(), UTC) if starts else None,
+        required_from=at if is_the_same else datetime.combine(starts, time(), UTC) if starts else None,
         counting=asked["counting"],
         remembering_forbidden=asked["remembering_forbidden"],
     )
@@ -139,41 +178,41 @@ def _as_row(hit: RehearsalHit) -> dict[str, object]:
 
 
 @never_cache
-@require_safe
+@require_http_methods(["GET", "HEAD", "POST"])
 @login_required
-def rehearsal_page(request: HttpRequest, organization_id: UUID) -> HttpResponse:
-    """Show whom the policy would have stopped, when and from where."""
-    manager = membership_of(request, organization_id, roles=MANAGERS)
+def rehearse(request: HttpRequest, organization_id: UUID) -> HttpResponse:
+    """Show whom the policy would have stopped, when and from where; owners begin and end a rehearsal here."""
+    is_post = request.method == "POST"
+    manager = membership_of(request, organization_id, roles=OWNERS if is_post else MANAGERS)
+    if is_post:
+        if not browser.has_fresh_proof(request):
+            browser.keep_form(request)
+            return redirect(f"{reverse('mfa:step_up')}?{urlencode({'next': request.path})}")
+        return _rehearse(request, manager)
     organization = manager.organization
     page = Paginator(rehearsal.hits(organization), PER_PAGE).get_page(request.GET.get("page"))
     context = {
         "organization": organization,
         "is_owner": manager.role in OWNERS,
-        "form": RehearsalForm(),
+        "form": RehearsalForm(initial=browser.kept_form(request)),
         "page": page,
         "hits": [_as_row(hit) for hit in page],
     }
     return render(request, "organizations/rehearsal.html", context)
 
 
-@require_POST
-@needs_fresh_proof
-@login_required
-def rehearse(request: HttpRequest, organization_id: UUID) -> HttpResponse:
-    """Begin or end a rehearsal."""
-    owner = membership_of(request, organization_id, roles=OWNERS)
+def _rehearse(request: HttpRequest, owner: Membership) -> HttpResponse:
     form = RehearsalForm(request.POST)
     if not form.is_valid():
         messages.error(request, _("Choose for how many days."))
-    else:
-        try:
-            policy_changes.rehearse(owner, origin_of(request), days=form.cleaned_data["days"])
-        except Refused as refused:
-            messages.error(request, refused.text)
-        else:
-            begun = _("The rehearsal is set: nobody is stopped.")
-            messages.success(request, begun if form.cleaned_data["days"] else _("The rehearsal is ended."))
-    return redirect("organizations:rehearsal", organization_id)
+        return redirect("organizations:rehearsal", owner.organization_id)
+    try:
+        policy_changes.rehearse(owner, origin_of(request), days=form.cleaned_data["days"])
+    except Refused as refused:
+        return _refused(request, owner.organization, refused)
+    begun = _("The rehearsal is set: nobody is stopped.")
+    messages.success(request, begun if form.cleaned_data["days"] else _("The rehearsal is ended."))
+    return redirect("organizations:rehearsal", owner.organization_id)
 
 
 @never_cache
@@ -194,14 +233,16 @@ def compliance_page(request: HttpRequest, organization_id: UUID) -> HttpResponse
     """Show how many members meet the policy, over time, and who is left."""
     manager = membership_of(request, organization_id, roles=MANAGERS)
     missing = overview.missing(manager.organization)
-    last = reminders.last_run(manager.organization)
+    days = compliance.days(manager.organization, missing.counts)
+    last, again_at = reminders.recently(manager.organization)
     context = {
         "organization": manager.organization,
         "is_owner": manager.role in OWNERS,
         "impact": missing,
-        "chart": compliance.chart(compliance.days(manager.organization, missing.counts)),
+        "chart": compliance.chart(days),
+        "days": days[::-1],
         "last_reminder": last,
-        "remind_at": reminders.again_at(last) if last and timezone.now() < reminders.again_at(last) else None,
+        "remind_at": again_at,
     }
     return render(request, "organizations/compliance.html", context)
 
@@ -249,16 +290,19 @@ def evidence(request: HttpRequest, organization_id: UUID) -> HttpResponse:
 @login_required
 def mfa_required(request: HttpRequest) -> HttpResponse:
     """Explain the block: which organization, since when, what to do, what still works."""
-    blocking = policy.blocking(person(request))
+    blocking = standing_of(request).blocking
     if not blocking:
         return redirect("accounts:dashboard")
+    who = policy.required_by(blocking)
     for organization in blocking:
         organization.leave_url = reverse("organizations:leave", args=[organization.pk])  # type: ignore[attr-defined]
+        organization.required_by = who.get(organization.pk, "")  # type: ignore[attr-defined]
     stopped = {organization.pk for organization in blocking}
     mine = memberships.of_user(person(request)).exclude(organization__in=stopped)[:PER_PAGE]
     context = {
         "blocking": blocking,
         "others": [membership.organization for membership in mine],
+        "has_another": person(request).mfa_is_on,
         "mode": "authenticator" if any(organization.counting_modes for organization in blocking) else "",
     }
     return render(request, "organizations/mfa_required.html", context)
@@ -289,5 +333,5 @@ def _asked(row: Membership) -> dict[str, object]:
         "remembering_forbidden": organization.remembering_forbidden,
         "exempt_until": row.exempt_until if row.is_exempt else None,
         "is_met": policy.is_met(row),
-        "type": organization.counting_modes,
+        "activation": activation_of(organization),
     }

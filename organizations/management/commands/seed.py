@@ -91,7 +91,11 @@ class Command(BaseCommand):
         self.stdout.write(f"{users:,} people in {time.monotonic() - started:.0f} s")
 
     def _people_of(self, organization: Organization, size: int) -> None:
-        """Make an owner and a member who can sign in."""
+        """Make an owner, a member and a newcomer without MFA who can sign in."""
+        email = f"newcomer.{size}@example.com"
+        user = User.objects.create_user(email, PASSWORD, email_verified_at=timezone.now())
+        Membership.objects.create(organization=organization, user=user)
+        self.stdout.write(f"  {email}   password: {PASSWORD}")
         for role in (Role.OWNER, Role.MEMBER):
             email = f"{role}.{size}@example.com"
             user = User.objects.create_user(email, PASSWORD, email_verified_at=timezone.now())

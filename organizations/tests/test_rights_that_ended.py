@@ -1,0 +1,246 @@
+"""What somebody was allowed yesterday: old tokens, open invitations, roles that were taken."""
+
+from datetime import timedelta
+
+import pytest
+import time_machine
+from django.test import Client
+from django.utils import timezone
+
+from accounts import tokens
+from accounts.models import Mode, User
+from accounts.security_log import Origin
+from accounts.tests.factories import UserFactory
+from conftest import read_mail, sign_in, text_of
+from mfa.tests.factories import add_mode
+from organizations import invitations, membership, policy_changes, rescues
+from organizations.models import Invitation, Membership, OrganizationEvent, Role
+from organizations.tests.factories import MembershipFactory, OrganizationFactory
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def clinic():
+    return OrganizationFactory(name="Clinic")
+
+
+def person(clinic, name, role, *, mode=Mode.AUTHENTICATOR):
+    user = UserFactory(email=f"{name}@example.com")
+    if mode:
+        add_mode(user, mode)
+        user.refresh_from_db()
+    return MembershipFactory(organization=clinic, user=user, role=role)
+
+
+@pytest.fixture
+def olaf(clinic):
+    return person(clinic, "olaf", Role.OWNER)
+
+
+@pytest.fixture
+def eve(clinic):
+    return person(clinic, "eve", Role.OWNER)
+
+
+@pytest.fixture
+def amy(clinic):
+    return person(clinic, "amy", Role.ADMIN)
+
+
+@pytest.fixture
+def mo(clinic):
+    return person(clinic, "mo", Role.MEMBER, mode=None)
+
+
+def invite(sender, address, role):
+    return invitations.send(sender, address, role=role, origin=Origin())
+
+
+def code_of(invitation) -> str:
+    return invitations.link_of(invitation).partition("code=")[2]
+
+
+def accept(user, invitation):
+    return invitations.accept(user, code_of(invitation), Origin())
+
+
+class TestOldTokens:
+    """SR-40: a token that leaks from a script takes no organization over."""
+
+    @pytest.fixture
+    def call(self, olaf, clinic):
+        with time_machine.travel(timezone.now(), tick=False) as clock:
+            headers = {"Authorization": f"Bearer {tokens.issue(olaf.user, Origin(), mode='authenticator')}"}
+
+            def call(method, path, body="", *, hours=20):
+                with time_machine.travel(timezone.now() + timedelta(hours=hours)):
+                    address = f"/orgs/{clinic.pk}/{path}"
+                    return Client().generic(method, address, body, "application/json", headers=headers).status_code
+
+            clock.shift(0)
+            yield call
+
+    @pytest.mark.parametrize(("role", "old", "fresh"), [(1, 403, 201), (2, 403, 201), (5, 201, 201)])
+    def test_inviting_somebody_to_manage_needs_a_fresh_one(self, call, role, old, fresh):
+        body = f'{{"email": "new@example.com", "role": {role}}}'
+
+        assert call("POST", "invites", body) == old
+        assert call("POST", "invites", body, hours=0) == fresh
+
+    def test_so_does_removing_somebody_who_manages(self, call, eve, amy, mo):
+        assert call("DELETE", f"users/{eve.user_id}") == 403
+        assert call("DELETE", f"users/{amy.user_id}") == 403
+        assert call("DELETE", f"users/{mo.user_id}") == 204
+        assert call("DELETE", f"users/{eve.user_id}", hours=0) == 204
+
+
+class TestInvitations:
+    """SR-43, SR-44: they give back nothing that was taken."""
+
+    @pytest.mark.parametrize("role", [Role.OWNER, Role.ADMIN])
+    def test_of_a_removed_owner_to_manage_are_withdrawn(self, olaf, eve, sam, role):
+        invitation = invite(eve, sam.email, role)
+        membership.remove(olaf, eve.user_id, Origin())
+
+        with pytest.raises(invitations.InvitationOver):
+            accept(sam, invitation)
+        assert OrganizationEvent.objects.filter(kind="invitation_withdrawn", subject=sam.email).exists()
+
+    def test_of_a_demoted_owner_above_the_new_role_are_withdrawn(self, olaf, eve, sam):
+        high, low = invite(eve, sam.email, Role.OWNER), invite(eve, "low@example.com", Role.MEMBER)
+        membership.set_role(olaf, eve.user_id, Role.ADMIN, Origin())
+
+        with pytest.raises(invitations.InvitationOver):
+            accept(sam, high)
+        assert accept(UserFactory(email="low@example.com"), low)
+
+    def test_nor_does_one_count_whose_sender_is_gone_in_another_way(self, eve, sam):
+        invitation = invite(eve, sam.email, Role.OWNER)
+        Membership.objects.filter(pk=eve.pk).delete()
+
+        with pytest.raises(invitations.InvitationOver):
+            accept(sam, invitation)
+
+    def test_of_members_go_on_without_their_sender(self, olaf, eve, sam):
+        invitation = invite(eve, sam.email, Role.MEMBER)
+        membership.remove(olaf, eve.user_id, Origin())
+
+        assert accept(sam, invitation)
+
+    def test_to_a_member_are_used_up_and_withdrawn_with_the_member(self, clinic, olaf, sam):
+        invitation = invite(olaf, "later@example.com", Role.ADMIN)
+        User.objects.filter(pk=sam.pk).update(email="later@example.com", email_key="later@example.com")
+        sam.refresh_from_db()
+        MembershipFactory(organization=clinic, user=sam)
+        with pytest.raises(invitations.AlreadyMember):
+            accept(sam, invitation)
+        Invitation.objects.update(revoked_at=None)
+        membership.remove(olaf, sam.pk, Origin())
+
+        assert not invitations.pending(clinic).exists()
+
+    def test_an_admin_revives_none_above_their_own(self, clinic, olaf, amy):
+        invitation = invite(olaf, "new@example.com", Role.OWNER)
+
+        with pytest.raises(membership.RoleMissing):
+            invitations.resend(amy, invitation.pk, Origin())
+
+    def test_sending_one_again_is_logged(self, clinic, olaf):
+        invitations.resend(olaf, invite(olaf, "new@example.com", Role.MEMBER).pk, Origin())
+
+        assert OrganizationEvent.objects.filter(kind="invited", subject="new@example.com").count() == 2
+
+    def test_an_address_is_as_long_as_its_column(self, olaf):
+        """Two signs that are one when normalised fit the key and not the address."""
+        address = "a@" + ".".join(["e\u0301" * 30] * 5) + ".com"
+        assert len(address) > 254
+
+        sent = invitations.send_many(olaf, [address, "fine@example.com"], role=Role.MEMBER, origin=Origin())
+
+        assert sent.invited == 1
+        assert not Invitation.objects.filter(email=address).exists()
+
+    def test_whoever_was_demoted_this_moment_sends_none(self, clinic, olaf, eve):
+        membership.set_role(olaf, eve.user_id, Role.MEMBER, Origin())
+
+        with pytest.raises(membership.RoleMissing):
+            invite(eve, "new@example.com", Role.MEMBER)
+
+    def test_nor_starts_a_reset(self, clinic, olaf, eve, mo):
+        """SR-28."""
+        membership.set_role(olaf, eve.user_id, Role.ADMIN, Origin())
+
+        with pytest.raises(membership.RoleMissing):
+            rescues.start(eve, mo.user_id, reason="x", origin=Origin())
+
+
+class TestOwners:
+    def told(self, subject):
+        return sorted(message.to[0] for message in read_mail() if message.subject == f"Clinic: {subject}")
+
+    def test_a_removed_owner_is_told(self, olaf, eve):
+        """SR-54: nobody takes an organization over unheard."""
+        membership.remove(olaf, eve.user_id, Origin())
+
+        assert self.told("Member removed") == ["eve@example.com", "olaf@example.com"]
+
+    def test_a_demoted_owner_is_told(self, olaf, eve):
+        """SR-54."""
+        membership.set_role(olaf, eve.user_id, Role.MEMBER, Origin())
+
+        assert self.told("Role changed") == ["eve@example.com", "olaf@example.com"]
+
+    def test_one_who_cannot_sign_in_is_no_last_owner(self, olaf, eve):
+        """SR-40."""
+        User.objects.filter(pk=eve.user_id).update(is_active=False)
+
+        with pytest.raises(membership.LastOwner):
+            membership.leave(olaf, Origin())
+
+    def test_one_whom_the_policy_stops_is_no_last_owner(self, clinic, olaf):
+        """SR-40."""
+        person(clinic, "without", Role.OWNER, mode=None)
+        policy_changes.require(olaf, Origin())
+
+        with pytest.raises(membership.LastOwner):
+            membership.leave(olaf, Origin())
+        with pytest.raises(membership.LastOwner):
+            membership.set_role(olaf, olaf.user_id, Role.MEMBER, Origin())
+
+    def test_nothing_is_handed_over_to_whom_the_policy_stops(self, olaf, mo):
+        """SR-40."""
+        policy_changes.require(olaf, Origin())
+
+        with pytest.raises(membership.NewOwnerWithoutMfa):
+            membership.hand_over(olaf, mo.user_id, Origin())
+
+    def test_nobody_who_cannot_sign_in_gets_a_role(self, olaf, mo):
+        User.objects.filter(pk=mo.user_id).update(is_active=False)
+
+        with pytest.raises(membership.AccountDisabled):
+            membership.set_role(olaf, mo.user_id, Role.ADMIN, Origin())
+        with pytest.raises(membership.AccountDisabled):
+            membership.hand_over(olaf, mo.user_id, Origin())
+
+    @pytest.mark.parametrize(("role", "asked"), [(Role.OWNER, True), (Role.ADMIN, True), (Role.MEMBER, False)])
+    def test_whoever_manages_leaves_with_a_fresh_proof(self, client, clinic, olaf, role, asked):
+        with time_machine.travel(timezone.now(), tick=False) as clock:
+            user = person(clinic, "leaver", role).user
+            sign_in(client, user)
+            clock.shift(timedelta(minutes=11))
+
+            page = client.post(f"{clinic.get_absolute_url()}/leave")
+
+        assert page.url.startswith("/account/confirm") is asked
+        assert Membership.objects.filter(user=user).exists() is asked
+
+    def test_the_log_names_who_did_it_also_when_the_account_is_gone(self, client, clinic, olaf, eve):
+        """SR-53."""
+        policy_changes.require(eve, Origin())
+        User.objects.filter(pk=eve.user_id).delete()
+        sign_in(client, olaf.user)
+
+        page = text_of(client.get(f"{clinic.get_absolute_url()}/log"))
+
+        assert "Multi-factor authentication required – eve@example.com" in page
