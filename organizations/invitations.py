@@ -99,7 +99,7 @@ def _issue(manager: Membership, made: list[Invitation], origin: Origin, *, post:
     organization = manager.organization
     with transaction.atomic():
         # Two who invite one address at once: the second waits here, and replaces.
-        Organization.objects.select_for_update().get(pk=organization.pk)
+        membership.lock(organization.pk)
         _still_may(manager, made)
         replaced = pending(organization).filter(email_key__in=[row.email_key for row in made])
         replaced.update(revoked_at=timezone.now())
@@ -258,38 +258,40 @@ def proves(code: str, email: str) -> bool:
 def accept(user: User, code: str, origin: Origin) -> Organization:
     """Make ``user`` a member of the organization, which is given. The code came by mail: it proves the mailbox too.
 
-    Raises ``InvitationOver``, ``AnotherAddress``, ``AlreadyMember`` or ``MfaMissing``; the invitation stays open.
+    Raises ``InvitationOver``, ``AnotherAddress``, ``AlreadyMember``, or ``MfaMissing``: then it stays open.
     """
     refusal: Refused | None = None
     now = timezone.now()
     with transaction.atomic(durable=True):
         user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
+        # Below the organization's lock nobody takes a right away from the sender meanwhile.
+        found = Invitation.objects.filter(digest=digest_of(code)).first()
+        organization = membership.lock(found.organization_id) if found else None
         invitation = Invitation.objects.select_for_update().filter(digest=digest_of(code)).first()
-        if invitation is None or not invitation.is_open(now):
+        if organization is None or invitation is None or not invitation.is_open(now):
             raise InvitationOver
         if invitation.email_key != user.email_key:
             raise AnotherAddress
         if user.email_verified_at is None:
             user.email_verified_at = now
             user.save(update_fields=["email_verified_at"])
-        refusal = _join(user, invitation, origin)
+        refusal = _join(user, organization, invitation, origin)
 
     # Raised out here: the mailbox is proven even where MFA has to be activated first.
     if refusal:
         raise refusal
-    return invitation.organization
+    return organization
 
 
 def _is_backed(invitation: Invitation) -> bool:
     """Whether whoever invited somebody to manage others may still give that role."""
     if invitation.role not in MANAGERS:
         return True
-    sender = Membership.objects.filter(organization=invitation.organization, user=invitation.sender).first()
+    sender = Membership.objects.filter(organization=invitation.organization_id, user=invitation.sender_id).first()
     return sender is not None and Role(sender.role).rank >= Role(invitation.role).rank
 
 
-def _join(user: User, invitation: Invitation, origin: Origin) -> Refused | None:
-    organization = invitation.organization
+def _join(user: User, organization: Organization, invitation: Invitation, origin: Origin) -> Refused | None:
     if organization.mfa_required and not organization.is_met_by(user.modes):
         return MfaMissing(organization)
     if Membership.objects.filter(organization=organization, user=user).exists():

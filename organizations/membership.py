@@ -68,6 +68,11 @@ def find(user: User, organization_id: UUID) -> Membership | None:
     return Membership.objects.select_related("organization").filter(user=user, organization_id=organization_id).first()
 
 
+def lock(organization_id: UUID) -> Organization:
+    """Lock and reread an organization: after a user's row, before an invitation's. Others may still add rows of it."""
+    return Organization.objects.select_for_update(no_key=True).get(pk=organization_id)
+
+
 def is_manager(organization: Organization, user_id: UUID) -> bool:
     """Whether somebody manages the others of an organization."""
     return Membership.objects.filter(organization=organization, user=user_id, role__in=MANAGERS).exists()
@@ -188,7 +193,7 @@ def _withdraw(actor: Membership, which: Q, origin: Origin) -> None:
 def _lock_pair(actor: Membership, user_id: UUID) -> tuple[Membership, Membership]:
     """Lock the organization and reread who acts and whom it is done to; a member acts on nobody else."""
     # One lock an organization: two owners who remove each other leave one.
-    organization = Organization.objects.select_for_update().get(pk=actor.organization_id)
+    organization = lock(actor.organization_id)
     rows = Membership.objects.select_related("user", "organization").filter(organization=organization)
     mine, target = rows.filter(pk=actor.pk).first(), rows.filter(user_id=user_id).first()
     if mine is None:

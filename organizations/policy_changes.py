@@ -156,7 +156,7 @@ def _lock(owner: Membership) -> tuple[User, Organization]:
     Raises ``OwnMfaIsOff``, or ``RoleMissing`` if they were demoted this very moment.
     """
     user = User.objects.select_for_update(no_key=True).get(pk=owner.user_id)
-    organization = Organization.objects.select_for_update().get(pk=owner.organization_id)
+    organization = membership.lock(owner.organization_id)
     if not Membership.objects.filter(pk=owner.pk, role=Role.OWNER).exists():
         raise membership.RoleMissing
     if not user.modes:
@@ -207,7 +207,7 @@ def end_rehearsals() -> int:
     over = Q(rehearsal_until__lte=now) | Q(rehearsal_until__isnull=False, mfa_required_at__lte=now)
     for pk in Organization.objects.filter(over).values_list("pk", flat=True)[:ENDED_AT_ONCE]:
         with transaction.atomic(durable=True):
-            organization = Organization.objects.select_for_update().filter(over, pk=pk).first()
+            organization = Organization.objects.select_for_update(no_key=True).filter(over, pk=pk).first()
             if organization is not None:
                 _end_rehearsal(organization, None, Origin())
                 count += 1

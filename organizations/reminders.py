@@ -42,7 +42,7 @@ def start(owner: Membership, origin: Origin) -> Reminder:
     """Remind everybody who does not meet the policy, once a day at most. Raises ``RemindedLately``."""
     now = timezone.now()
     with transaction.atomic(durable=True):
-        organization = Organization.objects.select_for_update().get(pk=owner.organization_id)
+        organization = membership.lock(owner.organization_id)
         if again_at := recently(organization)[1]:
             raise RemindedLately(retry_at=again_at)
         # This one says what an automatic one that has not begun would say.

@@ -130,6 +130,10 @@ def consequences(organization: Organization, impact: Impact) -> list[str]:
         )
         lines.append(text % {"n": number})
     if impact.counts.missing:
-        lines.append(_("Nobody is signed out, and nobody is removed; a mail tells them within some minutes."))
+        lines.append(_("Nobody is signed out, and nobody is removed."))
+        if not organization.mfa_required:
+            lines.append(
+                _("A mail tells them when the decision is five minutes old; what is taken back before is not told.")
+            )
         lines.append(_("Their other organizations stay open to them, and anybody can leave this one instead."))
     return lines

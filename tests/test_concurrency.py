@@ -7,21 +7,22 @@ from threading import Barrier
 import pyotp
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
+from django.core import mail
 from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from accounts import keys, mailbox, passwords, signin
+from accounts import keys, mailbox, outbox, passwords, signin
 from accounts.models import Channel, MailboxProof, Mode, Session, SignInAttempt, Throttle, Token, User
 from accounts.refusals import Refused
 from accounts.security_log import Origin
-from accounts.tests.factories import PASSWORD
+from accounts.tests.factories import PASSWORD, UserFactory
 from conftest import OTP, give_credentials
 from mfa import activation, challenges, codes, modes, recovery
 from mfa.models import Challenge, Factor, Guesses
 from mfa.tests.factories import add_mode
-from organizations import invitations, membership, policy, policy_changes
-from organizations.models import Membership, Role
+from organizations import invitations, membership, policy, policy_changes, reminders
+from organizations.models import Membership, OrganizationEvent, Reminder, Role
 from organizations.tests.factories import MembershipFactory, OrganizationFactory
 from tests.cli import public_text, signed_by
 
@@ -255,6 +256,57 @@ def test_requiring_while_the_owner_disables_never_leaves_an_owner_without_mfa_re
     # Either order is fine: refused because MFA is off, or required first and then enforced by the middleware.
     assert dana_with_app.mfa_is_on is False
     assert policy.blocking(dana_with_app) == ([owner.organization] if owner.organization.mfa_required else [])
+
+
+@pytest.mark.parametrize("_time", range(5))
+def test_a_sender_who_is_removed_and_whom_they_invited_wait_for_each_other_and_never_for_ever(dana, sam, _time):
+    """SR-43: either it is accepted first, or it is withdrawn."""
+    organization = OrganizationFactory()
+    olaf, eve = (
+        MembershipFactory(organization=organization, user=user, role=Role.OWNER) for user in (dana, UserFactory())
+    )
+    invitation = invitations.send(eve, sam.email, role=Role.OWNER, origin=ORIGIN)
+    code = invitations.link_of(invitation).partition("code=")[2]
+
+    removed, joined = at_once(
+        lambda: membership.remove(olaf, eve.user_id, ORIGIN), lambda: invitations.accept(sam, code, ORIGIN)
+    )
+
+    assert removed is None
+    assert Membership.objects.filter(user=sam).exists() is (joined != "InvitationOver")
+    assert not invitations.pending(organization).exists()
+
+
+def test_ten_clicks_on_require_are_one_change(dana_with_app):
+    """SR-53: and one mail to each owner."""
+    owner = MembershipFactory(user=dana_with_app, role=Role.OWNER)
+
+    at_once(*[lambda: policy_changes.require(owner, ORIGIN)] * THREADS)
+
+    assert OrganizationEvent.objects.filter(kind="mfa_required").count() == 1
+    assert Reminder.objects.count() == 1
+
+
+def test_ten_clicks_on_remind_are_one_reminder(dana_with_app):
+    owner = MembershipFactory(user=dana_with_app, role=Role.OWNER)
+
+    results = at_once(*[lambda: reminders.start(owner, ORIGIN)] * THREADS)
+
+    assert results.count("RemindedLately") == THREADS - 1
+    assert Reminder.objects.count() == 1
+
+
+def test_ten_workers_of_a_mailing_send_each_mail_once(dana_with_app):
+    """SR-50: also while its mails are still being written."""
+    owner = MembershipFactory(user=dana_with_app, role=Role.OWNER)
+    people = UserFactory.create_batch(60)
+    Membership.objects.bulk_create([Membership(organization=owner.organization, user=user) for user in people])
+    reminders.start(owner, ORIGIN)
+
+    at_once(*[reminders.fan_out] * 4, *[outbox.send_bulk] * 6)
+    outbox.send_bulk()
+
+    assert sorted(message.to[0] for message in mail.outbox) == sorted(user.email for user in people)
 
 
 def test_one_recovery_code_brought_by_ten_sign_ins_opens_one(dana_with_app):
