@@ -27,7 +27,7 @@ BEGIN
 END $$;
 CREATE OR REPLACE FUNCTION organizations_count_member() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  IF TG_OP <> 'INSERT' THEN {TAKE} END IF;
+  IF TG_OP <> 'INSERT' THEN {TAKE} IF NOT FOUND THEN RETURN NULL; END IF; END IF;
   IF TG_OP <> 'DELETE' THEN {ADD.format(modes="NEW.modes")} END IF;
   RETURN NULL;
 END $$;
@@ -57,7 +57,7 @@ COPIED = (
 FOLLOWED = (
     "UPDATE organizations_membership SET modes = NEW.enabled_modes, email_key = NEW.email_key WHERE user_id = NEW.id;"
 )
-# `flush` empties SQLite table by table in any order, with triggers: where no count was taken, none is added.
+# Where no count was taken, none is added: `flush` empties SQLite table by table in any order while triggers run.
 MOVE = (
     "INSERT INTO organizations_membercount (organization_id, modes, count) SELECT NEW.organization_id, NEW.modes, 1 "
     "WHERE EXISTS (SELECT 1 FROM organizations_membercount WHERE organization_id = OLD.organization_id AND "

@@ -44,7 +44,7 @@ def test_a_factor_that_goes_by_any_way_is_gone_from_the_count(dana_with_both):
 
 @pytest.mark.parametrize("order", list(permutations(["membercount", "factor", "membership", "organization", "user"])))
 def test_the_tables_can_be_emptied_in_any_order(dana_with_both, order):
-    """`flush` does so on SQLite, and its triggers run meanwhile; on PostgreSQL it truncates."""
+    """`flush` does so on SQLite, and the triggers run meanwhile."""
     MembershipFactory(user=dana_with_both)
     names = {
         "membercount": MemberCount, "factor": Factor, "membership": Membership, "organization": Organization,
