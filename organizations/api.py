@@ -216,13 +216,8 @@ def list_members(request: HttpRequest, org_id: UUID) -> list[dict[str, object]]:
     """List the members of an organization."""
     organization = membership_of_token(request, org_id).organization
     return [
-        {
-            "id": str(row.user_id),
-            "name": row.user.name,
-            "email": row.user.email,
-            "roleID": ROLE_IDS[Role(row.role)],
-        }
-        for row in membership.members(organization)
+        {"id": str(user_id), "name": name, "email": email, "roleID": ROLE_IDS[role]}
+        for user_id, name, email, role in membership.roster(organization)
     ]
 
 
@@ -242,8 +237,8 @@ def remove_member(request: HttpRequest, org_id: UUID, user_id: UUID) -> Status[N
 def list_groups(request: HttpRequest, org_id: UUID) -> dict[str, object]:
     """List the members by role."""
     groups: dict[Role, list[dict[str, str]]] = {role: [] for role in Role}
-    for row in membership.members(membership_of_token(request, org_id).organization):
-        groups[Role(row.role)].append({"id": str(row.user_id), "email": row.user.email})
+    for user_id, _name, email, role in membership.roster(membership_of_token(request, org_id).organization):
+        groups[role].append({"id": str(user_id), "email": email})
     return {
         "groups": [
             {"name": f"{role.value}s", "acls": ACLS[role], "protected": True, "members": found}

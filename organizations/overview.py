@@ -233,6 +233,11 @@ def members(organization: Organization, *, state: str = "all", starts: str = "",
     return Page(rows=found[:limit], next=following, is_first=not after)
 
 
+def member(organization: Organization, user_id: UUID) -> Membership | None:
+    """Give one member as lists show them, or None."""
+    return with_proofs(Membership.objects.filter(organization=organization, user=user_id)).first()
+
+
 def everybody(organization: Organization) -> Iterator[list[Membership]]:
     """Give all members by address, with their users, a batch at a time: no size is too large."""
     page = members(organization, limit=BATCH)

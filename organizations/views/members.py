@@ -92,8 +92,7 @@ def _cells(organization: Organization) -> Iterator[list[str]]:
 
 
 def _target(manager: Membership, user_id: UUID) -> Membership:
-    rows = memberships.members(manager.organization).filter(user=user_id)
-    found = overview.with_proofs(rows).first()
+    found = overview.member(manager.organization, user_id)
     if found is None:
         raise Http404
     return found

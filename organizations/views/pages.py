@@ -73,8 +73,8 @@ def organization(request: HttpRequest, organization_id: UUID) -> HttpResponse:
 
 
 def _as_owners_see(membership: Membership) -> dict[str, object]:
-    rows = overview.with_proofs(Membership.objects.filter(pk=membership.pk))
-    return next(iter(member_rows(membership.organization, rows)), {})
+    found = overview.member(membership.organization, membership.user_id)
+    return member_rows(membership.organization, [found])[0] if found else {}
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
