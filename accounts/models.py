@@ -356,6 +356,7 @@ class Mail(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["queue", "due_at"], condition=Q(state__in=["queued", "sending"]), name="mail_to_send"),
             models.Index(fields=["user", "task", "created_at"], name="mail_of_user"),
+            models.Index(fields=["about", "user"], name="mail_about"),
         ]
 
     def __str__(self) -> str:

@@ -258,6 +258,17 @@ def _give_back(mails: list[Mail], pause: timedelta) -> None:
     rows.update(state=Mail.State.QUEUED, tries=F("tries") - 1, due_at=timezone.now() + pause)
 
 
+def _queue_again(mail: Mail) -> bool:
+    """Queue a mail that got stuck; it then stands behind all others that did. One that nobody can compose is over."""
+    if mail.task not in COMPOSERS:
+        log.error("outbox.unknown_task", mail_id=str(mail.pk), task=mail.task)
+        _close(mail, Mail.State.FAILED)
+        return False
+    Mail.objects.filter(pk=mail.pk, state=Mail.State.QUEUED).update(due_at=timezone.now())
+    _enqueue(mail)
+    return True
+
+
 def sweep() -> int:
     """Queue again what got stuck: the broker lost it, or the worker died. Gives how many.
 
@@ -267,8 +278,7 @@ def sweep() -> int:
     count = 0
     for queue in (OTP_QUEUE, DEFAULT_QUEUE):
         for mail in _due(queue).filter(due_at__lt=timezone.now() - settings.QUEUE_MAY_TAKE)[:SWEEP_BATCH]:
-            _enqueue(mail)
-            count += 1
+            count += _queue_again(mail)
     if _due(BULK_QUEUE).exists():
         call(BULK_TASK, queue=BULK_QUEUE)
     return count

@@ -8,17 +8,20 @@ from typing import Any
 from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "datica_account.settings")
-CHARSET = re.compile(r";\s*charset\s*=[^;]*", re.IGNORECASE)
+BOUNDARY = re.compile(r""";\s*boundary="?([A-Za-z0-9'()+_,./:=?-]{1,70})"?\s*(?:;|$)""", re.IGNORECASE)
 
 
 def in_utf_8(inner: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
     """Read every body as UTF-8, which all pages and clients send, whatever charset a stranger names.
 
-    Django would look it up among Python's codecs, ``base64`` and ``zip`` among them, before any middleware (SR-49).
+    Django looks it, and the encoding of every parameter (RFC 2231), up among Python's codecs, ``base64`` and ``zip``
+    among them, before any middleware: of all parameters only a boundary is let through (SR-49).
     """
 
     def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        environ["CONTENT_TYPE"] = CHARSET.sub("", environ.get("CONTENT_TYPE", ""))
+        given = environ.get("CONTENT_TYPE", "")
+        boundary = BOUNDARY.search(given)
+        environ["CONTENT_TYPE"] = given.partition(";")[0] + (f"; boundary={boundary[1]}" if boundary else "")
         return inner(environ, start_response)
 
     return application

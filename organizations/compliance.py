@@ -1,7 +1,8 @@
 """How many members meet the policy, over time; and since when it has held, for those who have to prove it."""
 
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
+from uuid import UUID
 
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
@@ -11,8 +12,7 @@ from organizations.models import ComplianceDay, EventKind, Organization, Organiz
 
 DAYS_SHOWN = 90
 BATCH = 500
-SUBJECT_AT_MOST = 254
-WRITTEN = "%Y-%m-%d %H:%M UTC"  # how a date stands in the event that announced it
+WRITTEN = "%Y-%m-%d %H:%M UTC"  # how a date stands in the words of an event
 
 
 def note_day() -> int:
@@ -44,8 +44,7 @@ def days(organization: Organization, now: overview.Counts) -> list[ComplianceDay
 class Exemption:
     """A time in which the policy spared somebody; ``until`` is when it ended, or will."""
 
-    who: str
-    reason: str
+    what: str  # who, and why
     since: datetime
     until: datetime
 
@@ -76,31 +75,22 @@ def periods(organization: Organization) -> list[Period]:
         elif event.kind == EventKind.MFA_REQUIRED:
             since = event.at
         else:
-            since = datetime.strptime(event.subject, WRITTEN).replace(tzinfo=UTC)
+            since = event.effective_at
     if since and since <= timezone.now():
         found.append(Period(since, None))
     return found
 
 
-def exemption_in_words(email: str, reason: str, until: datetime) -> str:
-    """Write an exemption as the log keeps it, and as ``exemptions`` reads it; a long reason is cut."""
-    end = f" ({until:%Y-%m-%d})"
-    return f"{email}: {reason}"[: SUBJECT_AT_MOST - len(end)] + end
-
-
 def exemptions(organization: Organization) -> list[Exemption]:
     """Give whom the policy spared, and when, from the security log, oldest first. One query."""
     found: list[Exemption] = []
-    running: dict[str, Exemption] = {}
+    running: dict[UUID | None, Exemption] = {}
     kinds = (EventKind.EXEMPTED, EventKind.EXEMPTION_ENDED)
     for event in OrganizationEvent.objects.filter(organization=organization, kind__in=kinds).order_by("at", "pk"):
-        who, _colon, rest = event.subject.partition(": ")
-        if earlier := running.pop(who, None):
+        if earlier := running.pop(event.member, None):
             found.append(replace(earlier, until=min(earlier.until, event.at)))
         if event.kind == EventKind.EXEMPTED:
-            reason, _bracket, end = rest.rpartition(" (")
-            until = datetime.strptime(end, "%Y-%m-%d)").replace(tzinfo=UTC)
-            running[who] = Exemption(who, reason, event.at, until)
+            running[event.member] = Exemption(event.subject, event.at, event.effective_at or event.at)
     return sorted([*found, *running.values()], key=lambda one: one.since)
 
 

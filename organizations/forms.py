@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from organizations import environments
 from organizations.models import NAME_IN_COMMANDS, Counting, Organization, Role
+from organizations.policy_changes import ChangedMeanwhile
 
 
 class RenameEnvironmentForm(forms.Form):
@@ -80,8 +81,10 @@ class PolicyForm(forms.Form):
 
     def __init__(self, *args: Any, organization: Organization, **kwargs: Any) -> None:
         at = organization.mfa_required_at
-        self.current = f"{at.isoformat() if at else ''} {organization.counting_modes}".strip()
-        kwargs["initial"] = {**kwargs.get("initial", {}), "seen": self.current}
+        forbidden = "forbidden" if organization.remembering_forbidden else "allowed"
+        self.current = f"{at.isoformat() if at else 'never'} {organization.counting_modes or 'any'} {forbidden}"
+        # What was kept through a proof was typed on the page of then.
+        kwargs["initial"] = {"seen": self.current, **kwargs.get("initial", {})}
         super().__init__(*args, **kwargs)
         self.fields["counting"].help_text = _(
             "Members must have such a mode enabled. Whoever has others too may sign in with any of them."
@@ -101,7 +104,7 @@ class PolicyForm(forms.Form):
         """Refuse what was filled in on a page that another owner has made old."""
         cleaned = super().clean() or self.cleaned_data
         if cleaned.get("seen", "") != self.current:
-            raise forms.ValidationError(_("The policy was changed meanwhile. Open this page again and look first."))
+            raise forms.ValidationError(str(ChangedMeanwhile.message))
         return cleaned
 
 

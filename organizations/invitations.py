@@ -41,6 +41,18 @@ class AlreadyMember(Refused):
     message = _("This person already belongs to the organization.")
 
 
+class InvitedAbove(Refused):
+    """Somebody above has decided otherwise."""
+
+    message = _("This person is invited with a role above yours.")
+
+
+class SenderGone(Refused):
+    """Nobody answers for it any more."""
+
+    message = _("Whoever sent this invitation may no longer give that role. Delete it and invite anew.")
+
+
 class NoSuchInvitation(Refused):
     """Unknown, accepted or withdrawn."""
 
@@ -100,9 +112,8 @@ def _issue(manager: Membership, made: list[Invitation], origin: Origin, *, post:
     with transaction.atomic():
         # Two who invite one address at once: the second waits here, and replaces.
         membership.lock(organization.pk)
-        _still_may(manager, made)
-        replaced = pending(organization).filter(email_key__in=[row.email_key for row in made])
-        replaced.update(revoked_at=timezone.now())
+        still_may(manager, *made)
+        _replace(manager, made, origin)
         Invitation.objects.bulk_create(made, batch_size=BATCH)
         OrganizationEvent.objects.bulk_create(
             [
@@ -114,11 +125,21 @@ def _issue(manager: Membership, made: list[Invitation], origin: Origin, *, post:
         post([Mail(task=MAIL_TASK, about=str(row.pk)) for row in made])
 
 
-def _still_may(manager: Membership, made: list[Invitation]) -> None:
-    """Raise ``RoleMissing`` if the sender was demoted or removed this very moment."""
+def still_may(manager: Membership, *rows: Invitation) -> None:
+    """Raise ``RoleMissing`` if the manager was demoted or removed this very moment, or stands below an invitation."""
     now = Membership.objects.filter(pk=manager.pk, role__in=MANAGERS).first()
-    if now is None or any(Role(row.role).rank > Role(now.role).rank for row in made):
+    if now is None or any(Role(row.role).rank > Role(now.role).rank for row in rows):
         raise membership.RoleMissing
+
+
+def _replace(manager: Membership, made: list[Invitation], origin: Origin) -> None:
+    """Withdraw the open invitations of the same addresses, none of which stands above the manager."""
+    replaced = list(pending(manager.organization).filter(email_key__in=[row.email_key for row in made]))
+    still_may(manager, *replaced)
+    Invitation.objects.filter(pk__in=[row.pk for row in replaced]).update(revoked_at=timezone.now())
+    kind = EventKind.INVITATION_WITHDRAWN
+    events = [membership.event(manager.organization, manager.user, kind, origin, subject=row.email) for row in replaced]
+    OrganizationEvent.objects.bulk_create(events, batch_size=BATCH)
 
 
 def check_address(email: str) -> None:
@@ -148,14 +169,15 @@ def send_many(manager: Membership, emails: Sequence[str], *, role: Role, origin:
         raise membership.RoleMissing
     if len(emails) > MANY_AT_MOST:
         raise TooManyAtOnce
-    wanted, refused = _sort_out(manager.organization, emails)
+    wanted, refused = _sort_out(manager, emails)
     made = [_new(manager, email, role=role) for email in wanted.values()]
     _issue(manager, made, origin, post=outbox.post_in_bulk)
     return Sent(invited=len(made), refused=refused)
 
 
-def _sort_out(organization: Organization, emails: Sequence[str]) -> tuple[dict[str, str], list[tuple[str, str]]]:
+def _sort_out(manager: Membership, emails: Sequence[str]) -> tuple[dict[str, str], list[tuple[str, str]]]:
     """Give the addresses to invite by their keys, and the others with the reason. Two queries."""
+    organization = manager.organization
     wanted: dict[str, str] = {}
     refused: list[tuple[str, str]] = []
     for email in emails:
@@ -168,6 +190,10 @@ def _sort_out(organization: Organization, emails: Sequence[str]) -> tuple[dict[s
     members = Membership.objects.filter(organization=organization, email_key__in=wanted)
     known = list(members.values_list("email_key", flat=True))
     refused.extend((wanted.pop(key), str(AlreadyMember.message)) for key in known)
+    above = [role for role in Role if role.rank > Role(manager.role).rank]
+    higher = pending(organization).filter(email_key__in=wanted, role__in=above)
+    keys = list(higher.values_list("email_key", flat=True))
+    refused.extend((wanted.pop(key), str(InvitedAbove.message)) for key in keys)
     return wanted, refused
 
 
@@ -189,17 +215,20 @@ def _new(manager: Membership, email: str, *, role: Role, link_template: str = ""
 def resend(manager: Membership, invitation_id: UUID, origin: Origin) -> Invitation:
     """Mail an invitation again, with the same link, and let it live anew.
 
-    Raises ``NoSuchInvitation``, ``RoleMissing`` or ``TooManyTries``.
+    Raises ``NoSuchInvitation``, ``RoleMissing``, ``SenderGone`` or ``TooManyTries``.
     """
     pause = throttles.in_window("invitation", str(invitation_id), count=1, window=RESEND_PAUSE)
     organization = manager.organization
     invitation = pending(organization).filter(pk=invitation_id).first()
     if invitation is None:
         raise NoSuchInvitation
-    if Role(invitation.role).rank > Role(manager.role).rank:
-        raise membership.RoleMissing
+    still_may(manager, invitation)
+    if not _is_backed(invitation):
+        raise SenderGone
     throttles.take([pause])
     with transaction.atomic():
+        membership.lock(organization.pk)
+        still_may(manager, invitation)
         invitation.sender = manager.user  # who answers for it from now on
         invitation.expires_at = timezone.now() + settings.INVITATION_LIFETIME
         invitation.save(update_fields=["sender", "expires_at"])
@@ -231,8 +260,10 @@ def pending(organization: Organization, *, starts: str = "") -> QuerySet[Invitat
 
 
 def withdraw(manager: Membership, invitation_id: UUID, origin: Origin) -> None:
-    """End an invitation before it was accepted. Raises ``NoSuchInvitation``."""
+    """End an invitation before it was accepted. Raises ``NoSuchInvitation`` or ``RoleMissing``."""
     with transaction.atomic():
+        membership.lock(manager.organization_id)
+        still_may(manager)
         invitation = pending(manager.organization).filter(pk=invitation_id).select_for_update().first()
         if invitation is None:
             raise NoSuchInvitation
@@ -283,11 +314,17 @@ def accept(user: User, code: str, origin: Origin) -> Organization:
     return organization
 
 
+def is_wanted(invitation: Invitation) -> bool:
+    """Whether its mail would still be of use (SR-50)."""
+    return invitation.is_open(timezone.now()) and _is_backed(invitation)
+
+
 def _is_backed(invitation: Invitation) -> bool:
     """Whether whoever invited somebody to manage others may still give that role."""
     if invitation.role not in MANAGERS:
         return True
-    sender = Membership.objects.filter(organization=invitation.organization_id, user=invitation.sender_id).first()
+    members = Membership.objects.filter(organization=invitation.organization_id, user__is_active=True)
+    sender = members.filter(user=invitation.sender_id).first()
     return sender is not None and Role(sender.role).rank >= Role(invitation.role).rank
 
 
@@ -303,5 +340,7 @@ def _join(user: User, organization: Organization, invitation: Invitation, origin
     Membership.objects.create(organization=organization, user=user, role=invitation.role)
     invitation.accepted_at = timezone.now()
     invitation.save(update_fields=["accepted_at"])
-    membership.record(organization, user, EventKind.JOINED, origin, subject=user.email)
+    happened = membership.record(organization, user, EventKind.JOINED, origin, subject=user.email)
+    if invitation.role == Role.OWNER:
+        membership.tell_owners(happened)
     return None

@@ -14,7 +14,7 @@ from accounts.refusals import Refused
 from accounts.security_log import Origin
 from organizations.models import MANAGERS, EventKind, Invitation, Membership, Organization, OrganizationEvent, Role
 
-TELL_TASK = "organizations.tell_owners"
+TELL_TASK = "organizations.tell_of_policy"
 OWNERS_TOLD = 100
 
 
@@ -124,7 +124,7 @@ def remove(actor: Membership, user_id: UUID, origin: Origin) -> None:
         if goes.role == Role.OWNER:
             tell(told, happened)
         if goes.is_exempt:
-            record(actor.organization, actor.user, EventKind.EXEMPTION_ENDED, origin, subject=goes.user.email)
+            _end_exemption(actor, goes, origin)
         back = Q(email_key=goes.user.email_key) | Q(sender=goes.user, role__in=MANAGERS)
         _withdraw(actor, back, origin)
 
@@ -167,15 +167,20 @@ def _change_role(actor: Membership, target: Membership, role: Role, origin: Orig
     told = {*_owners(actor.organization), target.user}
     rows = Membership.objects.filter(pk=target.pk)
     rows.update(role=role)
-    subject = f"{target.user.email}: {role.label}"[:254]
+    subject = f"{target.user.email}: {role.label}"
     happened = record(actor.organization, actor.user, EventKind.ROLE_CHANGED, origin, subject=subject)
     if Role.OWNER in (role, target.role):
         tell(told, happened)
     # Whoever manages others is no service account.
     if role in MANAGERS and rows.filter(exempt_until__isnull=False).update(exempt_until=None, exempt_reason=""):
-        record(actor.organization, actor.user, EventKind.EXEMPTION_ENDED, origin, subject=target.user.email)
+        _end_exemption(actor, target, origin)
     above = [other for other in MANAGERS if other.rank > role.rank]
     _withdraw(actor, Q(sender=target.user, role__in=above), origin)
+
+
+def _end_exemption(actor: Membership, member: Membership, origin: Origin) -> None:
+    kind, user = EventKind.EXEMPTION_ENDED, member.user
+    record(actor.organization, actor.user, kind, origin, subject=user.email, member=user.pk)
 
 
 def _withdraw(actor: Membership, which: Q, origin: Origin) -> None:
@@ -210,26 +215,29 @@ def _is_last_owner(member: Membership) -> bool:
 
 
 def event(
-    organization: Organization, actor: User | None, kind: EventKind, origin: Origin, *, subject: str = ""
+    organization: Organization, actor: User | None, kind: EventKind, origin: Origin, **about: object
 ) -> OrganizationEvent:
-    """Make, without saving it, the record of what happened to an organization, and to whom or what in it."""
+    """Make, without saving it, the record of what happened to an organization.
+
+    ``about`` says to whom or what in it: ``subject`` in words, ``member`` an id, ``effective_at`` a time.
+    """
     metrics.count("organization", kind)
     return OrganizationEvent(
         organization=organization,
         actor=actor,
         actor_email=actor.email if actor else "",
         kind=kind,
-        subject=subject,
         address=origin.address,
         agent=origin.agent[:255],
+        **about,
     )
 
 
 def record(
-    organization: Organization, actor: User | None, kind: EventKind, origin: Origin, *, subject: str = ""
+    organization: Organization, actor: User | None, kind: EventKind, origin: Origin, **about: object
 ) -> OrganizationEvent:
-    """Write down what happened to an organization, and to whom or what in it."""
-    made = event(organization, actor, kind, origin, subject=subject)
+    """Write down what happened to an organization; ``about`` as for ``event``."""
+    made = event(organization, actor, kind, origin, **about)
     made.save(force_insert=True)
     return made
 

@@ -24,6 +24,11 @@ class Counting(models.TextChoices):
     AUTHENTICATOR = Mode.AUTHENTICATOR, _("authenticator only")
 
 
+def meets(counting: str, modes: Collection[str]) -> bool:
+    """Whether somebody with these modes has one that counts; blank ``counting`` means any."""
+    return counting in modes if counting else bool(modes)
+
+
 class Organization(models.Model):
     """A group of people with one policy. MFA is required of every member from ``mfa_required_at`` on."""
 
@@ -76,7 +81,7 @@ class Organization(models.Model):
 
     def is_met_by(self, modes: Collection[str]) -> bool:
         """Whether somebody with these modes meets the policy, be it in force or not."""
-        return self.counting_modes in modes if self.counting_modes else bool(modes)
+        return meets(self.counting_modes, modes)
 
 
 class Role(models.TextChoices):
@@ -163,12 +168,18 @@ class Reminder(models.Model):
         ANNOUNCED = "announced"
         WEEK = "week"  # before the date
         DAY = "day"
+        ONE = "one"  # one member, whom it did not concern before
         LIFTED = "lifted"  # it no longer holds
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
     kind = models.CharField(max_length=16, choices=Kind.choices)
-    required_at = models.DateTimeField(null=True)  # the organization's when it began: with another one it is stale
+    # The policy that it speaks of: from when, and which modes count.
+    required_at = models.DateTimeField(null=True)
+    counting = models.CharField(max_length=16, blank=True, default="")
+    superseded_at = models.DateTimeField(
+        null=True
+    )  # the policy became another one: nobody is told of this one any more
     place = models.BigIntegerField(default=0)  # the last membership that got its mail
     mails = models.PositiveIntegerField(default=0)  # how many were written
     created_at = models.DateTimeField(default=timezone.now)
@@ -179,7 +190,7 @@ class Reminder(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(
                 fields=["organization", "kind", "required_at"],
-                condition=models.Q(required_at__isnull=False) & ~models.Q(kind="owner"),
+                condition=models.Q(required_at__isnull=False, superseded_at=None) & ~models.Q(kind="owner"),
                 name="reminded_once_a_date",
             ),
         ]
@@ -347,7 +358,9 @@ class OrganizationEvent(models.Model):
     actor = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
     actor_email = models.CharField(max_length=254, blank=True)  # of then; blank where nobody did it
     kind = models.CharField(max_length=40)
-    subject = models.CharField(max_length=254, blank=True)  # whom or what it was done to, in words
+    subject = models.CharField(max_length=600, blank=True)  # whom or what it was done to, in words
+    member = models.UUIDField(null=True)  # whom an exemption spares: addresses change
+    effective_at = models.DateTimeField(null=True)  # from when a date holds, until when an exemption spares
     address = models.GenericIPAddressField(null=True)
     agent = models.CharField(max_length=255, blank=True)
     at = models.DateTimeField(default=timezone.now)

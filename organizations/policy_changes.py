@@ -38,6 +38,12 @@ class TooFarAhead(Refused):
     message = _("This date is too far ahead: choose one within the next two years.")
 
 
+class ChangedMeanwhile(Refused):
+    """Who decides must have seen what is decided about."""
+
+    message = _("The policy was changed meanwhile. Open this page again and look first.")
+
+
 class NotAServiceAccount(Refused):
     """Whoever manages others is a person, who can have MFA."""
 
@@ -74,12 +80,13 @@ def stop_requiring(owner: Membership, origin: Origin) -> None:
     _change(owner, origin, required=False)
 
 
-def set_terms(owner: Membership, terms: Terms, origin: Origin) -> None:
+def set_terms(owner: Membership, terms: Terms, origin: Origin, *, seen: Terms | None = None) -> None:
     """Set the policy as a whole. Where MFA is required already and stays so, since when does not change.
 
-    Raises ``OwnMfaIsOff``, ``TooFarAhead`` or ``RoleMissing``; then nothing is changed.
+    ``seen`` is the policy that was looked at before. Raises ``OwnMfaIsOff``, ``TooFarAhead``, ``RoleMissing`` or
+    ``ChangedMeanwhile``; then nothing is changed.
     """
-    _change(owner, origin, **vars(terms))
+    _change(owner, origin, seen, **vars(terms))
 
 
 def stops_more(organization: Organization, terms: Terms) -> bool:
@@ -89,10 +96,12 @@ def stops_more(organization: Organization, terms: Terms) -> bool:
     return terms.required and holds and (tightens or not organization.mfa_required)
 
 
-def _change(owner: Membership, origin: Origin, **changes: object) -> None:
+def _change(owner: Membership, origin: Origin, seen: Terms | None = None, **changes: object) -> None:
     with transaction.atomic(durable=True):
         user, organization = _lock(owner)
         before = terms_of(organization)
+        if seen is not None and seen != before:
+            raise ChangedMeanwhile
         terms = replace(before, **changes)  # type: ignore[arg-type]
         organization.counting_modes = terms.counting
         if terms.required and not organization.is_met_by(user.modes):
@@ -125,17 +134,17 @@ def _note(organization: Organization, before: Terms, user: User, origin: Origin)
     tightened = organization.counting_modes not in {before.counting, ""}
     if at != was_at:
         words = _in_words(at) if organization.mfa_announced else ""
-        _record(organization, user, _kind_of(organization, was_at), origin, words)
+        _record(organization, user, _kind_of(organization, was_at), origin, subject=words, effective_at=at)
     if organization.counting_modes != before.counting:
         words = str(Counting(organization.counting_modes).label)
-        _record(organization, user, EventKind.COUNTING_MODES, origin, words)
+        _record(organization, user, EventKind.COUNTING_MODES, origin, subject=words)
     if organization.remembering_forbidden != before.remembering_forbidden:
         forbidden = organization.remembering_forbidden
         kind = EventKind.REMEMBERING_FORBIDDEN if forbidden else EventKind.REMEMBERING_ALLOWED
         _record(organization, user, kind, origin)
     if at != was_at or (at is not None and tightened):
-        reminders.follow(organization)
-    if organization.mfa_required:
+        reminders.follow(organization, counted=before.counting)
+    if organization.mfa_required or (was_at is not None and was_at <= timezone.now()):
         _end_rehearsal(organization, user, origin)
 
 
@@ -164,9 +173,9 @@ def _lock(owner: Membership) -> tuple[User, Organization]:
     return user, organization
 
 
-def _record(organization: Organization, user: User | None, kind: EventKind, origin: Origin, subject: str = "") -> None:
+def _record(organization: Organization, user: User | None, kind: EventKind, origin: Origin, **about: object) -> None:
     """Write down a change of policy, and let all owners know of it (SR-54)."""
-    membership.tell_owners(membership.record(organization, user, kind, origin, subject=subject))
+    membership.tell_owners(membership.record(organization, user, kind, origin, **about))
 
 
 # --- rehearsal ------------------------------------------------------------------------------------
@@ -185,10 +194,12 @@ def rehearse(owner: Membership, origin: Origin, *, days: int) -> None:
             _end_rehearsal(organization, user, origin)
             return
         if not organization.is_rehearsing:  # else it goes on for longer
+            _end_rehearsal(organization, None, Origin())  # one that is over, and of which nobody was told yet
             rehearsal.forget(organization)
         organization.rehearsal_until = timezone.now() + timedelta(days=days)
         organization.save(update_fields=["rehearsal_until"])
-        _record(organization, user, EventKind.REHEARSAL_STARTED, origin, _in_words(organization.rehearsal_until))
+        words = _in_words(organization.rehearsal_until)
+        _record(organization, user, EventKind.REHEARSAL_STARTED, origin, subject=words)
 
 
 def _end_rehearsal(organization: Organization, user: User | None, origin: Origin) -> None:
@@ -198,7 +209,7 @@ def _end_rehearsal(organization: Organization, user: User | None, origin: Origin
     organization.save(update_fields=["rehearsal_until"])
     number = rehearsal.people(organization)
     words = ngettext("%(n)d person would have been stopped", "%(n)d people would have been stopped", number)
-    _record(organization, user, EventKind.REHEARSAL_ENDED, origin, words % {"n": number})
+    _record(organization, user, EventKind.REHEARSAL_ENDED, origin, subject=words % {"n": number})
 
 
 def end_rehearsals() -> int:
@@ -234,5 +245,7 @@ def exempt(owner: Membership, user_id: UUID, *, reason: str, until: datetime | N
             return
         rows.update(exempt_until=until, exempt_reason=reason if until else "")
         kind = EventKind.EXEMPTED if until else EventKind.EXEMPTION_ENDED
-        words = compliance.exemption_in_words(row.user.email, reason, until) if until else row.user.email
-        _record(organization, user, kind, origin, words)
+        words = f"{row.user.email}: {reason} ({until:%Y-%m-%d})" if until else row.user.email
+        _record(organization, user, kind, origin, subject=words, member=row.user_id, effective_at=until)
+        if not until and organization.mfa_required_at is not None:
+            reminders.tell(organization, row.user)

@@ -10,7 +10,7 @@ from time import monotonic
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -19,7 +19,7 @@ from accounts.models import Mail, User
 from accounts.refusals import Refused
 from accounts.security_log import Origin
 from organizations import membership, overview
-from organizations.models import EventKind, Membership, Organization, Reminder
+from organizations.models import EventKind, Membership, Organization, Reminder, Role, meets
 
 MAIL_TASK = "organizations.send_reminder"
 FAN_OUT_TASK = "organizations.fan_out_reminders"
@@ -39,24 +39,40 @@ class RemindedLately(Refused):
 
 
 def start(owner: Membership, origin: Origin) -> Reminder:
-    """Remind everybody who does not meet the policy, once a day at most. Raises ``RemindedLately``."""
+    """Remind everybody who does not meet the policy, once a day at most.
+
+    Raises ``RemindedLately`` or ``RoleMissing``.
+    """
     now = timezone.now()
     with transaction.atomic(durable=True):
         organization = membership.lock(owner.organization_id)
+        if not Membership.objects.filter(pk=owner.pk, role=Role.OWNER).exists():
+            raise membership.RoleMissing
         if again_at := recently(organization)[1]:
             raise RemindedLately(retry_at=again_at)
         # This one says what an automatic one that has not begun would say.
-        _runs(organization).filter(starts_at__gt=now).delete()
-        run = Reminder.objects.create(
-            organization=organization, kind=Reminder.Kind.OWNER, required_at=organization.mfa_required_at
-        )
+        waiting = _runs(organization).filter(starts_at__gt=now).exclude(kind=Reminder.Kind.LIFTED)
+        waiting.update(superseded_at=now)
+        run = _new(organization, Reminder.Kind.OWNER)
+        run.save()
         membership.record(organization, owner.user, EventKind.REMINDED, origin)
         transaction.on_commit(_call)
     return run
 
 
+def _new(organization: Organization, kind: "Reminder.Kind") -> Reminder:
+    """Make, without saving it, a run about the policy of now."""
+    return Reminder(
+        organization=organization,
+        kind=kind,
+        required_at=organization.mfa_required_at,
+        counting=organization.counting_modes,
+    )
+
+
 def _runs(organization: Organization) -> QuerySet[Reminder]:
-    return Reminder.objects.filter(organization=organization)
+    """Give the runs about the policy of now."""
+    return Reminder.objects.filter(organization=organization, superseded_at=None)
 
 
 def _call() -> None:
@@ -66,31 +82,37 @@ def _call() -> None:
 def recently(organization: Organization) -> tuple[Reminder | None, datetime | None]:
     """Give the last run that writes or wrote mails, and from when an owner may begin one, None for now. One query."""
     now = timezone.now()
-    runs = list(_runs(organization).filter(starts_at__lte=now).order_by("-created_at")[:RUNS_LOOKED_AT])
+    all_runs = Reminder.objects.filter(organization=organization, starts_at__lte=now)
+    runs = list(all_runs.exclude(kind=Reminder.Kind.LIFTED).order_by("-created_at")[:RUNS_LOOKED_AT])
     by_owners = [run.created_at + PAUSE for run in runs if run.kind == Reminder.Kind.OWNER]
     again_at = by_owners[0] if by_owners and now < by_owners[0] else None
     return (runs[0] if runs else None), again_at
 
 
-def follow(organization: Organization) -> None:
+def follow(organization: Organization, *, counted: str) -> None:
     """Tell the members who are concerned of a policy that was changed just now, when it has settled.
 
-    What was still to be told of the policy before is dropped. That one is lifted is told to those who knew of it.
+    What was still to be told of the policy before, of which the modes ``counted``, is dropped. That one is lifted is
+    told to those who were told of it and did not meet it.
     """
-    automatic = _runs(organization).exclude(kind=Reminder.Kind.OWNER)
-    was_told = _runs(organization).filter(required_at__isnull=False, mails__gt=0).exists()
-    automatic.delete()
-    if organization.mfa_required_at is None and not was_told:
-        return
-    kind = Reminder.Kind.LIFTED
+    now = timezone.now()
+    _runs(organization).update(superseded_at=now)
     if organization.mfa_required_at is not None:
         kind = Reminder.Kind.REQUIRED if organization.mfa_required else Reminder.Kind.ANNOUNCED
-    Reminder.objects.create(
-        organization=organization,
-        kind=kind,
-        required_at=organization.mfa_required_at,
-        starts_at=timezone.now() + SETTLES_IN,
-    )
+        run = _new(organization, kind)
+    else:
+        run = _new(organization, Reminder.Kind.LIFTED)
+        run.counting = counted
+    run.starts_at = now + SETTLES_IN
+    run.save()
+
+
+def tell(organization: Organization, user: User) -> None:
+    """Tell one member of the policy of now, which did not concern them until this moment."""
+    run = _new(organization, Reminder.Kind.ONE)
+    run.done_at, run.mails = timezone.now(), 1
+    run.save()
+    outbox.post_in_bulk([Mail(task=MAIL_TASK, user=user, about=str(run.pk))])
 
 
 def begin_due() -> int:
@@ -104,10 +126,14 @@ def begin_due() -> int:
         soon = Organization.objects.filter(mfa_required_at__gt=now, mfa_required_at__lte=now + before)
         for organization in soon.order_by("pk").iterator(chunk_size=BATCH):
             required_at = organization.mfa_required_at
-            if required_at and not _runs(organization).filter(created_at__gte=required_at - before).exists():
-                Reminder.objects.get_or_create(organization=organization, kind=kind, required_at=required_at)
-                count += 1
+            if required_at and not _heard_since(organization, required_at - before):
+                count += len(Reminder.objects.bulk_create([_new(organization, kind)], ignore_conflicts=True))
     return count
+
+
+def _heard_since(organization: Organization, moment: datetime) -> bool:
+    runs = _runs(organization).exclude(kind=Reminder.Kind.ONE)
+    return runs.filter(starts_at__gte=moment).exists()
 
 
 def fan_out() -> int:
@@ -133,18 +159,13 @@ def _next_batch(run: Reminder) -> int | None:
         mine = locked.select_related("organization").first()
         if mine is None:
             return None
-        rows = [] if _is_stale(mine) else _left(mine)
+        rows = [] if mine.superseded_at else _left(mine)
         outbox.post_in_bulk([Mail(task=MAIL_TASK, user_id=user, about=str(mine.pk)) for _pk, user in rows])
         mine.place = rows[-1][0] if rows else mine.place
         mine.done_at = timezone.now() if len(rows) < BATCH else None
         mine.mails += len(rows)
         mine.save(update_fields=["place", "mails", "done_at"])
     return len(rows)
-
-
-def _is_stale(run: Reminder) -> bool:
-    """Whether the policy is another one than when the run began."""
-    return run.required_at != run.organization.mfa_required_at
 
 
 def _concerns_from(run: Reminder) -> datetime:
@@ -154,18 +175,30 @@ def _concerns_from(run: Reminder) -> datetime:
 
 
 def _left(run: Reminder) -> list[tuple[int, UUID]]:
-    organization = run.organization
-    missing = overview.states_lacking(organization)
-    members = Membership.objects.filter(organization=organization, pk__gt=run.place, modes__in=missing)
+    missing = [state for state in overview.STATES if not meets(run.counting, state.split())]
+    members = Membership.objects.filter(organization=run.organization_id, pk__gt=run.place, modes__in=missing)
+    if run.kind == Reminder.Kind.LIFTED:
+        members = members.filter(Exists(_told(run, OuterRef("user"))))
     asked = members.exclude(exempt_until__gt=_concerns_from(run))
     return list(asked.order_by("pk").values_list("pk", "user_id")[:BATCH])
 
 
+def _told(run: Reminder, user: "User | OuterRef") -> QuerySet[Mail]:
+    """Give the mails that told ``user`` of a policy which is lifted now, since the last time that one was."""
+    runs = Reminder.objects.filter(organization=run.organization_id, created_at__lt=run.created_at)
+    lifted = runs.filter(kind=Reminder.Kind.LIFTED, mails__gt=0).order_by("-created_at").first()
+    about = runs.filter(required_at__isnull=False, mails__gt=0)
+    if lifted:
+        about = about.filter(created_at__gt=lifted.created_at)
+    ids = [str(pk) for pk in about.order_by("-created_at").values_list("pk", flat=True)[:RUNS_AT_ONCE]]
+    return Mail.objects.filter(about__in=ids, user=user, task=MAIL_TASK, state=Mail.State.SENT)  # type: ignore[misc]
+
+
 def is_wanted(run: Reminder, user: User) -> bool:
     """Whether a reminder would still be of use to this member (SR-50)."""
-    if _is_stale(run) or not user.is_active:
+    if run.superseded_at or not user.is_active:
         return False
     member = Membership.objects.filter(organization=run.organization, user=user).first()
     if member is None or member.is_exempt_at(_concerns_from(run)):
         return False
-    return not run.organization.is_met_by(user.modes)
+    return not meets(run.counting, user.modes)

@@ -43,13 +43,17 @@ def standing_of(request: HttpRequest) -> policy.Standing:
 class ProofTooOld(Refused):
     """The token's sign-in did not prove, moments ago, the best that its user has (SR-40)."""
 
-    message = _("This needs a sign-in, with a one-time password, moments ago. Sign in again, then retry.")
+    message = _("This needs a sign-in moments ago, not by a key alone. Sign in again, then retry.")
 
 
 def needs_fresh_token(request: HttpRequest) -> None:
-    """Raise ``ProofTooOld`` unless the token was given moments ago: what a browser asks a step-up for."""
+    """Raise ``ProofTooOld`` unless the token was given moments ago: what a browser asks a step-up for.
+
+    A key alone is no such proof: any token can add one.
+    """
     token = token_of(request)
-    if timezone.now() - token.created_at > settings.STEP_UP_LIFETIME:
+    is_old = timezone.now() - token.created_at > settings.STEP_UP_LIFETIME
+    if is_old or (token.by_key and not token.mode):
         raise ProofTooOld
 
 

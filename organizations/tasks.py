@@ -2,7 +2,6 @@
 
 from celery import shared_task
 from django.core.mail import EmailMultiAlternatives
-from django.utils import timezone
 
 from accounts import outbox
 from accounts.models import Mail
@@ -15,7 +14,7 @@ from organizations.models import Invitation, OrganizationEvent, Reminder
 def invitation(mail: Mail) -> EmailMultiAlternatives | None:
     """Mail an invitation."""
     found = Invitation.objects.select_related("organization", "sender").filter(pk=mail.about).first()
-    if found is None or not found.is_open(timezone.now()):
+    if found is None or not invitations.is_wanted(found):
         return None
     return mails.invitation(found)
 

@@ -138,6 +138,30 @@ def test_the_sweep_queues_what_a_dead_worker_left(client, dana_with_email):
     assert len(mail.outbox) == 1
 
 
+def test_what_nobody_can_compose_any_more_is_swept_once(client, dana_with_email):
+    give_credentials(client, "dana")
+    Mail.objects.update(task="test.gone", queue="celery")
+
+    with time_machine.travel(timezone.now() + timedelta(minutes=2)):
+        assert outbox.sweep() == 0
+
+    assert Mail.objects.get().state == "failed"
+
+
+def test_what_was_swept_stands_behind_the_others(client, dana_with_email, monkeypatch):
+    """Mails whose tasks the broker loses again and again do not keep the sweep from the rest."""
+    monkeypatch.setattr(outbox, "SWEEP_BATCH", 1)
+    swept = []
+    monkeypatch.setattr(current_app, "send_task", lambda _task, ids, **_options: swept.extend(ids))
+    for _number in range(3):
+        give_credentials(client, "dana")
+    with time_machine.travel(timezone.now() + timedelta(minutes=2)):
+        for _time in range(3):
+            outbox.sweep()
+
+    assert len(set(swept)) == Mail.objects.filter(state="queued").count() > 1
+
+
 def test_the_sweep_leaves_alone_what_is_probably_on_its_way(client, dana_with_email):
     give_credentials(client, "dana")
 

@@ -248,6 +248,26 @@ class TestFromADateOn:
         assert clinic.mfa_announced
         assert not clinic.remembering_forbidden
 
+    def test_nor_one_that_forbade_remembering_since(self, owner, clinic):
+        old = owner.get(f"{clinic.get_absolute_url()}/policy").context["form"]["seen"].value()
+        policy_changes.set_terms(clinic_owner(clinic), Terms(required=False, remembering_forbidden=True), Origin())
+
+        page = owner.post(f"{clinic.get_absolute_url()}/policy", {"seen": old, "required_from": "2026-12-01"})
+
+        assert page.status_code == 400
+        clinic.refresh_from_db()
+        assert clinic.remembering_forbidden
+
+    def test_nor_one_that_was_kept_through_a_proof(self, owner, clinic, clock):
+        old = owner.get(f"{clinic.get_absolute_url()}/policy").context["form"]["seen"].value()
+        clock.shift(timedelta(minutes=11))
+        page = f"{clinic.get_absolute_url()}/policy"
+        owner.post(page, {"seen": old, "remembering_forbidden": "on"})
+        policy_changes.set_terms(clinic_owner(clinic), Terms(required=False, counting="authenticator"), Origin())
+        owner.post("/account/confirm", {"otp": app_code(clinic_owner(clinic).user), "next": page})
+
+        assert owner.get(page).context["form"]["seen"].value() == old
+
     def test_what_was_announced_can_hold_now(self, owner, clinic):
         set_policy(owner, clinic, required_from="2026-12-01")
         assert "Require now" in text_of(owner.get(clinic.get_absolute_url()))
@@ -546,6 +566,27 @@ class TestRehearsal:
         self.rehearse(owner, clinic, days=14)
 
         assert RehearsalHit.objects.count() == 1
+
+    def test_a_new_one_first_says_what_came_of_the_one_before(self, owner, clinic, member, client, dana, clock):
+        self.rehearse(owner, clinic, days=3)
+        sign_in(client, dana)
+        is_open(client, clinic)
+        clock.shift(timedelta(days=3))
+        sign_in(owner, clinic_owner(clinic).user)
+        self.rehearse(owner, clinic, days=3)
+
+        assert OrganizationEvent.objects.get(kind="rehearsal_ended").subject == "1 person would have been stopped"
+        assert not RehearsalHit.objects.exists()
+
+    def test_one_that_a_date_has_ended_does_not_revive(self, owner, clinic, clock):
+        self.rehearse(owner, clinic, days=30)
+        set_policy(owner, clinic, required_from="2026-11-25")
+        clock.move_to("2026-11-25T00:00:01Z")
+        sign_in(owner, clinic_owner(clinic).user)
+        owner.post(f"{clinic.get_absolute_url()}/stop-requiring")
+
+        clinic.refresh_from_db()
+        assert not clinic.is_rehearsing
 
     def test_requiring_ends_it_and_says_what_came_of_it(self, owner, clinic, member, client, dana):
         self.rehearse(owner, clinic)

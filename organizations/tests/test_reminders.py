@@ -43,6 +43,15 @@ def announce(owner, *, days):
     policy_changes.set_terms(owner, Terms(required=True, required_from=at), Origin())
 
 
+ASKED = "Clinic asks you to activate multi-factor authentication"
+LIFTED = "Clinic no longer requires multi-factor authentication"
+
+
+def told(address="m0@example.com") -> list[str]:
+    """Give the subjects of what came to somebody."""
+    return [message.subject for message in read_mail() if message.to == [address]]
+
+
 def reminded() -> list[str]:
     return sorted(mail.user.email for mail in Mail.objects.filter(task=reminders.MAIL_TASK).select_related("user"))
 
@@ -185,22 +194,103 @@ class TestByItself:
         announce(olaf, days=20)
         assert mails_after(minutes=10) == 1
         policy_changes.stop_requiring(olaf, Origin())
-        assert mails_after(minutes=10) == 2
         announce(olaf, days=20)
-        assert mails_after(minutes=10) == 3
-        subjects = [message.subject for message in read_mail() if message.to == ["m0@example.com"]]
+        assert mails_after(minutes=10) == 2
         # What was overtaken before a worker came is not sent.
-        assert subjects == ["Clinic asks you to activate multi-factor authentication (19 days left)"]
+        assert told() == ["Clinic asks you to activate multi-factor authentication (19 days left)"]
 
-    def test_whoever_was_told_of_it_is_told_that_it_is_taken_back(self, olaf, member, mails_after):
+    def test_whoever_was_told_of_it_is_told_that_it_is_taken_back(self, olaf, clinic, member, mails_after):
         announce(olaf, days=20)
         mails_after(minutes=10)
-        read_mail()
+        told()
+        MembershipFactory(organization=clinic, user=UserFactory(email="later@example.com"))
         policy_changes.stop_requiring(olaf, Origin())
         mails_after(minutes=10)
 
-        subjects = [message.subject for message in read_mail() if message.to == ["m0@example.com"]]
-        assert subjects[-1] == "Clinic no longer requires multi-factor authentication"
+        assert told()[-1] == LIFTED
+        assert told("later@example.com") == []
+
+    def test_they_are_told_so_once_whatever_lies_between(self, olaf, member, mails_after):
+        policy_changes.require(olaf, Origin())
+        mails_after(minutes=10)
+        assert told() == [ASKED]
+        for _time in range(2):  # nobody hears of these
+            policy_changes.stop_requiring(olaf, Origin())
+            mails_after(minutes=1)
+            policy_changes.require(olaf, Origin())
+            mails_after(minutes=1)
+        policy_changes.stop_requiring(olaf, Origin())
+        mails_after(minutes=10)
+        assert told() == [ASKED, LIFTED]
+        policy_changes.require(olaf, Origin())
+        policy_changes.stop_requiring(olaf, Origin())
+        mails_after(minutes=10)
+
+        assert told() == [ASKED, LIFTED]
+
+    def test_whoever_met_it_all_the_time_hears_nothing(self, olaf, member, mails_after):
+        add_mode(member, Mode.EMAIL)
+        policy_changes.require(olaf, Origin())
+        mails_after(minutes=10)
+        policy_changes.set_terms(olaf, Terms(required=False, counting="authenticator"), Origin())
+        mails_after(minutes=10)
+
+        assert told() == []
+
+    def test_whoever_lacked_the_mode_that_counted_hears_that_it_is_lifted(self, olaf, member, mails_after):
+        add_mode(member, Mode.EMAIL)
+        policy_changes.set_terms(olaf, Terms(required=True, counting="authenticator"), Origin())
+        mails_after(minutes=10)
+        told()
+        policy_changes.set_terms(olaf, Terms(required=False), Origin())
+        mails_after(minutes=10)
+
+        assert told()[-1] == LIFTED
+
+    def test_an_owner_who_reminds_does_not_swallow_that_it_is_lifted(self, olaf, member, mails_after):
+        policy_changes.require(olaf, Origin())
+        mails_after(minutes=10)
+        told()
+        policy_changes.stop_requiring(olaf, Origin())
+        reminders.start(olaf, Origin())
+        mails_after(minutes=10)
+
+        assert LIFTED in told()
+
+    def test_a_week_and_some_minutes_ahead_is_told_once(self, olaf, member, mails_after):
+        announce(olaf, days=7 + 3 / 24 / 60)
+
+        assert [mails_after(minutes=1) for _minute in range(10)][-1] == 1
+
+    def test_tightening_overtakes_a_reminder_that_is_under_way(self, olaf, member, mails_after):
+        policy_changes.require(olaf, Origin())
+        mails_after(minutes=10)
+        reminders.start(olaf, Origin())
+        policy_changes.set_terms(olaf, Terms(required=True, counting="authenticator"), Origin())
+        mails_after(minutes=10)
+
+        assert len(told()) == 1
+
+    def test_whose_exemption_is_ended_is_told(self, olaf, member, mails_after):
+        until = timezone.now() + timedelta(days=9)
+        policy_changes.exempt(olaf, member.pk, reason="robot", until=until, origin=Origin())
+        policy_changes.require(olaf, Origin())
+        assert mails_after(minutes=10) == 0
+        policy_changes.exempt(olaf, member.pk, reason="", until=None, origin=Origin())
+
+        assert told() == [ASKED]
+
+    def test_the_page_calls_no_mail_that_it_is_lifted_a_reminder(self, client, olaf, clinic, member, mails_after):
+        policy_changes.require(olaf, Origin())
+        mails_after(minutes=10)
+        told()
+        policy_changes.stop_requiring(olaf, Origin())
+        mails_after(minutes=10)
+        sign_in(client, olaf.user)
+
+        assert "Last reminder: 1 November 2026, 00:00 UTC, to 1 member." in text_of(
+            client.get(f"{clinic.get_absolute_url()}/compliance")
+        )
 
     def test_requiring_at_once_is_told_to_those_whom_it_stops(self, olaf, member, mails_after):
         policy_changes.require(olaf, Origin())

@@ -13,7 +13,7 @@ from accounts.security_log import Origin
 from accounts.tests.factories import UserFactory
 from conftest import read_mail, sign_in, text_of
 from mfa.tests.factories import add_mode
-from organizations import invitations, membership, policy_changes, rescues
+from organizations import invitations, membership, policy_changes, reminders, rescues
 from organizations.models import Invitation, Membership, OrganizationEvent, Role
 from organizations.tests.factories import MembershipFactory, OrganizationFactory
 
@@ -94,6 +94,24 @@ class TestOldTokens:
         assert call("DELETE", f"users/{mo.user_id}") == 204
         assert call("DELETE", f"users/{eve.user_id}", hours=0) == 204
 
+    def test_so_does_giving_up_ones_own(self, call, eve, olaf):
+        assert call("DELETE", f"users/{olaf.user_id}") == 403
+
+    def test_a_key_that_an_old_one_added_is_no_fresh_sign_in(self, clinic):
+        """SR-38: where MFA is off a key alone signs in, and any token adds one."""
+        user = person(clinic, "without", Role.OWNER, mode=None).user
+        token = tokens.issue(user, Origin(), mode="", by_key=True)
+
+        answer = Client().post(
+            f"/orgs/{clinic.pk}/invites",
+            {"email": "evil@example.com", "role": 1},
+            content_type="application/json",
+            headers={"Authorization": f"Bearer {token}"},
+        )
+
+        assert answer.status_code == 403
+        assert "not by a key alone" in answer.json()["description"]
+
 
 class TestInvitations:
     """SR-43, SR-44: they give back nothing that was taken."""
@@ -121,6 +139,68 @@ class TestInvitations:
 
         with pytest.raises(invitations.InvitationOver):
             accept(sam, invitation)
+
+    def test_nor_one_whose_sender_is_disabled(self, eve, sam):
+        """The usual answer to a stolen account."""
+        invitation = invite(eve, sam.email, Role.OWNER)
+        User.objects.filter(pk=eve.user_id).update(is_active=False)
+
+        with pytest.raises(invitations.InvitationOver):
+            accept(sam, invitation)
+        assert not [message for message in read_mail() if message.to == [sam.email]]
+
+    def test_whoever_answers_for_nothing_any_more_is_not_answered_for_by_sending_again(self, olaf, eve, sam):
+        invitation = invite(eve, sam.email, Role.OWNER)
+        Membership.objects.filter(pk=eve.pk).delete()
+
+        with pytest.raises(invitations.SenderGone):
+            invitations.resend(olaf, invitation.pk, Origin())
+
+    def test_sending_one_to_manage_again_needs_a_fresh_proof(self, client, clinic, olaf):
+        invitation = invite(olaf, "new@example.com", Role.OWNER)
+        with time_machine.travel(timezone.now(), tick=False) as clock:
+            sign_in(client, olaf.user)
+            clock.shift(timedelta(minutes=11))
+            page = client.post(f"{clinic.get_absolute_url()}/invitations/{invitation.pk}/resend")
+
+        assert page.url.startswith("/account/confirm")
+
+    def test_an_admin_overrides_none_of_an_owner(self, clinic, olaf, amy):
+        invite(olaf, "new@example.com", Role.OWNER)
+
+        with pytest.raises(membership.RoleMissing):
+            invite(amy, "new@example.com", Role.MEMBER)
+        sent = invitations.send_many(amy, ["new@example.com"], role=Role.MEMBER, origin=Origin())
+
+        assert [reason for _email, reason in sent.refused] == ["This person is invited with a role above yours."]
+        assert sent.invited == 0
+        assert invitations.pending(clinic).get().role == Role.OWNER
+
+    def test_one_that_is_replaced_is_logged(self, clinic, olaf):
+        for _time in range(2):
+            invite(olaf, "new@example.com", Role.MEMBER)
+
+        assert OrganizationEvent.objects.filter(kind="invitation_withdrawn", subject="new@example.com").count() == 1
+
+    @pytest.mark.parametrize("act", ["resend", "withdraw", "remind"])
+    def test_whoever_was_removed_this_moment_does_nothing_more(self, clinic, olaf, eve, act):
+        invitation = invite(olaf, "new@example.com", Role.MEMBER)
+        membership.remove(olaf, eve.user_id, Origin())
+        acts = {
+            "resend": lambda: invitations.resend(eve, invitation.pk, Origin()),
+            "withdraw": lambda: invitations.withdraw(eve, invitation.pk, Origin()),
+            "remind": lambda: reminders.start(eve, Origin()),
+        }
+
+        with pytest.raises(membership.RoleMissing):
+            acts[act]()
+
+    def test_owners_hear_of_one_who_came_by_invitation(self, olaf, sam):
+        """SR-54."""
+        accept(sam, invite(olaf, sam.email, Role.OWNER))
+
+        told = [message.to[0] for message in read_mail() if message.subject == "Clinic: Joined"]
+        assert sorted(told) == ["olaf@example.com", "sam@example.com"]
 
     def test_of_members_go_on_without_their_sender(self, olaf, eve, sam):
         invitation = invite(eve, sam.email, Role.MEMBER)

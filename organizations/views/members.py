@@ -319,6 +319,10 @@ def _invite(request: HttpRequest, manager: Membership) -> HttpResponse:
 def resend_invitation(request: HttpRequest, organization_id: UUID, invitation_id: UUID) -> HttpResponse:
     """Mail an invitation again."""
     manager = membership_of(request, organization_id, roles=MANAGERS)
+    to_manage = invitations.pending(manager.organization).filter(pk=invitation_id, role__in=MANAGERS).exists()
+    if to_manage and not browser.has_fresh_proof(request):  # as for sending it
+        back = reverse("organizations:invitations", args=[organization_id])
+        return redirect(f"{reverse('mfa:step_up')}?{urlencode({'next': back})}")
     try:
         sent = invitations.resend(manager, invitation_id, origin_of(request))
     except invitations.NoSuchInvitation:

@@ -119,7 +119,8 @@ def options(request: HttpRequest, organization_id: UUID) -> HttpResponse:
         if policy_changes.stops_more(organization, terms) and "confirmed" not in request.POST:
             return _confirm_terms(request, organization, terms)
         try:
-            policy_changes.set_terms(owner, terms, origin_of(request))
+            seen = policy_changes.terms_of(organization)
+            policy_changes.set_terms(owner, terms, origin_of(request), seen=seen)
         except Refused as refused:
             status = refuse(request, form, None, refused)
         else:
