@@ -190,7 +190,7 @@ class Reminder(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(
                 fields=["organization", "kind", "required_at"],
-                condition=models.Q(required_at__isnull=False, superseded_at=None) & ~models.Q(kind="owner"),
+                condition=models.Q(kind__in=["week", "day"], superseded_at=None),
                 name="reminded_once_a_date",
             ),
         ]

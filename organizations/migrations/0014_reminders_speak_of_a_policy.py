@@ -38,9 +38,7 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="reminder",
             constraint=models.UniqueConstraint(
-                condition=models.Q(
-                    ("required_at__isnull", False), ("superseded_at", None), models.Q(("kind", "owner"), _negated=True)
-                ),
+                condition=models.Q(("kind__in", ["week", "day"]), ("superseded_at", None)),
                 fields=("organization", "kind", "required_at"),
                 name="reminded_once_a_date",
             ),

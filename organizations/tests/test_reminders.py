@@ -280,6 +280,15 @@ class TestByItself:
 
         assert told() == [ASKED]
 
+    def test_so_is_everybody_whose_exemption_is_ended(self, olaf, clinic, mails_after):
+        users = add_members(clinic, 3)
+        policy_changes.require(olaf, Origin())
+        for until in (timezone.now() + timedelta(days=9), None):
+            for user in users:
+                policy_changes.exempt(olaf, user.pk, reason="robot", until=until, origin=Origin())
+
+        assert [told(user.email) for user in users] == [[ASKED]] * 3
+
     def test_the_page_calls_no_mail_that_it_is_lifted_a_reminder(self, client, olaf, clinic, member, mails_after):
         policy_changes.require(olaf, Origin())
         mails_after(minutes=10)
