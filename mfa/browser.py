@@ -1,10 +1,13 @@
 """What a browser's session remembers of codes: the pending sign-in, the enrolment, the last proof."""
 
 from datetime import timedelta
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib import messages
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils import timezone
 from django_otp import login as otp_login
 
@@ -134,6 +137,13 @@ def has_proven_factor(request: HttpRequest) -> bool:
         return False
     device = getattr(request.user, "otp_device", None)  # also right after signing in, unlike is_verified()
     return device is not None and stepup.is_fresh(request.session.get(PROVEN_AT), timezone.now())
+
+
+def ask_for_proof(request: HttpRequest, *, back: str = "") -> HttpResponse:
+    """Lead to where a fresh proof is given, and from there to ``back`` or here; what was typed into a form is kept."""
+    if request.method == "POST":
+        keep_form(request)
+    return redirect(f"{reverse('mfa:step_up')}?{urlencode({'next': back or request.get_full_path()})}")
 
 
 def keep_form(request: HttpRequest) -> None:

@@ -2,12 +2,10 @@
 
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import reverse
 
 from accounts.models import User
 from accounts.refusals import Refused
@@ -54,9 +52,7 @@ class AskForProof:
             return redirect("mfa:activate")
         asks_itself = getattr(view, "asks_for_password", False) and not user.mfa_is_on
         if getattr(view, "needs_fresh_proof", False) and not asks_itself and not browser.has_fresh_proof(request):
-            if request.method == "POST":
-                browser.keep_form(request)
-            return redirect(f"{reverse('mfa:step_up')}?{urlencode({'next': here})}")
+            return browser.ask_for_proof(request)
         return None
 
     def _leads_to_enrolment(self, request: HttpRequest) -> bool:

@@ -273,8 +273,18 @@ def assisted_reset(request: HttpRequest, organization_id: UUID, user_id: UUID) -
 def invitation_list(request: HttpRequest, organization_id: UUID) -> HttpResponse:
     """List the open invitations; a POST invites one address or many."""
     manager = membership_of(request, organization_id, roles=MANAGERS)
+    form, status = InviteForm(at_most=Role(manager.role), initial=browser.kept_form(request)), 200
     if request.method == "POST":
-        return _invite(request, manager)
+        form = InviteForm(request.POST, request.FILES, at_most=Role(manager.role))
+        status = 400
+        if form.is_valid():
+            # As for giving the role to a member.
+            if form.cleaned_data["role"] in MANAGERS and not browser.has_fresh_proof(request):
+                return browser.ask_for_proof(request)
+            try:
+                return _invite(request, manager, form)
+            except Refused as refused:
+                status = refuse(request, form, "email", refused)
     q = request.GET.get("q", "")[:254]
     rows = invitations.pending(manager.organization, starts=key_of(q))
     context = {
@@ -283,34 +293,22 @@ def invitation_list(request: HttpRequest, organization_id: UUID) -> HttpResponse
         "q": q,
         "query": f"{urlencode({'q': q})}&" if q else "",
         "now": timezone.now(),
-        "invite_form": InviteForm(at_most=Role(manager.role), initial=browser.kept_form(request)),
+        "invite_form": form,
     }
-    return render(request, "organizations/invitations.html", context)
+    return render(request, "organizations/invitations.html", context, status=status)
 
 
-def _invite(request: HttpRequest, manager: Membership) -> HttpResponse:
-    form = InviteForm(request.POST, request.FILES, at_most=Role(manager.role))
-    if not form.is_valid():
-        for errors in form.errors.values():
-            messages.error(request, " ".join(str(error) for error in errors))
-        return redirect("organizations:members", manager.organization_id)
+def _invite(request: HttpRequest, manager: Membership, form: InviteForm) -> HttpResponse:
     emails, role = form.cleaned_data["emails"], form.cleaned_data["role"]
-    if role in MANAGERS and not browser.has_fresh_proof(request):  # as for giving the role to a member
-        browser.keep_form(request)
-        return redirect(f"{reverse('mfa:step_up')}?{urlencode({'next': request.path})}")
-    try:
-        sent = invitations.send_many(manager, emails, role=role, origin=origin_of(request))
-    except Refused as refused:
-        messages.error(request, refused.text)
-    else:
-        if sent.invited:
-            text = ngettext("%(n)d invitation is on its way.", "%(n)d invitations are on their way.", sent.invited)
-            messages.success(request, text % {"n": sent.invited})
-        for email, reason in sent.refused[:REFUSED_SHOWN]:
-            messages.error(request, f"{email}: {reason}")
-        if len(sent.refused) > REFUSED_SHOWN:
-            left = len(sent.refused) - REFUSED_SHOWN
-            messages.error(request, _("… and %(n)d more that could not be invited.") % {"n": left})
+    sent = invitations.send_many(manager, emails, role=role, origin=origin_of(request))
+    if sent.invited:
+        text = ngettext("%(n)d invitation is on its way.", "%(n)d invitations are on their way.", sent.invited)
+        messages.success(request, text % {"n": sent.invited})
+    for email, reason in sent.refused[:REFUSED_SHOWN]:
+        messages.error(request, f"{email}: {reason}")
+    if len(sent.refused) > REFUSED_SHOWN:
+        left = len(sent.refused) - REFUSED_SHOWN
+        messages.error(request, _("… and %(n)d more that could not be invited.") % {"n": left})
     return redirect("organizations:members", manager.organization_id)
 
 
@@ -321,8 +319,7 @@ def resend_invitation(request: HttpRequest, organization_id: UUID, invitation_id
     manager = membership_of(request, organization_id, roles=MANAGERS)
     to_manage = invitations.pending(manager.organization).filter(pk=invitation_id, role__in=MANAGERS).exists()
     if to_manage and not browser.has_fresh_proof(request):  # as for sending it
-        back = reverse("organizations:invitations", args=[organization_id])
-        return redirect(f"{reverse('mfa:step_up')}?{urlencode({'next': back})}")
+        return browser.ask_for_proof(request, back=reverse("organizations:invitations", args=[organization_id]))
     try:
         sent = invitations.resend(manager, invitation_id, origin_of(request))
     except invitations.NoSuchInvitation:

@@ -1,6 +1,5 @@
 """Pages of organizations. A stranger gets 404, a member without the role 403 (SR-39)."""
 
-from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib import messages
@@ -85,7 +84,7 @@ def leave(request: HttpRequest, organization_id: UUID) -> HttpResponse:
     membership = membership_of(request, organization_id)
     name = membership.organization.name
     if membership.role in MANAGERS and not browser.has_fresh_proof(request):
-        return redirect(f"{reverse('mfa:step_up')}?{urlencode({'next': request.path})}")
+        return browser.ask_for_proof(request)
     if request.method == "POST":
         try:
             memberships.leave(membership, origin_of(request))

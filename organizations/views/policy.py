@@ -2,7 +2,6 @@
 
 from copy import copy
 from datetime import UTC, datetime, time
-from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib import messages
@@ -186,10 +185,7 @@ def rehearse(request: HttpRequest, organization_id: UUID) -> HttpResponse:
     is_post = request.method == "POST"
     manager = membership_of(request, organization_id, roles=OWNERS if is_post else MANAGERS)
     if is_post:
-        if not browser.has_fresh_proof(request):
-            browser.keep_form(request)
-            return redirect(f"{reverse('mfa:step_up')}?{urlencode({'next': request.path})}")
-        return _rehearse(request, manager)
+        return _rehearse(request, manager) if browser.has_fresh_proof(request) else browser.ask_for_proof(request)
     organization = manager.organization
     page = Paginator(rehearsal.hits(organization), PER_PAGE).get_page(request.GET.get("page"))
     context = {
