@@ -146,9 +146,15 @@ def ask_for_proof(request: HttpRequest, *, back: str = "") -> HttpResponse:
     return redirect(f"{reverse('mfa:step_up')}?{urlencode({'next': back or request.get_full_path()})}")
 
 
+def typed(request: HttpRequest) -> dict[str, str]:
+    """Give what was typed into a form; never a password or a code."""
+    data = request.POST.items()
+    return {name: str(text) for name, text in data if name not in SECRETS and "password" not in name}
+
+
 def keep_form(request: HttpRequest) -> None:
-    """Keep what was typed into a form whose proof has grown stale; never a password or a code."""
-    data = {name: text for name, text in request.POST.items() if name not in SECRETS and "password" not in name}
+    """Keep what was typed into a form whose proof has grown stale."""
+    data = typed(request)
     if data and sum(len(text) for text in data.values()) <= KEPT_AT_MOST:
         request.session[KEPT] = {"path": request.path, "data": data}
 

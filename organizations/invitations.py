@@ -21,13 +21,12 @@ from accounts.models import Mail, User
 from accounts.refusals import Refused
 from accounts.security_log import Origin
 from organizations import membership
-from organizations.models import MANAGERS, EventKind, Invitation, Membership, Organization, OrganizationEvent, Role
+from organizations.models import MANAGERS, EventKind, Invitation, Membership, Organization, Role
 from organizations.policy import MfaMissing
 
 MAIL_TASK = "organizations.send_invitation"
 ADDRESS_AT_MOST = 254
 MANY_AT_MOST = 2000
-BATCH = 500
 RESEND_PAUSE = timedelta(minutes=1)
 CODE_PARAMETER = "code"
 CODE_PLACE = "{inviteCode}"
@@ -114,14 +113,8 @@ def _issue(manager: Membership, made: list[Invitation], origin: Origin, *, post:
         membership.lock(organization.pk)
         still_may(manager, *made)
         _replace(manager, made, origin)
-        Invitation.objects.bulk_create(made, batch_size=BATCH)
-        OrganizationEvent.objects.bulk_create(
-            [
-                membership.event(organization, manager.user, EventKind.INVITED, origin, subject=row.email)
-                for row in made
-            ],
-            batch_size=BATCH,
-        )
+        Invitation.objects.bulk_create(made, batch_size=membership.BATCH)
+        membership.record_many(organization, manager.user, EventKind.INVITED, origin, [row.email for row in made])
         post([Mail(task=MAIL_TASK, about=str(row.pk)) for row in made])
 
 
@@ -136,10 +129,7 @@ def _replace(manager: Membership, made: list[Invitation], origin: Origin) -> Non
     """Withdraw the open invitations of the same addresses, none of which stands above the manager."""
     replaced = list(pending(manager.organization).filter(email_key__in=[row.email_key for row in made]))
     still_may(manager, *replaced)
-    Invitation.objects.filter(pk__in=[row.pk for row in replaced]).update(revoked_at=timezone.now())
-    kind = EventKind.INVITATION_WITHDRAWN
-    events = [membership.event(manager.organization, manager.user, kind, origin, subject=row.email) for row in replaced]
-    OrganizationEvent.objects.bulk_create(events, batch_size=BATCH)
+    membership.withdraw(manager, replaced, origin)
 
 
 def check_address(email: str) -> None:
@@ -267,11 +257,7 @@ def withdraw(manager: Membership, invitation_id: UUID, origin: Origin) -> None:
         invitation = pending(manager.organization).filter(pk=invitation_id).select_for_update().first()
         if invitation is None:
             raise NoSuchInvitation
-        invitation.revoked_at = timezone.now()
-        invitation.save(update_fields=["revoked_at"])
-        membership.record(
-            manager.organization, manager.user, EventKind.INVITATION_WITHDRAWN, origin, subject=invitation.email
-        )
+        membership.withdraw(manager, [invitation], origin)
 
 
 def find(code: str) -> Invitation | None:

@@ -16,6 +16,7 @@ from organizations.models import MANAGERS, EventKind, Invitation, Membership, Or
 
 TELL_TASK = "organizations.tell_of_policy"
 OWNERS_TOLD = 100
+BATCH = 500
 
 
 class LastOwner(Refused):
@@ -71,6 +72,12 @@ def find(user: User, organization_id: UUID) -> Membership | None:
 def lock(organization_id: UUID) -> Organization:
     """Lock and reread an organization: after a user's row, before an invitation's. Others may still add rows of it."""
     return Organization.objects.select_for_update(no_key=True).get(pk=organization_id)
+
+
+def still_owner(owner: Membership) -> None:
+    """Raise ``RoleMissing`` if an owner was demoted or removed this very moment: what the door read may be old."""
+    if not Membership.objects.filter(pk=owner.pk, role=Role.OWNER).exists():
+        raise RoleMissing
 
 
 def is_manager(organization: Organization, user_id: UUID) -> bool:
@@ -186,10 +193,14 @@ def _end_exemption(actor: Membership, member: Membership, origin: Origin) -> Non
 def _withdraw(actor: Membership, which: Q, origin: Origin) -> None:
     """Withdraw open invitations that would give back what was taken (SR-43)."""
     rows = Invitation.objects.filter(which, organization=actor.organization, accepted_at=None, revoked_at=None)
-    for invitation in rows.select_for_update():
-        invitation.revoked_at = timezone.now()
-        invitation.save(update_fields=["revoked_at"])
-        record(actor.organization, actor.user, EventKind.INVITATION_WITHDRAWN, origin, subject=invitation.email)
+    withdraw(actor, list(rows.select_for_update()), origin)
+
+
+def withdraw(actor: Membership, rows: list[Invitation], origin: Origin) -> None:
+    """End open invitations, which are locked or below the organization's lock, before they were accepted."""
+    Invitation.objects.filter(pk__in=[row.pk for row in rows]).update(revoked_at=timezone.now())
+    kind = EventKind.INVITATION_WITHDRAWN
+    record_many(actor.organization, actor.user, kind, origin, [row.email for row in rows])
 
 
 def _lock_pair(actor: Membership, user_id: UUID) -> tuple[Membership, Membership]:
@@ -240,6 +251,14 @@ def record(
     made = event(organization, actor, kind, origin, **about)
     made.save(force_insert=True)
     return made
+
+
+def record_many(
+    organization: Organization, actor: User, kind: EventKind, origin: Origin, subjects: Iterable[str]
+) -> None:
+    """Write down the same of many, each by its words."""
+    events = [event(organization, actor, kind, origin, subject=subject) for subject in subjects]
+    OrganizationEvent.objects.bulk_create(events, batch_size=BATCH)
 
 
 def _owners(organization: Organization) -> list[User]:

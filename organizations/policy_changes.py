@@ -14,7 +14,7 @@ from accounts.models import User
 from accounts.refusals import Refused
 from accounts.security_log import Origin
 from organizations import compliance, membership, rehearsal, reminders
-from organizations.models import MANAGERS, Counting, EventKind, Membership, Organization, Role
+from organizations.models import MANAGERS, Counting, EventKind, Membership, Organization
 
 ENDED_AT_ONCE = 500
 AHEAD_AT_MOST = timedelta(days=731)
@@ -166,8 +166,7 @@ def _lock(owner: Membership) -> tuple[User, Organization]:
     """
     user = User.objects.select_for_update(no_key=True).get(pk=owner.user_id)
     organization = membership.lock(owner.organization_id)
-    if not Membership.objects.filter(pk=owner.pk, role=Role.OWNER).exists():
-        raise membership.RoleMissing
+    membership.still_owner(owner)
     if not user.modes:
         raise OwnMfaIsOff
     return user, organization

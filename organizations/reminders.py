@@ -19,7 +19,7 @@ from accounts.models import Mail, User
 from accounts.refusals import Refused
 from accounts.security_log import Origin
 from organizations import membership, overview
-from organizations.models import EventKind, Membership, Organization, Reminder, Role, meets
+from organizations.models import EventKind, Membership, Organization, Reminder, meets
 
 MAIL_TASK = "organizations.send_reminder"
 FAN_OUT_TASK = "organizations.fan_out_reminders"
@@ -46,8 +46,7 @@ def start(owner: Membership, origin: Origin) -> Reminder:
     now = timezone.now()
     with transaction.atomic(durable=True):
         organization = membership.lock(owner.organization_id)
-        if not Membership.objects.filter(pk=owner.pk, role=Role.OWNER).exists():
-            raise membership.RoleMissing
+        membership.still_owner(owner)
         if again_at := recently(organization)[1]:
             raise RemindedLately(retry_at=again_at)
         # This one says what an automatic one that has not begun would say.

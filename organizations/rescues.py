@@ -10,7 +10,7 @@ from accounts.refusals import Refused
 from accounts.security_log import Origin
 from mfa import rescue
 from organizations import membership
-from organizations.models import EventKind, Membership, Role
+from organizations.models import EventKind, Membership
 
 
 class OnlyByStaff(Refused):
@@ -32,8 +32,7 @@ def start(owner: Membership, user_id: UUID, *, reason: str, origin: Origin) -> N
 
     Raises ``RoleMissing``, ``NotAMember``, ``OnlyByStaff`` or what ``rescue.start`` raises.
     """
-    if not Membership.objects.filter(pk=owner.pk, role=Role.OWNER).exists():
-        raise membership.RoleMissing
+    membership.still_owner(owner)
     user = _member(owner, user_id)
     if user.is_staff:
         raise OnlyByStaff

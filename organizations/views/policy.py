@@ -144,14 +144,10 @@ def _confirm_terms(request: HttpRequest, organization: Organization, terms: poli
         ],
         "button": _("Require"),
         "button_class": "action",
-        "hidden": {**_without_token(request), "confirmed": "yes"},
+        "hidden": {**browser.typed(request), "confirmed": "yes"},
         "cancel_url": reverse("organizations:policy", args=[organization.pk]),
     }
     return render(request, "mfa/confirm.html", context)
-
-
-def _without_token(request: HttpRequest) -> dict[str, str]:
-    return {name: str(value) for name, value in request.POST.items() if name != "csrfmiddlewaretoken"}
 
 
 def _terms(organization: Organization, form: PolicyForm) -> policy_changes.Terms:
