@@ -25,9 +25,11 @@ class Person:
 
     def clicks(self, name: str) -> None:
         self.page.get_by_role("button", name=name, exact=True).click()
+        self.page.wait_for_load_state()  # what is counted next is counted on a whole page
 
     def follows(self, name: str) -> None:
         self.page.get_by_role("link", name=name, exact=True).click()
+        self.page.wait_for_load_state()
 
     def reads(self, words: str) -> None:
         self.page.get_by_text(words).locator("visible=true").first.wait_for()
