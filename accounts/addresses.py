@@ -1,5 +1,6 @@
 """Changing the e-mail address: proven at the new one, told to the old one, which can undo it for a while (SR-29)."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from uuid import UUID
 
@@ -44,15 +45,15 @@ def ask(user: User, email: str, origin: Origin) -> MailboxProof:
         [
             throttles.in_window("change-email", str(user.pk), count=CHANGES_AN_HOUR, window=HOUR),
             throttles.in_window("change-email-to", key_of(email), count=CHANGES_AN_HOUR, window=HOUR),
-            *throttles.tries_from("change-email", origin.address, count=settings.ADDRESS_MAILS_PER_HOUR, window=HOUR),
+            throttles.by_network("change-email", origin, count=settings.ADDRESS_MAILS_PER_HOUR, window=HOUR),
         ]
     )
     with transaction.atomic():
         if not _is_free(user, email):
-            mailbox.tell_owner(email)
+            mailbox.tell_owner(email, origin)
             return mailbox.new_proof(None, MailboxProof.Purpose.CHANGE_EMAIL, email=email)
         proof = mailbox.new_proof(user, MailboxProof.Purpose.CHANGE_EMAIL, email=email)
-        mailbox.post(proof)
+        mailbox.post(proof, origin)
     return proof
 
 
@@ -68,7 +69,9 @@ def complete(proof: MailboxProof, code: str, origin: Origin, *, session_key: str
     ``AddressGone``.
     """
 
-    def change(user: User) -> None:
+    def change(_proof: MailboxProof, user: User | None) -> User:
+        if user is None:
+            raise mailbox.ProofOver
         old, was_verified = user.email, user.email_verified_at is not None
         if not _is_free(user, proof.email):
             raise AddressGone
@@ -78,8 +81,11 @@ def complete(proof: MailboxProof, code: str, origin: Origin, *, session_key: str
         security_log.record(user, Kind.EMAIL_CHANGED, origin)
         # Who never proved the old address may have mistyped it: its holder must not get the account.
         if was_verified and key_of(old) != user.email_key:
-            made = AddressChange.objects.create(user=user, old_email=old, old_email_key=key_of(old))
+            made = AddressChange.objects.create(
+                user=user, old_email=old, old_email_key=key_of(old), mfa_was_on=user.mfa_is_on
+            )
             outbox.post(TELL_TASK, user=user, about=made.pk)
+        return user
 
     return mailbox.spend(proof, code, change)
 
@@ -107,11 +113,12 @@ def find_undoable(token: str) -> AddressChange | None:
     return AddressChange.objects.select_related("user").filter(pk=change_id, undone_at=None).first()
 
 
-def undo(change: AddressChange, origin: Origin) -> None:
+def undo(change: AddressChange, origin: Origin, *, remove_factors: Callable[[User], None]) -> None:
     """Give the account its old address back and close it to whoever changed it: what they knew opens it no more.
 
-    The password has to be chosen anew by mail to the old address; factors stay. Signs nobody in. Raises
-    ``AddressGone``.
+    The password has to be chosen anew by mail to the old address. Factors stay where MFA was on before the change;
+    where it was off, ``remove_factors`` removes those that were added since: the new address proved them (SR-23).
+    Signs no one in. Raises ``AddressGone``.
     """
     now = timezone.now()
     with transaction.atomic():
@@ -126,5 +133,7 @@ def undo(change: AddressChange, origin: Origin) -> None:
         user.save(update_fields=["password"])
         sessions.end_others(user, keep=None)
         mailbox.end_proofs(user)  # their codes went to the other address
+        if not change.mfa_was_on:
+            remove_factors(user)
         PublicKey.objects.filter(user=user).delete()
         security_log.record(user, Kind.EMAIL_CHANGE_UNDONE, origin)

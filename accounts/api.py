@@ -74,7 +74,7 @@ def _begin(request: HttpRequest, user: User, *, by_key: bool) -> dict[str, str]:
         return _token(request, signin.finish(attempt, origin), mode="", by_key=by_key)
     challenge = challenges.begin_sign_in(user, channel=Channel.CLI, origin=origin, by_key=by_key)
     if challenge.mode == Mode.EMAIL:
-        challenges.send_code(challenge)
+        challenges.send_code(challenge, origin)
     return {"mfaID": str(challenge.pk), "mfaPreferredType": challenge.mode}
 
 
@@ -91,7 +91,9 @@ def verify(request: HttpRequest) -> dict[str, str]:
 @router.post("/auth/signin", response={200: MfaDue | SignedIn, **ERRORS}, summary="Sign in with credentials")
 def sign_in(request: HttpRequest, credentials: Credentials) -> dict[str, str]:
     """Check credentials; gives a token, or what is needed for the one-time password."""
-    user = signin.check_credentials(credentials.identifier, credentials.password, origin_of(request))
+    user = signin.check_credentials(
+        credentials.identifier, credentials.password, origin_of(request), channel=Channel.CLI
+    )
     return _begin(request, user, by_key=False)
 
 

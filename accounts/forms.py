@@ -11,7 +11,7 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from accounts.identifiers import key_of
+from accounts.identifiers import is_compared_as_written, is_plain_line, key_of
 from accounts.models import User
 from accounts.redirection import safe_path
 
@@ -107,6 +107,8 @@ class AddressField(forms.EmailField):
     def clean(self, value: Any) -> str:
         """Refuse what grows beyond its column when it is compared: a few signs of Unicode stand for many."""
         email = str(super().clean(value))
+        if not is_compared_as_written(email):
+            raise ValidationError(_("Write this address with plain letters: its mail would go to another one."))
         if len(key_of(email)) > ADDRESS_AT_MOST:
             raise ValidationError(_("This address is too long."))
         return email
@@ -179,11 +181,18 @@ class IdentifierForm(forms.Form):
     )
 
 
+def validate_plain_line(text: str) -> None:
+    """Refuse line breaks and control characters: names stand in mails (SR-48)."""
+    if not is_plain_line(text):
+        raise ValidationError(_("Use one line, without control characters."))
+
+
 class ProfileForm(forms.Form):
     """What people say of themselves."""
 
     name = forms.CharField(
         label=_("Name"),
+        validators=[validate_plain_line],
         label_suffix="",
         max_length=128,
         required=False,

@@ -21,6 +21,7 @@ from accounts.models import (
 BATCH = 1000
 # Expired rows explain "this has expired" for a while.
 TRIES_KEPT_FOR = timedelta(days=30)
+WINDOWS_KEPT_FOR = timedelta(days=1)  # longer than every window
 # A longer row of failures counts for ever (SR-5); shorter ones of names that nobody has would pile up.
 TRIES_THAT_MATTER = 5
 KEPT_FOR = timedelta(hours=1)
@@ -42,6 +43,7 @@ def forget_expired() -> int:
         delete_in_batches(Session.objects.filter(expire_date__lt=now))
         + delete_in_batches(Token.objects.filter(expires_at__lt=now))
         + delete_in_batches(KnownBrowser.objects.filter(last_used_at__lt=now - KNOWN_BROWSER_FOR))
+        + delete_in_batches(Throttle.objects.filter(last_at__lt=now - WINDOWS_KEPT_FOR, in_a_row=0))
         + delete_in_batches(Throttle.objects.filter(last_at__lt=now - TRIES_KEPT_FOR, in_a_row__lt=TRIES_THAT_MATTER))
         + delete_in_batches(AddressChange.objects.filter(at__lt=now - settings.EMAIL_CHANGE_UNDO_FOR - KEPT_FOR))
         + delete_in_batches(UsedNonce.objects.filter(expires_at__lt=now))

@@ -1,4 +1,4 @@
-"""How user names and e-mail addresses are compared (SR-4), and codes and tokens are made and found."""
+"""How user names and e-mail addresses are compared (SR-4), what a name may hold, how codes and tokens are made."""
 
 import secrets
 import unicodedata
@@ -30,6 +30,33 @@ def key_of(identifier: str) -> str:
     """
     folded = unicodedata.normalize("NFKC", identifier.strip()).casefold()
     return unicodedata.normalize("NFKC", folded)
+
+
+def is_compared_as_written(email: str) -> bool:
+    """Return whether an e-mail address differs from the form in which it is compared by ASCII case alone (SR-4).
+
+    Mail must go to exactly what is compared: ``\u017fam@example.com`` is compared as ``sam@example.com``, but its mail
+    would go elsewhere.
+    """
+    return _ascii_lower(email.strip()) == key_of(email)
+
+
+def _ascii_lower(text: str) -> str:
+    return "".join(character.lower() if character.isascii() else character for character in text)
+
+
+# Bidirectional controls: they let one name be read as another.
+_BIDIRECTIONAL = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def is_plain_line(text: str) -> bool:
+    """Return whether a name is one line without control characters (SR-48)."""
+    return not any(unicodedata.category(sign) in {"Cc", "Zl", "Zp"} or sign in _BIDIRECTIONAL for sign in text)
+
+
+def as_plain_line(text: str) -> str:
+    """Return a text as one line without control characters, for names that were stored before they were checked."""
+    return "".join(sign if is_plain_line(sign) else " " for sign in text)
 
 
 def masked(email: str) -> str:

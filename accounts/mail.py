@@ -11,11 +11,10 @@ from accounts.models import AddressChange, MailboxProof, SecurityEvent, User
 from accounts.security_log import Kind, agent_in_words
 
 
-def mailbox_code(proof: MailboxProof, user: User) -> EmailMultiAlternatives:
+def mailbox_code(proof: MailboxProof) -> EmailMultiAlternatives:
     """Tell the code that proves a mailbox."""
-    return compose(
-        proof.purpose, to=proof.email or user.email, code=in_groups(proof.code, 3), expires_at=proof.expires_at
-    )
+    email = proof.email or (proof.user.email if proof.user else "")
+    return compose(proof.purpose, to=email, code=in_groups(proof.code, 3), expires_at=proof.expires_at)
 
 
 def address_taken(user: User) -> EmailMultiAlternatives:

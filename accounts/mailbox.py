@@ -1,32 +1,36 @@
-"""Proving a mailbox by a mailed code: after registration, and for a new password.
+"""Proving a mailbox by a mailed code: to register, for a new password, before the first factor.
 
 A code instead of a link: mail scanners open links, and no secret belongs in a URL (SR-19, SR-47). The proof
 is found by an id that the browser's session keeps, so the browser that asked is the one that confirms.
+
+Anonymous requests can use up the mails of a mailbox. Their proofs share one code, so its owner needs no mail of their
+own: the code in the newest mail works in every browser that has asked (SR-57).
 """
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from hmac import compare_digest
 
-import structlog
 from django.conf import settings
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.password_validation import validate_password
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts import browsers, outbox, security_log, sessions, signin, throttles
+from accounts import known_browsers, mail_limits, outbox, security_log, sessions, signin, throttles
 from accounts.identifiers import key_of, new_code
-from accounts.models import AddressChange, Mail, MailboxProof, PublicKey, User
+from accounts.models import AddressChange, Channel, MailboxProof, PublicKey, User
 from accounts.refusals import Refused
 from accounts.security_log import Kind, Origin
 
-log = structlog.get_logger(__name__)
+Purpose = MailboxProof.Purpose
 
 CODE_LENGTH = 9  # of 29 signs: 43 bits against five guesses
 FAILURES_ALLOWED = 5
 MAILS_ALLOWED = 5
-MAILS_AN_HOUR = 10
+# A mailed code is used for further proofs of the same mailbox for so long, and longer while no mail may be sent.
+CODE_SHARED_FOR = timedelta(hours=1)
 
 
 class WrongCode(Refused):
@@ -47,26 +51,53 @@ class TooManyMails(Refused):
     message = _("We have just sent you an email. Please wait a little before asking for another one.")
 
 
-def register(email: str, password: str, origin: Origin, *, proven: bool) -> MailboxProof | None:
-    """Register an account and mail a code that proves its mailbox; None where it was ``proven`` already.
+class AddressTaken(Refused):
+    """Another account took the address while this one waited for its code."""
 
-    For an address that is taken the answer is the same, and its owner is told by mail instead (SR-3).
-    Raises ``TooManyTries``.
+    message = _("This address has an account by now. Sign in, or ask for a new password.")
+
+
+def register(email: str, password: str, origin: Origin, *, proven: bool) -> MailboxProof | None:
+    """Mail a code that proves a mailbox; the account comes with it (``complete_registration``).
+
+    Where the mailbox was ``proven`` already, by an invitation, make the account at once and return None. For an address
+    that is taken the answer is the same, and its owner is told by mail instead (SR-3). Raises ``TooManyTries``.
     """
-    _limit_address("register", origin)
-    user = User(email=email)
-    user.set_password(password)  # before the look-up: as much work whether the address is known or not
+    _limit_by_network("register", origin)
+    hashed = make_password(password)  # before the look-up: as much work whether the address is known or not
     with transaction.atomic():
-        if is_kept_free(email) or not _save_unless_taken(user):
-            tell_owner(email)
-            return new_proof(None, MailboxProof.Purpose.VERIFY_EMAIL)
-        security_log.record(user, Kind.REGISTERED, origin)
+        if is_kept_free(email) or User.objects.filter(email_key=key_of(email)).exists():
+            tell_owner(email, origin)
+            return new_proof(None, Purpose.REGISTER)
         if proven:
-            user.email_verified_at = timezone.now()
-            user.save(update_fields=["email_verified_at"])
-            security_log.record(user, Kind.EMAIL_VERIFIED, origin)
+            _create_account(email, hashed, origin)
             return None
-        return ask(user, MailboxProof.Purpose.VERIFY_EMAIL)
+        return _ask(None, Purpose.REGISTER, origin, email=email, password=hashed)
+
+
+def complete_registration(proof: MailboxProof, code: str, origin: Origin) -> User:
+    """Make the account of a registration whose mailbox is proven by ``code``.
+
+    Raises ``WrongCode`` (counted), ``ProofOver`` or ``AddressTaken``.
+    """
+
+    def create(spent: MailboxProof, _user: User | None) -> User:
+        return _create_account(spent.email, spent.password, origin)
+
+    return spend(proof, code, create)
+
+
+def _create_account(email: str, hashed: str, origin: Origin) -> User:
+    """Create an account whose mailbox is proven. Raises ``AddressTaken``."""
+    user = User(email=email, password=hashed, email_verified_at=timezone.now())
+    try:
+        with transaction.atomic():
+            user.save(force_insert=True)
+    except IntegrityError:
+        raise AddressTaken from None
+    security_log.record(user, Kind.REGISTERED, origin)
+    security_log.record(user, Kind.EMAIL_VERIFIED, origin)
+    return user
 
 
 def is_kept_free(email: str, *, but_for: User | None = None) -> bool:
@@ -76,35 +107,33 @@ def is_kept_free(email: str, *, but_for: User | None = None) -> bool:
     return (kept.exclude(user=but_for) if but_for else kept).exists()
 
 
-def tell_owner(email: str) -> None:
-    """Tell the owner of an address that somebody tried to use it for another account, if it has one."""
+def tell_owner(email: str, origin: Origin) -> None:
+    """Tell the owner of an address that it was given for another account, if it has one. Call within a transaction."""
     owner = User.objects.filter(email_key=key_of(email)).first()
-    if owner and _may_mail(owner):
+    if owner and not mail_limits.take(mail_limits.NOTICES, owner.email_key, origin, is_known_place=False):
         outbox.post("accounts.tell_address_taken", user=owner)
 
 
-def _limit_address(kind: str, origin: Origin) -> None:
+def _limit_by_network(kind: str, origin: Origin) -> None:
     hour = timedelta(hours=1)
-    throttles.take(throttles.tries_from(kind, origin.address, count=settings.ADDRESS_MAILS_PER_HOUR, window=hour))
+    throttles.take([throttles.by_network(kind, origin, count=settings.ADDRESS_MAILS_PER_HOUR, window=hour)])
 
 
 def ask_reset(identifier: str, origin: Origin) -> MailboxProof:
     """Mail a code for a new password, if there is such an account. Raises ``TooManyTries``."""
-    _limit_address("reset", origin)
-    return ask(find_user(identifier), MailboxProof.Purpose.RESET_PASSWORD)
+    _limit_by_network("reset", origin)
+    with transaction.atomic():
+        return _ask(find_user(identifier), Purpose.RESET_PASSWORD, origin, count_as=key_of(identifier))
 
 
-def _save_unless_taken(user: User) -> bool:
-    try:
-        with transaction.atomic():
-            user.save(force_insert=True)
-    except IntegrityError:
-        return False
-    return True
+def ask_confirmation(user: User, origin: Origin) -> MailboxProof:
+    """Mail a code that confirms the mailbox of a user whose password was right (SR-23)."""
+    with transaction.atomic():
+        return _ask(user, Purpose.CONFIRM_MAILBOX, origin)
 
 
 def find_user(identifier: str) -> User | None:
-    """Find who may reset a password: an active account with this user name or address."""
+    """Return who may reset a password: the active account with this user name or address, if there is one."""
     try:
         user = User.objects.get_by_natural_key(identifier)
     except User.DoesNotExist:
@@ -112,52 +141,62 @@ def find_user(identifier: str) -> User | None:
     return user if user.is_active else None
 
 
-def ask(user: User | None, purpose: MailboxProof.Purpose) -> MailboxProof:
-    """Open a proof and mail its code. With no user everything happens but the mail."""
-    with transaction.atomic():
-        proof = new_proof(user, purpose)
-        post(proof)
+def _ask(
+    user: User | None, purpose: Purpose, origin: Origin, *, email: str = "", password: str = "", count_as: str = ""
+) -> MailboxProof:
+    """Open a proof and mail its code. For an unknown account everything happens but the mail."""
+    proof = new_proof(user, purpose, email=email, password=password)
+    post(proof, origin, count_as=count_as)
     return proof
 
 
-def new_proof(user: User | None, purpose: MailboxProof.Purpose, *, email: str = "") -> MailboxProof:
+def new_proof(user: User | None, purpose: Purpose, *, email: str = "", password: str = "") -> MailboxProof:
     """Open a proof without mailing anything; ``email`` is the address to prove where it is not the account's."""
     lifetimes = {
-        MailboxProof.Purpose.VERIFY_EMAIL: settings.VERIFY_EMAIL_LIFETIME,
-        MailboxProof.Purpose.RESET_PASSWORD: settings.PASSWORD_RESET_LIFETIME,
-        MailboxProof.Purpose.CHANGE_EMAIL: settings.PASSWORD_RESET_LIFETIME,
+        Purpose.REGISTER: settings.VERIFY_EMAIL_LIFETIME,
+        Purpose.CONFIRM_MAILBOX: settings.CHALLENGE_LIFETIME,
+        Purpose.RESET_PASSWORD: settings.PASSWORD_RESET_LIFETIME,
+        Purpose.CHANGE_EMAIL: settings.PASSWORD_RESET_LIFETIME,
     }
-    proof = MailboxProof(user=user, purpose=purpose, email=email, expires_at=timezone.now() + lifetimes[purpose])
+    proof = MailboxProof(user=user, purpose=purpose, email=email, password=password)
+    proof.expires_at = timezone.now() + lifetimes[purpose]
+    if user is not None or purpose == Purpose.REGISTER:
+        proof.mailbox_key = key_of(email or (user.email if user else ""))
     proof.code = new_code(CODE_LENGTH)
     proof.save()
     return proof
 
 
-def post(proof: MailboxProof) -> None:
-    """Mail the code of a proof, unless its user had too many mails lately."""
-    if proof.user and not _may_mail(proof.user):
-        return
-    proof.mails += 1
-    proof.last_mail_at = timezone.now()
-    proof.save(update_fields=["mails", "last_mail_at"])
-    outbox.post("accounts.send_mailbox_code", user=proof.user, about=proof.pk, queue=outbox.OTP_QUEUE)
+def post(proof: MailboxProof, origin: Origin, *, count_as: str = "") -> None:
+    """Mail the code of a proof unless its mailbox had too many mails lately. Call within a transaction.
 
-
-def _may_mail(user: User) -> bool:
-    """Whether this mailbox had few enough of our mails lately: anybody may ask for one, nobody may flood it.
-
-    Said to nobody: the answer would tell whether there is such an account.
+    Which of both is told to nobody: it would tell whether there is such an account. ``count_as`` names an unknown one.
     """
-    an_hour_ago = timezone.now() - timedelta(hours=1)
-    tasks = ["accounts.send_mailbox_code", "accounts.tell_address_taken"]
-    lately = Mail.objects.filter(user=user, task__in=tasks, created_at__gt=an_hour_ago)[:MAILS_AN_HOUR]
-    if len(lately) < MAILS_AN_HOUR:
-        return True
-    log.warning("mailbox.too_many_mails", user_id=str(user.pk))
-    return False
+    known = proof.user is not None and bool(known_browsers.place_of(proof.user, origin, channel=Channel.BROWSER))
+    kind = f"{mail_limits.MAILBOX_CODES}-{proof.purpose}"
+    may_mail = not mail_limits.take(kind, proof.mailbox_key or f"?{count_as}", origin, is_known_place=known)
+    _share_code(proof, may_mail=may_mail)
+    if may_mail:
+        proof.mails += 1
+        proof.last_mail_at = timezone.now()
+        outbox.post("accounts.send_mailbox_code", user=proof.user, about=proof.pk, queue=outbox.OTP_QUEUE)
+    proof.save(update_fields=["mails", "last_mail_at", "sealed_code", "code_made_at"])
 
 
-def resend(proof: MailboxProof) -> None:
+def _share_code(proof: MailboxProof, *, may_mail: bool) -> None:
+    """Give a proof that was not mailed yet the code of the newest mail to its mailbox, if that is new enough."""
+    if proof.mails or not proof.mailbox_key:
+        return
+    now = timezone.now()
+    mailed = MailboxProof.objects.filter(
+        mailbox_key=proof.mailbox_key, purpose=proof.purpose, user=proof.user, last_mail_at__gt=now - CODE_SHARED_FOR
+    )
+    newest = mailed.order_by("-last_mail_at").first()
+    if newest and (not may_mail or newest.code_made_at > now - CODE_SHARED_FOR):
+        proof.sealed_code, proof.code_made_at = newest.sealed_code, newest.code_made_at
+
+
+def resend(proof: MailboxProof, origin: Origin) -> None:
     """Mail the same code once more. Raises ``ProofOver`` or ``TooManyMails``."""
     now = timezone.now()
     with transaction.atomic(durable=True):
@@ -168,26 +207,32 @@ def resend(proof: MailboxProof) -> None:
             raise TooManyMails
         if now < (ready := resend_at(proof)):
             raise TooManyMails(retry_at=ready)
-        post(proof)
+        post(proof, origin, count_as=str(proof.pk))
 
 
 def resend_at(proof: MailboxProof) -> datetime:
-    """When the next mail may be asked for."""
+    """Return when the next mail may be asked for."""
     return (proof.last_mail_at or proof.created_at) + settings.OTP_MAIL_PAUSE
 
 
-def find(proof_id: str | None, purpose: MailboxProof.Purpose) -> MailboxProof | None:
-    """Find an open proof of this purpose."""
+def find(proof_id: str | None, purpose: Purpose) -> MailboxProof | None:
+    """Return the open proof with this id and purpose."""
     if not proof_id:
         return None
     proof = MailboxProof.objects.select_related("user").filter(pk=proof_id, purpose=purpose).first()
     return proof if proof and proof.is_open(timezone.now()) else None
 
 
-def spend(proof: MailboxProof, code: str, then: Callable[[User], None]) -> User:
-    """Check a code and, in the same transaction, do ``then`` for the user who proved the mailbox.
+def is_wanted(proof: MailboxProof) -> bool:
+    """Return whether a mail with the code of a proof is of use: also where its own guesses are used up (SR-57)."""
+    return bool(proof.mailbox_key) and timezone.now() < proof.expires_at
 
-    Raises ``WrongCode`` (counted) or ``ProofOver``.
+
+def spend(proof: MailboxProof, code: str, then: Callable[[MailboxProof, User | None], User]) -> User:
+    """Check a code and, in the same transaction, do ``then`` for the proof and its user; return what that returns.
+
+    Proofs of the same mailbox and purpose end with it: they may share the code. Raises ``WrongCode`` (counted) or
+    ``ProofOver``.
     """
     refusal: Refused | None = None
     now = timezone.now()
@@ -196,15 +241,14 @@ def spend(proof: MailboxProof, code: str, then: Callable[[User], None]) -> User:
         proof = MailboxProof.objects.select_for_update().get(pk=proof.pk)
         if not proof.is_open(now):
             refusal = ProofOver()
-        elif not compare_digest(proof.code.encode(), code.encode()) or user is None:
+        elif not compare_digest(proof.code.encode(), code.encode("utf-8", "surrogatepass")) or not proof.mailbox_key:
             refusal = _count_failure(proof, now)
         else:
-            proof.ended_at = now
-            proof.save(update_fields=["ended_at"])
-            if not proof.email:
+            _end_with_its_siblings(proof, now)
+            if user and not proof.email:
                 user.email_verified_at = user.email_verified_at or now
                 user.save(update_fields=["email_verified_at"])
-            then(user)
+            user = then(proof, user)
 
     # Raised out here: inside the block it would roll the failure count back (SR-7).
     if refusal or user is None:
@@ -212,9 +256,17 @@ def spend(proof: MailboxProof, code: str, then: Callable[[User], None]) -> User:
     return user
 
 
+def _end_with_its_siblings(proof: MailboxProof, now: datetime) -> None:
+    """End every proof of a mailbox and purpose, and let none of their codes be shared again."""
+    siblings = MailboxProof.objects.filter(mailbox_key=proof.mailbox_key, purpose=proof.purpose, user=proof.user_id)
+    # Registrations share no user's lock: one that is being spent this very moment is left to its own transaction.
+    keys = list(siblings.select_for_update(skip_locked=True).values_list("pk", flat=True))
+    MailboxProof.objects.filter(pk__in=keys).update(ended_at=now, mailbox_key="")
+
+
 def end_proofs(user: User) -> None:
-    """End the open proofs of a user: their codes went to an address that is not the account's any more."""
-    MailboxProof.objects.filter(user=user, ended_at=None).update(ended_at=timezone.now())
+    """End the open proofs of a user: their codes went to an address that is no longer the account's."""
+    MailboxProof.objects.filter(user=user, ended_at=None).update(ended_at=timezone.now(), mailbox_key="")
 
 
 def _count_failure(proof: MailboxProof, now: datetime) -> Refused:
@@ -224,31 +276,41 @@ def _count_failure(proof: MailboxProof, now: datetime) -> Refused:
     return ProofOver() if proof.ended_at else WrongCode()
 
 
-def verify_email(proof: MailboxProof, code: str, origin: Origin) -> User:
+def confirm_mailbox(proof: MailboxProof, code: str, origin: Origin) -> User:
     """Note that the mailbox is the user's. Raises ``WrongCode`` (counted) or ``ProofOver``."""
 
-    def note(user: User) -> None:
+    def note(_proof: MailboxProof, user: User | None) -> User:
+        if user is None:
+            raise ProofOver
         security_log.record(user, Kind.EMAIL_VERIFIED, origin)
+        return user
 
     return spend(proof, code, note)
 
 
-def reset_password(proof: MailboxProof, code: str, password: str, origin: Origin) -> User:
-    """Set a new password. It signs nobody in and leaves every factor as it is (SR-27).
+def reset_password(
+    proof: MailboxProof, code: str, password: str, origin: Origin, *, also: Callable[[User], None]
+) -> User:
+    """Set a new password. It signs in no one and leaves every factor as it is (SR-27).
 
-    Ends all sessions, tokens and pending sign-ins and removes the SSH keys: whoever registered with somebody
-    else's address, or broke in, must not keep a way in. Raises ``WrongCode`` (counted) or ``ProofOver``, and
-    Django's ``ValidationError`` (the code is not spent) if the password is too weak for this very account.
+    Ends all sessions, tokens and pending sign-ins and removes the SSH keys: an attacker who had broken in must not keep
+    a way in. What attackers have used up is given back to the owner (SR-57); ``also`` does so in the same transaction
+    for what this app does not know. Raises ``WrongCode`` (counted) or ``ProofOver``, and Django's ``ValidationError``
+    (the code is not spent) if the password is too weak for this very account.
     """
 
-    def set_password(user: User) -> None:
+    def set_password(_proof: MailboxProof, user: User | None) -> User:
+        if user is None:
+            raise ProofOver
         validate_password(password, user)
         user.set_password(password)
         user.save(update_fields=["password"])
         sessions.end_others(user, keep=None)
         PublicKey.objects.filter(user=user).delete()
-        browsers.forget(user)
+        known_browsers.forget_all(user)
         throttles.give_back(signin.passwords_of(user))
+        also(user)
         security_log.record(user, Kind.PASSWORD_RESET, origin)
+        return user
 
     return spend(proof, code, set_password)

@@ -10,10 +10,11 @@ from django.contrib.sessions.base_session import AbstractBaseSession, BaseSessio
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 
 from accounts.encryption import seal, unseal
-from accounts.identifiers import key_of
+from accounts.identifiers import is_compared_as_written, key_of
 
 
 class Mode(models.TextChoices):
@@ -60,6 +61,8 @@ class User(AbstractBaseUser, PermissionsMixin):  # type: ignore[django-manager-m
     preferred_mode = models.CharField(max_length=16, choices=Mode.choices, blank=True, editable=False)
     # The enabled modes, by name and with a blank between. A trigger of the mfa app keeps it in step with the factors.
     enabled_modes = models.CharField(max_length=64, blank=True, default="", editable=False)
+    # Raised under the lock on this row by each change that ends the other sessions (SR-25).
+    credential_version = models.PositiveIntegerField(default=0, editable=False)
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -79,7 +82,12 @@ class User(AbstractBaseUser, PermissionsMixin):  # type: ignore[django-manager-m
         return self.email
 
     def save(self, *args: Any, update_fields: Iterable[str] | None = None, **kwargs: Any) -> None:
-        """Save, keeping the keys in step with what they are keys of."""
+        """Save, keeping the keys in step with what they are keys of.
+
+        Raises ``ValueError`` for a new address whose mail would go elsewhere than to what is compared (SR-4).
+        """
+        if (update_fields is None and self._state.adding) or "email" in (update_fields or ()):
+            _refuse_lookalike(self.email)
         self.email_key = key_of(self.email)
         self.username_key = key_of(self.username) or None
         if update_fields is None and not self._state.adding:
@@ -90,6 +98,15 @@ class User(AbstractBaseUser, PermissionsMixin):  # type: ignore[django-manager-m
             fields = set(update_fields)
             update_fields = fields | {f"{name}_key" for name in ("email", "username") if name in fields}
         super().save(*args, update_fields=update_fields, **kwargs)
+
+    def _get_session_auth_hash(self, secret: str | None = None) -> str:
+        """Return the fingerprint of what signs this user in: password, address and factors (SR-25).
+
+        Django keeps it in each session and compares it on each request; tokens and challenges do the same. Taken from
+        a row that was read under its lock, it dies with the next change, even one made in the same instant.
+        """
+        signed = f"{self.password}\n{self.email_key}\n{self.credential_version}"
+        return salted_hmac("accounts.credentials", signed, secret=secret, algorithm="sha256").hexdigest()
 
     @property
     def mfa_is_on(self) -> bool:
@@ -105,6 +122,11 @@ class User(AbstractBaseUser, PermissionsMixin):  # type: ignore[django-manager-m
     def display_name(self) -> str:
         """What to call this person."""
         return self.name or self.username or self.email
+
+
+def _refuse_lookalike(email: str) -> None:
+    if not is_compared_as_written(email):
+        raise ValueError("The normal form of this e-mail address is another address.")
 
 
 class SignedIn(models.Model):
@@ -144,8 +166,8 @@ class Token(SignedIn):
 
     digest = models.CharField(max_length=64, unique=True)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
-    # Made of the password's hash: a token does not outlive the password that it was given for.
-    password_mark = models.CharField(max_length=128)
+    # Of the user, as read under the lock that finished the sign-in (SR-25).
+    credential_fingerprint = models.CharField(max_length=128)
     by_key = models.BooleanField(default=False)  # an SSH key stood in place of the password
     expires_at = models.DateTimeField(db_index=True)
 
@@ -158,11 +180,13 @@ KNOWN_BROWSER_FOR = timedelta(days=400)
 
 
 class KnownBrowser(models.Model):
-    """A browser in which a user has signed in; its cookie alone knows the token, one for all who use it."""
+    """A browser in which a user has signed in. Its cookie holds a token of this user's own."""
 
     digest = models.CharField(max_length=64)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
     last_used_at = models.DateTimeField(default=timezone.now, db_index=True)
+    # When this browser proved the user's mailbox or a factor; without it, only a password was right here (SR-23).
+    proven_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints: ClassVar = [models.UniqueConstraint(fields=["digest", "user"], name="browser_once_a_user")]
@@ -172,7 +196,7 @@ class KnownBrowser(models.Model):
 
 
 class Throttle(models.Model):
-    """Tries of one thing, counted. Without foreign keys: names that nobody has are counted too (SR-3)."""
+    """Tries of one thing, counted. Without foreign keys: names without an account are counted too (SR-3)."""
 
     digest = models.CharField(max_length=64, primary_key=True)
     in_a_row = models.PositiveIntegerField(default=0)
@@ -249,7 +273,8 @@ class SignInAttempt(Expiring):
     channel = models.CharField(max_length=8, choices=Channel.choices)
     address = models.GenericIPAddressField(null=True)
     agent = models.CharField(max_length=255, blank=True)
-    is_familiar = models.BooleanField(default=False)  # from where the user has signed in before
+    # Names the browser or, at the command line, the network in which the user has signed in before; blank elsewhere.
+    known_place = models.CharField(max_length=80, blank=True)
     by_key = models.BooleanField(default=False)  # an SSH key stood in place of the password
 
     class Meta:
@@ -262,10 +287,15 @@ class SignInAttempt(Expiring):
 
 
 class MailboxProof(Expiring):
-    """A request to prove a mailbox by a mailed code. ``user`` is empty for an unknown address: same page, no mail."""
+    """A request to prove a mailbox by a mailed code.
+
+    ``user`` is empty for a registration, whose account comes with its code, and for an unknown account: same page, no
+    mail.
+    """
 
     class Purpose(models.TextChoices):
-        VERIFY_EMAIL = "verify_email"
+        REGISTER = "register"
+        CONFIRM_MAILBOX = "confirm_mailbox"  # before the first factor
         RESET_PASSWORD = "reset_password"  # noqa: S105  (a name)
         CHANGE_EMAIL = "change_email"
 
@@ -273,10 +303,22 @@ class MailboxProof(Expiring):
     user = models.ForeignKey(User, on_delete=models.CASCADE, null=True, related_name="+")
     purpose = models.CharField(max_length=16, choices=Purpose.choices)
     email = models.EmailField(max_length=254, blank=True)  # the new address, where one is to be proven
+    password = models.CharField(max_length=128, blank=True)  # of a registration: the hash that its account will have
+    mailbox_key = models.CharField(max_length=254, blank=True)  # where mail goes; blank for an unknown account
+    code_made_at = models.DateTimeField(default=timezone.now)  # proofs of one mailbox may share a code
     sealed_code = models.TextField()
     failures = models.PositiveSmallIntegerField(default=0)
     mails = models.PositiveSmallIntegerField(default=0)
     last_mail_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(
+                fields=["mailbox_key", "purpose", "-last_mail_at"],
+                condition=Q(last_mail_at__isnull=False),
+                name="mailed_codes_of_mailbox",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.purpose} {self.pk}"
@@ -298,6 +340,7 @@ class AddressChange(models.Model):
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
     old_email = models.EmailField(max_length=254)
     old_email_key = models.CharField(max_length=254)
+    mfa_was_on = models.BooleanField(default=True)
     at = models.DateTimeField(default=timezone.now)
     undone_at = models.DateTimeField(null=True)
 

@@ -16,17 +16,17 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
 
-from accounts import browsers, mailbox
-from accounts.models import MailboxProof, User
+from accounts import known_browsers, mailbox
+from accounts.models import KNOWN_BROWSER_FOR, MailboxProof, User
 from accounts.origin import origin_of
 from accounts.refusals import Refused
-from accounts.session_store import SIGNED_IN
+from accounts.session_store import KEEP_UNTIL, SIGNED_IN
 
 MAILBOX_PROOF = "mailbox_proof"
-INVITATION = "invitation"
+INVITATION_FOR = timedelta(days=1)  # how long a browser remembers the invitation that brought its user here
 FORMULAS = frozenset("=+-@\t\r")
 RETRY_AFTER = "retry_after"  # of a request: seconds for the header of its answer
-COOKIES = "cookies_to_set"  # of a request: what the browser is to hold for long, by name; signed
+COOKIES = "cookies_to_set"  # of a request: the value and lifetime of each signed cookie that its answer sets
 
 
 def person(request: HttpRequest) -> User:
@@ -46,6 +46,23 @@ def refuse(request: HttpRequest, form: forms.BaseForm, field: str | None, refuse
 def remember_mailbox_proof(request: HttpRequest, proof: MailboxProof) -> None:
     """Bind a proof to this browser; an earlier one of it is forgotten."""
     request.session[MAILBOX_PROOF] = str(proof.pk)
+    keep_session_until(request, proof.expires_at)
+
+
+def keep_session_until(request: HttpRequest, moment: datetime) -> None:
+    """Let a session that no user is signed in to live until then; others have a fixed end."""
+    request.session[KEEP_UNTIL] = max(request.session.get(KEEP_UNTIL, 0), moment.timestamp())
+
+
+def invitation_of(request: HttpRequest) -> str:
+    """Return the code of the invitation that this browser has opened, or an empty text."""
+    name = settings.INVITATION_COOKIE_NAME
+    return str(request.get_signed_cookie(name, default="", salt=name, max_age=INVITATION_FOR))
+
+
+def remember_invitation(request: HttpRequest, code: str) -> None:
+    """Keep the code of an invitation in the browser, or forget it where ``code`` is empty. Nothing is stored here."""
+    set_cookie(request, settings.INVITATION_COOKIE_NAME, code, lifetime=INVITATION_FOR)
 
 
 def proof_of(request: HttpRequest, purpose: MailboxProof.Purpose) -> MailboxProof | None:
@@ -66,20 +83,26 @@ def waits_until(moment: datetime) -> int:
 
 
 def forget_person(request: HttpRequest) -> None:
-    """Empty the session before somebody signs in; only an invitation that brought them here stays."""
-    invitation = request.session.get(INVITATION)
+    """Empty the session before a user signs in."""
     auth.logout(request)
-    if invitation:
-        request.session[INVITATION] = invitation
 
 
-def set_cookie(request: HttpRequest, name: str, value: str) -> None:
-    """Let the answer set a cookie that stays for long."""
-    setattr(request, COOKIES, {**getattr(request, COOKIES, {}), name: value})
+def set_cookie(request: HttpRequest, name: str, value: str, *, lifetime: timedelta = KNOWN_BROWSER_FOR) -> None:
+    """Let the answer set a signed cookie, or delete it where ``value`` is empty."""
+    setattr(request, COOKIES, {**getattr(request, COOKIES, {}), name: (value, lifetime)})
 
 
-def start_session(request: HttpRequest, user: User, *, mode: str) -> None:
-    """Make this the session of a user whose sign-in was finished; ``mode`` proved it besides the password."""
+def know_browser(request: HttpRequest, tokens: tuple[str, ...]) -> None:
+    """Let the browser hold the tokens of the users who have signed in with it."""
+    set_cookie(request, settings.BROWSER_COOKIE_NAME, ".".join(tokens))
+
+
+def start_session(request: HttpRequest, user: User, *, mode: str, proven: bool) -> None:
+    """Make this the session of a user whose sign-in was finished; ``mode`` proved it besides the password.
+
+    ``user`` is the one that the sign-in has read under its lock: the session carries the fingerprint of then (SR-25).
+    ``proven``: a factor was proven just now.
+    """
     auth.login(request, user, backend="django.contrib.auth.backends.ModelBackend")
     origin, now = origin_of(request), timezone.now()
     request.session[SIGNED_IN] = {
@@ -89,9 +112,14 @@ def start_session(request: HttpRequest, user: User, *, mode: str) -> None:
         "address": origin.address,
         "agent": origin.agent[:255],
     }
-    set_cookie(request, settings.BROWSER_COOKIE_NAME, browsers.note(user, origin))
+    know_browser(request, known_browsers.note_sign_in(user, origin, proven=proven))
     # A fixed end: use does not put it off (SR-34).
     request.session.set_expiry(now + timedelta(seconds=settings.SESSION_COOKIE_AGE))
+
+
+def keep_session(request: HttpRequest, user: User) -> None:
+    """Give this session the fingerprint of its user after a change that ends the others (SR-25)."""
+    request.session[auth.HASH_SESSION_KEY] = user.get_session_auth_hash()
 
 
 def note_mode(request: HttpRequest, mode: str) -> None:

@@ -2,6 +2,8 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import ip_address, ip_network
 
 from django.conf import settings
 from django.db import models
@@ -18,14 +20,25 @@ from accounts.models import SecurityEvent, User
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a request came from: the client's address and its browser's own description."""
+    """Where a request came from: the client's IP address and its browser's own description."""
 
     address: str | None = None
     agent: str = ""
-    browser: str = ""  # the token of its cookie, which is a secret
+    browser_tokens: tuple[str, ...] = ()  # of its cookie; secrets
 
     def __repr__(self) -> str:
         return f"Origin({self.address!r}, {self.agent!r})"
+
+    @property
+    def network(self) -> str:
+        """The IP address or, of IPv6, the network that one customer has (a /64).
+
+        Requests without an address, which come through a Unix socket, share one name (SR-6).
+        """
+        if self.address is None:
+            return "unknown"
+        address = ip_address(self.address)
+        return str(ip_network((address, 64), strict=False)) if address.version == 6 else str(address)
 
 
 class Kind(models.TextChoices):
@@ -103,12 +116,17 @@ def agent_in_words(agent: str) -> str:
     """Give a browser in words: ``Firefox on Windows``; the command-line client likewise."""
     if client := re.match(r"datica-cli-([\w.]{1,20}) (\w{1,20})", agent):
         return gettext("datica command line %(version)s on %(system)s") % {"version": client[1], "system": client[2]}
-    seen = parse(agent)
-    browser = seen.user_agent.family if seen.user_agent else ""
-    system = seen.os.family if seen.os else ""
+    browser, system = _families(agent)
     if browser and system:
         return gettext("%(browser)s on %(system)s") % {"browser": browser, "system": system}
     return browser or system or gettext("an unknown browser")
+
+
+@lru_cache(maxsize=4096)
+def _families(agent: str) -> tuple[str, str]:
+    """Return browser and system of a ``User-Agent``. Parsing takes milliseconds where the browser is made up."""
+    seen = parse(agent)
+    return seen.user_agent.family if seen.user_agent else "", seen.os.family if seen.os else ""
 
 
 def of_user(user: User, *, kind: str = "") -> QuerySet[SecurityEvent]:

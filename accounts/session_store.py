@@ -1,43 +1,81 @@
-"""Sessions in the database, each row naming its user and telling how it was made."""
+"""Sessions in the database: each row names its user, and its key opens nothing."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Any, cast
 
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
+from django.contrib.sessions.exceptions import SessionInterrupted
+from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import Session
 
 SIGNED_IN = "signed_in"  # the columns of ``SignedIn`` but the last use, which every save is
+KEEP_UNTIL = "keep_until"  # of a session that nobody is signed in to: Unix time up to which it is needed
 # A use is noted once in so long: "last used" needs no more, and reading a page should rarely write.
 NOTE_USE_AFTER = timedelta(minutes=1)
+ROW_KEY_LENGTH = 40  # hexadecimal digits: the width of Django's column, 160 bits
+
+
+def row_key(session_key: str | None) -> str:
+    """Return the key of a session's row: a hash of what its cookie holds, so no copy of the table opens it (SR-34)."""
+    return sha256(session_key.encode()).hexdigest()[:ROW_KEY_LENGTH] if session_key else ""
 
 
 class SessionStore(DatabaseStore):
-    """Django's database store with a user, an idle lifetime and a last use (SR-34)."""
+    """Django's database store with hashed keys, a user, an idle lifetime and a last use (SR-34)."""
 
     @classmethod
     def get_model_class(cls) -> type[Session]:
-        """Name the model of the rows."""
+        """Return the model of the rows."""
         return Session
 
     def create_model_instance(self, data: dict[str, Any]) -> Session:
         """Fill the columns from what the sign-in wrote into the session."""
         row = cast("Session", super().create_model_instance(data))
+        row.session_key = row_key(self.session_key)
         row.user_id = data.get(SESSION_KEY)
+        if row.user_id is None:
+            row.expire_date = self._needed_until(data)
         for column, value in data.get(SIGNED_IN, {}).items():
             setattr(row, column, value)
         return row
 
+    def _needed_until(self, data: dict[str, Any]) -> datetime:
+        """Return the end of a session without a user: what it waits for, and no longer (SR-57)."""
+        soon = timezone.now() + settings.CHALLENGE_LIFETIME
+        return max(soon, datetime.fromtimestamp(data.get(KEEP_UNTIL, 0), soon.tzinfo))
+
+    def cycle_key(self) -> None:
+        """Give the session a new key. Raises ``SessionInterrupted`` if it was ended meanwhile: it must stay ended."""
+        data, key = self._session, self.session_key  # type: ignore[attr-defined]  # a property of Django's class
+        with transaction.atomic():
+            if key and not self._delete_row(key):
+                raise SessionInterrupted("The session was ended by another request.")
+            self.create()
+        self._session_cache = data
+
+    def exists(self, session_key: str) -> bool:
+        """Return whether there is a session with this key."""
+        return Session.objects.filter(pk=row_key(session_key)).exists()
+
+    def delete(self, session_key: str | None = None) -> None:
+        """Delete the session with this key, or this one."""
+        self._delete_row(session_key or self.session_key)
+
+    def _delete_row(self, session_key: str | None) -> int:
+        deleted, _rows = Session.objects.filter(pk=row_key(session_key)).delete()
+        return deleted
+
     def _get_session_from_db(self) -> Session | None:
-        row: Session | None = super()._get_session_from_db()  # type: ignore[misc]  # Django's stubs do not know it
-        if row is None:
-            return None
         now = timezone.now()
-        if row.user_id and now - row.last_used_at > settings.SESSION_IDLE:
-            self.delete(row.session_key)
+        row: Session | None = Session.objects.filter(pk=row_key(self.session_key), expire_date__gt=now).first()
+        if row is None or (row.user_id and now - row.last_used_at > settings.SESSION_IDLE):
+            if row is not None:
+                row.delete()
             self._session_key = None
             return None
         if now - row.last_used_at > NOTE_USE_AFTER:

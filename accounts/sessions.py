@@ -10,6 +10,7 @@ from django.utils import timezone
 from accounts import security_log
 from accounts.models import Channel, Session, SignInAttempt, Token, User
 from accounts.security_log import Kind, Origin
+from accounts.session_store import row_key
 
 COLUMNS = ("public_id", "created_at", "last_used_at", "mode", "address", "agent")
 
@@ -37,14 +38,22 @@ def end(user: User, public_id: UUID, origin: Origin) -> bool:
 
 
 def end_others(user: User, *, keep: str | None) -> None:
-    """End all sessions, tokens and pending sign-ins of ``user`` but the session with the key ``keep`` (SR-25)."""
-    Session.objects.filter(user=user).exclude(session_key=keep).delete()
+    """End all sessions, tokens and pending sign-ins of ``user`` but the session with the key ``keep`` (SR-25).
+
+    Call under the lock on the user's row. A sign-in that was finished before the lock, and writes its session after
+    it, carries the fingerprint of before: it is over at its first request. The kept session needs the new one.
+    """
+    Session.objects.filter(user=user).exclude(session_key=row_key(keep)).delete()
     Token.objects.filter(user=user).delete()
     SignInAttempt.objects.filter(user=user, ended_at=None).update(ended_at=timezone.now())
+    user.credential_version += 1
+    user.save(update_fields=["credential_version"])
 
 
-def end_all_others(user: User, origin: Origin, *, keep: str | None) -> None:
-    """The same, asked for by the user."""
+def end_all_others(user: User, origin: Origin, *, keep: str | None) -> User:
+    """End all others because the user asked for it; return the user, whose fingerprint the kept session needs."""
     with transaction.atomic():
+        user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
         end_others(user, keep=keep)
         security_log.record(user, Kind.SESSIONS_ENDED, origin)
+    return user

@@ -5,7 +5,6 @@ No session and no token exists before ``finish``; the attempt itself authorises 
 
 from datetime import timedelta
 from functools import cache
-from hashlib import sha256
 
 import structlog
 from django.conf import settings
@@ -13,10 +12,10 @@ from django.contrib.auth.hashers import check_password, make_password
 from django.core import signing
 from django.db import transaction
 from django.utils import timezone
-from django.utils.crypto import constant_time_compare
+from django.utils.crypto import constant_time_compare, salted_hmac
 from django.utils.translation import gettext_lazy as _
 
-from accounts import browsers, security_log, sessions, throttles
+from accounts import known_browsers, security_log, sessions, throttles
 from accounts.identifiers import key_of
 from accounts.models import Channel, SecurityEvent, SignInAttempt, User
 from accounts.refusals import Refused
@@ -48,13 +47,13 @@ def _nobodys_password() -> str:
     return make_password("a password that nobody has")
 
 
-def check_credentials(identifier: str, password: str, origin: Origin) -> User:
-    """Find the user by user name or e-mail and check the password.
+def check_credentials(identifier: str, password: str, origin: Origin, *, channel: Channel = Channel.BROWSER) -> User:
+    """Return the user with this user name or e-mail and this password.
 
     Raises ``WrongCredentials`` (counted), or ``TooManyTries`` or ``NoMoreTries`` (not looked at).
     """
     user = _find(identifier)
-    slots = _slots(identifier, user, origin)
+    slots = _slots(identifier, user, origin, channel)
     throttles.take(slots)
     if user is None:
         # As much work as for a known account: the time taken must tell nothing.
@@ -76,12 +75,14 @@ def _find(identifier: str) -> User | None:
         return None
 
 
-def _slots(identifier: str, user: User | None, origin: Origin) -> list[Slot]:
-    """Give what a wrong password counts for: the name (or the owner's own browser) and the client address."""
-    known = browsers.find(user, origin.browser) if user else None
-    name = throttles.password_in_known_browser(known.digest) if known else throttles.password_of(key_of(identifier))
+def _slots(identifier: str, user: User | None, origin: Origin, channel: Channel) -> list[Slot]:
+    """Return what a wrong password counts for: the name (or the user's known place) and the client's network."""
+    place = known_browsers.place_of(user, origin, channel=channel) if user else ""
+    name = throttles.password_of(key_of(identifier))
+    if user and place:
+        name = throttles.password_in_known_place(user, place)
     count, window = settings.ADDRESS_FAILURES, settings.ADDRESS_FAILURE_WINDOW
-    return [name, *throttles.tries_from("password", origin.address, count=count, window=window)]
+    return [name, throttles.by_network("password", origin, count=count, window=window)]
 
 
 def passwords_of(user: User) -> list[Slot]:
@@ -92,7 +93,7 @@ def passwords_of(user: User) -> list[Slot]:
 def lock_checked(user: User) -> User:
     """Lock and reread a user whose password was checked. Raises ``WrongCredentials`` if it was changed meanwhile.
 
-    What a password opens must not appear just after its change has ended everything that it had opened.
+    A concurrent change of the password must not leave something behind that the old one has opened.
     """
     locked = User.objects.select_for_update(no_key=True).get(pk=user.pk)
     if locked.password != user.password or not locked.is_active:
@@ -112,7 +113,7 @@ def begin(user: User, *, channel: Channel, origin: Origin, by_key: bool = False)
             by_key=by_key,
             address=origin.address,
             agent=origin.agent[:255],
-            is_familiar=browsers.is_familiar(user, origin, channel=channel),
+            known_place=known_browsers.place_of(user, origin, channel=channel),
             expires_at=timezone.now() + settings.CHALLENGE_LIFETIME,
         )
 
@@ -154,7 +155,7 @@ def cancel(attempt: SignInAttempt) -> None:
 def tell_of_unfinished() -> int:
     """End the sign-ins that expired without a right code, and tell the owners of strange ones. Gives how many."""
     expired = SignInAttempt.objects.filter(
-        ended_at=None, is_familiar=False, expires_at__lt=timezone.now(), user__preferred_mode__gt=""
+        ended_at=None, known_place="", expires_at__lt=timezone.now(), user__preferred_mode__gt=""
     )
     count = 0
     for attempt in expired.select_related("user").order_by("expires_at")[:UNFINISHED_AT_ONCE]:
@@ -169,7 +170,7 @@ def _tell_if_strange(attempt: SignInAttempt) -> None:
     Not of a place where the owner has signed in before, nor if the sign-in was merely begun anew and went well.
     """
     user, now = attempt.user, timezone.now()
-    if attempt.is_familiar or not user.mfa_is_on:
+    if attempt.known_place or not user.mfa_is_on:
         return
     events = SecurityEvent.objects.filter(user=user)
     told = events.filter(kind=Kind.PASSWORD_KNOWN, at__gt=now - TOLD_ONCE_IN).exists()
@@ -187,12 +188,12 @@ def disowning_token(event: SecurityEvent) -> str:
 
 
 def _mark(user: User) -> str:
-    return sha256(user.get_session_auth_hash().encode()).hexdigest()[:16]
+    return salted_hmac(DISOWNING, user.password, algorithm="sha256").hexdigest()[:16]
 
 
 def mark_of(user: User) -> str:
-    """Name the password and the address of a user: what was begun with others of them is over (SR-27, SR-29)."""
-    return sha256(f"{user.get_session_auth_hash()} {user.email_key}".encode()).hexdigest()
+    """Return a mark of a user's password, address and factors: what was begun with others is over (SR-25, SR-27)."""
+    return user.get_session_auth_hash()
 
 
 def find_disowned(token: str) -> SecurityEvent | None:

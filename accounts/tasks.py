@@ -2,9 +2,8 @@
 
 from celery import shared_task
 from django.core.mail import EmailMultiAlternatives
-from django.utils import timezone
 
-from accounts import housekeeping, outbox, security_log, signin
+from accounts import housekeeping, mailbox, outbox, security_log, signin
 from accounts import mail as mails
 from accounts.models import AddressChange, Mail, MailboxProof, SecurityEvent
 
@@ -13,9 +12,7 @@ from accounts.models import AddressChange, Mail, MailboxProof, SecurityEvent
 def mailbox_code(mail: Mail) -> EmailMultiAlternatives | None:
     """Mail the code that proves a mailbox."""
     proof = MailboxProof.objects.select_related("user").filter(pk=mail.about).first()
-    if proof is None or proof.user is None or not proof.is_open(timezone.now()):
-        return None
-    return mails.mailbox_code(proof, proof.user)
+    return mails.mailbox_code(proof) if proof and mailbox.is_wanted(proof) else None
 
 
 @outbox.sends("accounts.tell_address_taken")

@@ -16,8 +16,9 @@ NOTE_USE_AFTER = timedelta(minutes=1)
 
 
 def issue(user: User, origin: Origin, *, mode: str, by_key: bool = False) -> str:
-    """Make a token for a user whose sign-in was finished, and give the only copy of it.
+    """Create a token for a user whose sign-in was finished, and return the only copy of it.
 
+    ``user`` is the one that the sign-in has read under its lock: the token carries the fingerprint of then (SR-25).
     ``mode`` says what proved the sign-in besides the first proof, blank where MFA is off; ``by_key``, that the
     first proof was an SSH key.
     """
@@ -25,7 +26,7 @@ def issue(user: User, origin: Origin, *, mode: str, by_key: bool = False) -> str
     Token.objects.create(
         digest=digest_of(value),
         user=user,
-        password_mark=user.get_session_auth_hash(),
+        credential_fingerprint=user.get_session_auth_hash(),
         mode=mode,
         by_key=by_key,
         address=origin.address,
@@ -49,9 +50,9 @@ def find(value: str) -> Token | None:
 
 
 def _is_good(token: Token) -> bool:
-    """Whether neither time nor a change of the password or of MFA has ended it.
+    """Return whether neither time nor a change of password, address or factors has ended it (SR-25).
 
-    Such changes delete tokens too; asked here again, no order of events leaves one behind that still works.
+    Such changes delete tokens too; compared here again, no order of events leaves one behind that still works.
     """
     now, user = timezone.now(), token.user
     return (
@@ -59,7 +60,7 @@ def _is_good(token: Token) -> bool:
         and now - token.last_used_at <= settings.TOKEN_IDLE
         and user.is_active
         and bool(token.mode) == user.mfa_is_on
-        and constant_time_compare(token.password_mark, user.get_session_auth_hash())
+        and constant_time_compare(token.credential_fingerprint, user.get_session_auth_hash())
     )
 
 

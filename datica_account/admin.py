@@ -1,5 +1,6 @@
 """The admin site: for staff whose session was verified by a factor (SR-52)."""
 
+from functools import wraps
 from typing import Any
 from urllib.parse import urlencode
 
@@ -22,6 +23,11 @@ from mfa import browser, recovery
 PROVING = frozenset({*Mode.values, recovery.MODE})  # a remembered browser is not enough
 
 
+def _shows_a_form(request: HttpRequest) -> bool:
+    name = request.resolver_match.url_name if request.resolver_match else ""
+    return (name or "").endswith(("_add", "_change", "_delete"))
+
+
 class PortalAdmin(AdminSite):
     """Signs nobody in by itself: the portal's own sign-in does, with its factors and throttles."""
 
@@ -33,6 +39,20 @@ class PortalAdmin(AdminSite):
         if not super().has_permission(request) or not request.user.is_verified():  # type: ignore[union-attr]
             return False
         return browser.mode_of_session(request) in PROVING
+
+    def admin_view(self, view: Any, cacheable: bool = False) -> Any:
+        """Ask for a proof within the step-up time before whatever changes something, and before its form (SR-52)."""
+        inner = super().admin_view(view, cacheable)
+
+        @wraps(inner)
+        def with_proof(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            asks = request.method not in {"GET", "HEAD"} or _shows_a_form(request)
+            if asks and self.has_permission(request) and not browser.has_proven_factor(request):
+                return browser.ask_for_proof(request)
+            answer: HttpResponse = inner(request, *args, **kwargs)
+            return answer
+
+        return with_proof
 
     def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:  # noqa: ARG002
         """Lead to the portal's sign-in, or to the activation of MFA where that is what is missing."""

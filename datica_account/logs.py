@@ -6,8 +6,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from structlog.typing import EventDict, WrappedLogger
 
-# The command-line client and the invitation's link put them there.
-SECRETS_IN_ADDRESSES = re.compile(r"(/accept-invite/|/signin/mfa/|/not-me/|/email/undo/|[?&][\w.-]+=)[^\s&'\"]+")
+# The command-line client and the invitation's link put them there; mail programs encode the signs, even twice.
+SECRETS_IN_ADDRESSES = re.compile(
+    r"""((?:/|%(?:25)*2F)(?:accept-invite|signin(?:/|%(?:25)*2F)mfa|not-me|undo)(?:/|%(?:25)*2F)
+    |(?:[?&;]|%(?:25)*(?:3F|26|3B))[\w.-]+(?:=|%(?:25)*3D))[^\s&'"]+""",
+    re.IGNORECASE | re.VERBOSE,
+)
 
 
 def without_secrets(text: str) -> str:

@@ -83,6 +83,7 @@ MIDDLEWARE = [
     "django_permissions_policy.PermissionsPolicyMiddleware",
     "datica_account.middleware.speak_json",
     "datica_account.middleware.refuse_malformed_requests",
+    "accounts.middleware.answer_headers",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -90,8 +91,7 @@ MIDDLEWARE = [
     "django_otp.middleware.OTPMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "accounts.middleware.answer_headers",
-    "django_structlog.middlewares.RequestMiddleware",
+    "datica_account.middleware.RequestLog",
     "mfa.middleware.AskForProof",
     "organizations.middleware.EnforceMfa",
 ]
@@ -157,9 +157,13 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_NAME = "__Host-csrf" if SECURE else "csrf"
+MESSAGE_STORAGE = "datica_account.flash_messages.Storage"
+MESSAGE_COOKIE_NAME = "__Host-messages" if SECURE else "messages"
 
 # Marks a browser in which somebody has signed in before (SR-5).
 BROWSER_COOKIE_NAME = "__Host-browser" if SECURE else "browser"
+# Keeps the invitation that somebody has opened while they register or sign in.
+INVITATION_COOKIE_NAME = "__Host-invitation" if SECURE else "invitation"
 # Spares a browser the one-time password (SR-37).
 REMEMBERED_COOKIE_NAME = "__Host-remembered" if SECURE else "remembered"
 
@@ -176,8 +180,13 @@ ADDRESS_FAILURES = env.int("ADDRESS_FAILURES", default=50, validate=validate.Ran
 ADDRESS_FAILURE_WINDOW = env.timedelta("ADDRESS_FAILURE_WINDOW", default=timedelta(minutes=15))
 # Registrations, and mails for a new password, asked for from one client address in an hour.
 ADDRESS_MAILS_PER_HOUR = env.int("ADDRESS_MAILS_PER_HOUR", default=100, validate=validate.Range(min=1))
+# Mails of one purpose to one mailbox in an hour that anonymous requests may ask for.
+MAILBOX_MAILS_PER_HOUR = env.int("MAILBOX_MAILS_PER_HOUR", default=10, validate=validate.Range(min=2))
 # Networks whose machines may name the client in X-Forwarded-For, for instance 10.0.0.0/8 (SR-6).
-TRUSTED_PROXY_NETWORKS: list[str] = env.list("TRUSTED_PROXIES", default=[])
+# "unix" trusts the proxy at the other end of a Unix socket: such a connection has no address of its own.
+TRUSTED_PROXY_NAMES: list[str] = env.list("TRUSTED_PROXIES", default=[])
+TRUST_UNIX_SOCKET = "unix" in TRUSTED_PROXY_NAMES
+TRUSTED_PROXY_NETWORKS = [name for name in TRUSTED_PROXY_NAMES if name != "unix"]
 
 # How long what happened to an account is kept (SR-53).
 SECURITY_LOG_KEPT_FOR = env.timedelta("SECURITY_LOG_KEPT_FOR", default=timedelta(days=400))

@@ -11,14 +11,14 @@ from accounts import signin
 from accounts.models import Mode, User
 from accounts.refusals import Refused
 from accounts.security_log import Origin
-from mfa import challenges, codes, guesses, modes
+from mfa import challenges, code_failures, codes, modes
 from mfa.models import Challenge, Factor
 
 
-class MailboxUnverified(Refused):
-    """The first factor needs a verified mailbox (SR-23)."""
+class MailboxUnproven(Refused):
+    """The first factor needs the mailbox too, proven in this browser (SR-23)."""
 
-    message = _("Please verify your email address first: we have sent a code to it.")
+    message = _("Confirm that this mailbox is yours: enter the code that we have sent to it.")
 
 
 class AlreadyEnabled(Refused):
@@ -33,11 +33,12 @@ class ProofMissing(Refused):
     message = _("Your account is already protected. Please confirm with your current mode first.")
 
 
-def begin(user: User, mode: str, *, proven: bool) -> Challenge:
+def begin(user: User, mode: str, *, proven: bool, mailbox_proven: bool) -> Challenge:
     """Begin to enable or replace a mode; nothing is enabled before ``complete``.
 
-    ``proven``: an existing factor was proven moments ago. The password alone is enough only for the first.
-    Raises ``ProofMissing``, ``MailboxUnverified`` or ``AlreadyEnabled``.
+    ``proven``: an existing factor was proven moments ago; needed by an account with a factor. The first factor needs
+    the password and the mailbox (SR-23): ``mailbox_proven`` says that this browser has proven it. E-mail needs no such
+    proof, because its own first code is one. Raises ``ProofMissing``, ``MailboxUnproven`` or ``AlreadyEnabled``.
     """
     lifetime = settings.CHALLENGE_LIFETIME if mode == Mode.EMAIL else settings.ENROLMENT_LIFETIME
     # Under the lock: an enrolment that began with a password alone either is ended by the first factor or sees it.
@@ -45,8 +46,8 @@ def begin(user: User, mode: str, *, proven: bool) -> Challenge:
         user = signin.lock_checked(user)
         if user.mfa_is_on and not proven:
             raise ProofMissing
-        if user.email_verified_at is None:
-            raise MailboxUnverified
+        if mode != Mode.EMAIL and not user.mfa_is_on and not mailbox_proven:
+            raise MailboxUnproven
         if mode == Mode.EMAIL and Factor.objects.filter(user=user, mode=mode).exists():
             raise AlreadyEnabled
         return challenges.begin(user, Challenge.Purpose.ENROLMENT, mode=mode, lifetime=lifetime)
@@ -75,13 +76,16 @@ def complete(
         enrolment.user = user
         if not enrolment.is_open(now) or not user.is_active:
             refusal = challenges.ChallengeOver()
-        elif until := guesses.blocked_until(user, now):
-            refusal = challenges.TooManyFailures(retry_at=until)
+        elif blocked := code_failures.refusal_of(slot := challenges.slot_of(enrolment, otp, origin)):
+            refusal = challenges.TooManyFailures(retry_at=blocked.retry_at)
         elif (step := _matching_step(enrolment, otp)) is None:
-            challenges.count_failure(enrolment, user, now, origin)
+            challenges.count_failure(enrolment, slot, now, origin)
             refusal = _why_refused(enrolment, otp, now)
         else:
-            challenges.accept(enrolment, user, now)
+            challenges.accept(enrolment, now, origin)
+            if enrolment.mode == Mode.EMAIL and user.email_verified_at is None:
+                user.email_verified_at = now
+                user.save(update_fields=["email_verified_at"])
             modes.end_everything_else(user, session_key=session_key)
             secret = None if enrolment.mode == Mode.EMAIL else enrolment.secret
             factor = modes.add(

@@ -11,16 +11,25 @@ from django.urls import reverse
 from django.utils import timezone
 from django_otp import login as otp_login
 
-from accounts.models import Channel, Mode, User
-from accounts.origin import origin_of
+from accounts import known_browsers, signin
+from accounts.models import Channel, MailboxProof, Mode, User
+from accounts.origin import origin_of, tokens_in_cookie
 from accounts.refusals import Refused
-from accounts.requests import forget_person, note_mode, set_cookie, start_session
+from accounts.requests import (
+    forget_person,
+    keep_session_until,
+    know_browser,
+    note_mode,
+    set_cookie,
+    start_session,
+)
 from accounts.session_store import SIGNED_IN
 from mfa import challenges, modes, remembered, stepup
 from mfa.models import Challenge, Factor
 
 SIGN_IN = "sign_in"  # {"challenge": id, "next": path, "activate": mode, "may_remember": bool}
 ENROLMENT = "enrolment"
+FIRST_FACTOR = "first_factor"  # {"mode": mode, "mark": of the password}: an enrolment that waits for the mailbox
 STEP_UP = "step_up"
 PROVEN_AT = "proven_at"
 REMEMBERED = settings.REMEMBERED_COOKIE_NAME
@@ -46,6 +55,7 @@ def begin_sign_in(
         "activate": activate,
         "may_remember": may_remember and timedelta(0) < settings.REMEMBER_BROWSER_FOR,
     }
+    keep_session_until(request, challenge.expires_at)
 
 
 def may_remember(request: HttpRequest) -> bool:
@@ -57,7 +67,7 @@ def mail_if_due(request: HttpRequest, challenge: Challenge) -> None:
     """Mail the first code of a challenge by e-mail; a refusal is shown on the next page."""
     if challenge.mode == Mode.EMAIL and not challenge.mails:
         try:
-            challenges.send_code(challenge)
+            challenges.send_code(challenge, origin_of(request))
         except Refused as refused:
             messages.warning(request, refused.text)
 
@@ -73,17 +83,12 @@ def sign_in(request: HttpRequest, factor: Factor, *, remember: bool) -> dict[str
     ``remember``: spare this browser the next codes; only after a code of a mode, not after a makeshift.
     """
     remembers = request.session.pop(SIGN_IN, {})
-    start_session(request, factor.user, mode=factor.proved_as)
-    remember_proof(request, factor)
+    start_session(request, factor.user, mode=factor.proved_as, proven=factor.proved_as in Mode.values)
+    _note_proof(request, factor)  # starting the session gave it a new key
     if remember and factor.proved_as in Mode.values:
-        token = remembered.note(factor.user, remembered_token(request), origin_of(request))
-        set_cookie(request, REMEMBERED, token)
+        tokens = remembered.note(factor.user, tokens_in_cookie(request, REMEMBERED), origin_of(request))
+        set_cookie(request, REMEMBERED, ".".join(tokens))
     return dict(remembers)
-
-
-def remembered_token(request: HttpRequest) -> str:
-    """Give the token of a browser that was spared codes before; blank if there is none or its signature is wrong."""
-    return str(request.get_signed_cookie(REMEMBERED, default="", salt=REMEMBERED))
 
 
 def sign_in_remembered(request: HttpRequest, user: User) -> bool:
@@ -91,13 +96,32 @@ def sign_in_remembered(request: HttpRequest, user: User) -> bool:
 
     The session proves no factor: what is sensitive asks for one. Ask the policies first.
     """
-    token = remembered_token(request)
-    if not token or not remembered.sign_in(user, token, origin_of(request)):
+    tokens = tokens_in_cookie(request, REMEMBERED)
+    signed_in = remembered.sign_in(user, tokens, origin_of(request)) if tokens else None
+    if signed_in is None:
         return False
     forget_person(request)
-    start_session(request, user, mode=remembered.MODE)
-    otp_login(request, next(factor for factor in modes.enabled(user) if factor.mode == user.preferred_mode))
+    start_session(request, signed_in, mode=remembered.MODE, proven=False)
+    preferred = signed_in.preferred_mode
+    otp_login(request, next(factor for factor in modes.enabled(signed_in) if factor.mode == preferred))
     return True
+
+
+def has_proven_mailbox(request: HttpRequest, user: User) -> bool:
+    """Return whether this browser has proven the user's mailbox or a factor before (SR-23). One query at most."""
+    known = known_browsers.find(user, origin_of(request))
+    return known is not None and known.proven_at is not None
+
+
+def remember_mailbox(request: HttpRequest, user: User) -> None:
+    """Note that this browser has just proven the user's mailbox."""
+    know_browser(request, known_browsers.note_proof(user, origin_of(request)))
+
+
+def wait_for_mailbox(request: HttpRequest, user: User, mode: str, proof: MailboxProof) -> None:
+    """Remember which mode a user, whose password was right, enables once the mailbox is proven."""
+    request.session[FIRST_FACTOR] = {"mode": mode, "mark": signin.mark_of(user), "proof": str(proof.pk)}
+    keep_session_until(request, proof.expires_at)
 
 
 def mode_of_session(request: HttpRequest) -> str:
@@ -107,14 +131,18 @@ def mode_of_session(request: HttpRequest) -> str:
 
 def remember_proof(request: HttpRequest, factor: Factor) -> None:
     """Note that this session's user has just proven a factor; the session gets a new key (SR-8)."""
+    _note_proof(request, factor)
+    request.session.cycle_key()
+
+
+def _note_proof(request: HttpRequest, factor: Factor) -> None:
     otp_login(request, factor)
     note_mode(request, factor.proved_as or factor.mode)
-    request.session.cycle_key()
     request.session[PROVEN_AT] = timezone.now().timestamp()
 
 
 def forget_proof(request: HttpRequest) -> None:
-    """Note that this session's factor is gone."""
+    """Note that the last factor of this session's user is gone."""
     request.session.pop(PROVEN_AT, None)
     note_mode(request, "")
 

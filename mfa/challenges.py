@@ -11,12 +11,13 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts import outbox, security_log, signin
+from accounts import known_browsers, mail_limits, outbox, security_log, signin
 from accounts.housekeeping import KEPT_FOR, delete_in_batches
-from accounts.models import Channel, Mail, Mode, SignInAttempt, User
+from accounts.models import Channel, Mode, SignInAttempt, User
 from accounts.refusals import Refused
 from accounts.security_log import Kind, Origin
-from mfa import codes, guesses, modes, recovery, rescue
+from accounts.throttles import Slot
+from mfa import code_failures, codes, modes, recovery, rescue
 from mfa.models import Challenge, Factor
 from mfa.modes import NotEnabled
 
@@ -143,7 +144,14 @@ def find(challenge_id: str | None, purpose: str, **filters: object) -> Challenge
     return challenge if challenge and challenge.is_open(timezone.now()) else None
 
 
-def send_code(challenge: Challenge) -> None:
+def known_place_of(challenge: Challenge, origin: Origin) -> str:
+    """Return the name of the browser or network of a challenge if its user has signed in there before, else blank."""
+    if challenge.attempt:
+        return challenge.attempt.known_place
+    return known_browsers.place_of(challenge.user, origin, channel=Channel.BROWSER)
+
+
+def send_code(challenge: Challenge, origin: Origin) -> None:
     """Mail the code of a challenge; each mail of one challenge carries the same code.
 
     Raises ``MailTooSoon`` or ``TooManyMails`` with the time from which it works again, or ``ChallengeOver``.
@@ -153,24 +161,23 @@ def send_code(challenge: Challenge) -> None:
         user, challenge = _lock(challenge)
         if not challenge.is_open(now) or challenge.mode != Mode.EMAIL:
             raise ChallengeOver
-        _refuse_too_many_mails(user, challenge, now)
+        _refuse_too_many_mails(user, challenge, now, origin)
         challenge.mails += 1
         challenge.last_mail_at = now
         challenge.save(update_fields=["mails", "last_mail_at"])
         outbox.post(MAIL_TASK, user=user, about=challenge.pk, queue=outbox.OTP_QUEUE)
 
 
-def _refuse_too_many_mails(user: User, challenge: Challenge, now: datetime) -> None:
-    """SR-17. Asking for a mail never changes the number of guesses."""
+def _refuse_too_many_mails(user: User, challenge: Challenge, now: datetime, origin: Origin) -> None:
+    """Raise ``MailTooSoon`` or ``TooManyMails`` (SR-17). Asking for a mail never changes the number of guesses."""
     if challenge.last_mail_at and now < resend_at(challenge):
         raise MailTooSoon(retry_at=resend_at(challenge))
     if challenge.mails >= settings.OTP_MAILS_PER_CHALLENGE:
         raise TooManyMails
-    hour = timedelta(hours=1)
-    sent = Mail.objects.filter(user=user, task=MAIL_TASK, created_at__gt=now - hour).order_by("-created_at")
-    times = list(sent.values_list("created_at", flat=True)[: settings.OTP_MAILS_PER_HOUR])
-    if len(times) >= settings.OTP_MAILS_PER_HOUR:
-        raise TooManyMails(retry_at=times[-1] + hour)
+    is_known = bool(known_place_of(challenge, origin))
+    refusal = mail_limits.take(mail_limits.ONE_TIME_PASSWORDS, str(user.pk), origin, is_known_place=is_known)
+    if refusal:
+        raise TooManyMails(retry_at=refusal.retry_at)
 
 
 def resend_at(challenge: Challenge) -> datetime:
@@ -205,14 +212,14 @@ def answer(challenge: Challenge, otp: str, origin: Origin) -> Factor:
         factor: Factor | None = Factor.objects.filter(user=user, mode=challenge.mode).first()
         if factor is None or not challenge.is_open(now):
             refusal = ChallengeOver()
-        elif until := guesses.blocked_until(user, now):
-            refusal = TooManyFailures(retry_at=until)
+        elif blocked := code_failures.refusal_of(slot := slot_of(challenge, otp, origin)):
+            refusal = TooManyFailures(retry_at=blocked.retry_at)
         else:
             refusal, factor.proved_as = _check(challenge, factor, otp, origin)
             if refusal:
-                count_failure(challenge, user, now, origin)
+                count_failure(challenge, slot, now, origin)
             else:
-                accept(challenge, user, now)
+                accept(challenge, now, origin)
                 if factor.proved_as != rescue.MODE:
                     rescue.cancel(user, origin)
                 if challenge.attempt:
@@ -223,6 +230,14 @@ def answer(challenge: Challenge, otp: str, origin: Origin) -> Factor:
         raise refusal or ChallengeOver()
     factor.user = user
     return factor
+
+
+def slot_of(challenge: Challenge, otp: str, origin: Origin) -> Slot:
+    """Return where a wrong code is counted: a recovery code apart from one-time passwords."""
+    place = known_place_of(challenge, origin)
+    if len(otp) == recovery.LENGTH:
+        return code_failures.recovery_slot_of(challenge.user, place, origin)
+    return code_failures.slot_of(challenge.user, place)
 
 
 def _lock(challenge: Challenge) -> tuple[User, Challenge]:
@@ -252,7 +267,7 @@ def _spend(challenge: Challenge, factor: Factor, otp: str, now: datetime) -> Ref
             return WrongCode()
     else:
         step = codes.matching_step(factor.secret, otp, now=now, after=factor.last_step, drift=factor.drift)
-        if step is None or step == factor.refused_step:
+        if step is None or step in factor.refused_steps:
             return _why_refused(factor, otp, now)
         factor.last_step, factor.drift = step, codes.drift_of(step, now)
     factor.last_used_at = now
@@ -264,12 +279,13 @@ def _why_refused(factor: Factor, otp: str, now: datetime) -> Refused:
     step = codes.recognised_step(factor.secret, otp, now=now)
     if step is None:
         return WrongCode()
-    if step <= factor.last_step or step == factor.refused_step:
+    if step <= factor.last_step or step in factor.refused_steps:
         return CodeUsed()
     if step > codes.step_at(now):
-        # Whoever guessed it is told that it will be right: so it must not be.
-        factor.refused_step = step
-        factor.save(update_fields=["refused_step"])
+        # A guesser learns that this code will be right: so it must not be. Those that are over need no memory.
+        oldest = codes.step_at(now) - codes.STEPS_RECOGNISED
+        factor.refused_steps = [*(old for old in factor.refused_steps if old >= oldest), step]
+        factor.save(update_fields=["refused_steps"])
     return clock_off(step, now)
 
 
@@ -283,16 +299,17 @@ def _minutes(steps: int) -> int:
     return max(1, round(steps * codes.SECONDS_A_STEP / 60))
 
 
-def accept(challenge: Challenge, user: User, now: datetime) -> None:
+def accept(challenge: Challenge, now: datetime, origin: Origin) -> None:
     """Close a challenge that was answered rightly. Call under the lock."""
     challenge.ended_at = now
     challenge.save(update_fields=["ended_at"])
-    guesses.forgive(user)
+    code_failures.forgive(challenge.user, known_place_of(challenge, origin))
 
 
-def count_failure(challenge: Challenge, user: User, now: datetime, origin: Origin) -> None:
+def count_failure(challenge: Challenge, slot: Slot, now: datetime, origin: Origin) -> None:
     """Count a wrong code for the challenge and for the account; the last one ends the challenge (SR-15)."""
-    guesses.count(user, now)
+    user = challenge.user
+    code_failures.count(slot)
     challenge.failures += 1
     if challenge.failures >= settings.OTP_FAILURES_PER_CHALLENGE:
         challenge.ended_at = now

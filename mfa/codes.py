@@ -10,7 +10,7 @@ import pyotp
 DIGITS = 6
 SECONDS_A_STEP = 30  # RFC 6238 section 5.2, SR-10
 STEPS_EITHER_SIDE = 1  # SR-13
-DRIFT_AT_MOST = 2  # steps that a phone's clock may be off and still be followed (SR-13)
+MAX_DRIFT = 2  # steps that a phone's clock may be off and still be followed (SR-13)
 # How far off a code is recognised as right for another time, to say so; it is never accepted.
 STEPS_RECOGNISED = 20
 
@@ -47,19 +47,21 @@ def step_at(now: datetime) -> int:
 
 
 def matching_step(secret: bytes, otp: str, *, now: datetime, after: int, drift: int = 0) -> int | None:
-    """Give the time step whose code ``otp`` is, if near enough to now and later than ``after``.
+    """Return the time step whose code ``otp`` is, if near enough to now and later than ``after``.
 
     Later than the last accepted step, not merely another code: else the one before it works again
-    (RFC 6238 section 5.2, SR-11). ``drift``: how many steps the phone's clock was ahead last time (section 6).
+    (RFC 6238 section 5.2, SR-11). ``drift``: how many steps the phone's clock was ahead last time (section 6). Steps
+    around the server's own time count too: whoever sets the phone's clock right is not locked out (SR-13).
     """
-    current = step_at(now) + drift
-    steps = range(max(current - STEPS_EITHER_SIDE, after + 1), current + STEPS_EITHER_SIDE + 1)
-    return _first_match(secret, otp, steps)
+    current = step_at(now)
+    first = min(current, current + drift) - STEPS_EITHER_SIDE
+    last = max(current, current + drift) + STEPS_EITHER_SIDE
+    return _first_match(secret, otp, range(max(first, after + 1), last + 1))
 
 
 def drift_of(step: int, now: datetime) -> int:
-    """Give how many steps ahead a phone's clock is that has just shown the code of ``step``, as far as we follow it."""
-    return max(-DRIFT_AT_MOST, min(DRIFT_AT_MOST, step - step_at(now)))
+    """Return how many steps ahead a phone's clock is that shows the code of ``step``, as far as it is followed."""
+    return max(-MAX_DRIFT, min(MAX_DRIFT, step - step_at(now)))
 
 
 def recognised_step(secret: bytes, otp: str, *, now: datetime) -> int | None:

@@ -1,4 +1,4 @@
-"""What proves it: factors, challenges, the count of wrong guesses."""
+"""What proves it: factors, challenges, recovery codes, remembered browsers, assisted resets."""
 
 import uuid
 from datetime import datetime
@@ -46,8 +46,8 @@ class Factor(SealedSecret, Device):  # type: ignore[misc]  # django-otp has no t
     mode = models.CharField(max_length=16, choices=Mode.choices)
     last_step = models.BigIntegerField(default=0, editable=False)  # authenticator: the last accepted time step
     drift = models.SmallIntegerField(default=0, editable=False)  # steps that the phone's clock is ahead
-    # A step of the future whose code somebody brought and was told of: it is not accepted when its time comes.
-    refused_step = models.BigIntegerField(default=0, editable=False)
+    # Steps of the future whose codes were given and told of: they are not accepted when their time comes (SR-11).
+    refused_steps = models.JSONField(default=list, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     last_used_at = models.DateTimeField(null=True, editable=False)
 
@@ -107,17 +107,6 @@ class Challenge(SealedSecret, Expiring):
         return super().is_open(now) and constant_time_compare(self.mark, signin.mark_of(self.user))
 
 
-class Guesses(models.Model):
-    """The wrong codes of an account, over all challenges, modes and doors (SR-15)."""
-
-    user = models.OneToOneField(User, on_delete=models.CASCADE, primary_key=True, related_name="+")
-    in_a_row = models.PositiveIntegerField(default=0)
-    recent = models.JSONField(default=list)  # Unix times of the last failures, oldest first
-
-    def __str__(self) -> str:
-        return f"{self.in_a_row} wrong codes in a row"
-
-
 class RecoveryCodes(SealedSecret):
     """The recovery codes of a user, as marks made with a key of their own: ``secret``, sealed as all secrets are."""
 
@@ -161,7 +150,6 @@ class AssistedReset(SealedSecret, Expiring):
     started_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
     authority = models.CharField(max_length=254)
     reason = models.CharField(_("reason"), max_length=500)
-    failures = models.PositiveSmallIntegerField(default=0)
     due_at = models.DateTimeField(null=True)  # set when the member has confirmed
     told_at = models.DateTimeField(null=True)  # when the code that opens was mailed
 

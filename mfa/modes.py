@@ -65,7 +65,7 @@ def for_terminal(user: User) -> str:
 def add(user: User, mode: str, *, secret: bytes | None, last_step: int, prefer: bool, origin: Origin) -> Factor:
     """Enable or replace a mode. Call only under the lock on the user's row, after a right code."""
     factor = Factor.objects.filter(user=user, mode=mode).first() or Factor(user=user, mode=mode, name=mode)
-    factor.last_step, factor.drift, factor.refused_step, factor.created_at = last_step, 0, 0, timezone.now()
+    factor.last_step, factor.drift, factor.refused_steps, factor.created_at = last_step, 0, [], timezone.now()
     if secret is not None:
         factor.secret = secret
     factor.save()
@@ -78,12 +78,12 @@ def add(user: User, mode: str, *, secret: bytes | None, last_step: int, prefer: 
 
 def disable(
     user: User, mode: str, *, may_keep: Callable[[frozenset[str]], bool], origin: Origin, session_key: str | None
-) -> Factor | None:
+) -> tuple[User, Factor | None]:
     """Disable a mode; another enabled one becomes preferred in its place, the last one turns MFA off.
 
-    Ends the user's other sessions, sign-ins and enrolments (SR-25) and gives a factor that is left, if any.
-    ``may_keep`` says whether the modes that are left are enough for every policy. Raises ``NotEnabled`` or
-    ``StillRequired``.
+    Ends the user's other sessions, sign-ins and enrolments (SR-25). Returns the user, whose fingerprint the kept
+    session needs, and a factor that is left, if any. ``may_keep`` says whether the modes that are left are enough for
+    every policy. Raises ``NotEnabled`` or ``StillRequired``.
     """
     with transaction.atomic(durable=True):
         user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
@@ -101,7 +101,9 @@ def disable(
             recovery.forget(user)
         end_everything_else(user, session_key=session_key)
         security_log.record(user, Kind.MODE_DISABLED, origin, mode=mode)
-    return left[0] if left else None
+    for factor in left:
+        factor.user = user
+    return user, left[0] if left else None
 
 
 def prefer(user: User, mode: str, *, origin: Origin) -> None:
@@ -116,8 +118,24 @@ def prefer(user: User, mode: str, *, origin: Origin) -> None:
             security_log.record(user, Kind.MODE_PREFERRED, origin, mode=mode)
 
 
+def remove_all(user: User) -> None:
+    """Remove every factor and recovery code of a user: they came after the change that is being undone (SR-29).
+
+    Call under the lock on the user's row; the caller ends the sessions.
+    """
+    Factor.objects.filter(user=user).delete()
+    recovery.forget(user)
+    remembered.forget_all(user)
+    if user.preferred_mode:
+        user.preferred_mode = ""
+        user.save(update_fields=["preferred_mode"])
+
+
 def end_everything_else(user: User, *, session_key: str | None) -> None:
-    """End other sessions, remembered browsers, sign-ins and open challenges after a change of factors (SR-25)."""
+    """End other sessions, remembered browsers, sign-ins and open challenges after a change of factors (SR-25).
+
+    Call under the lock on the user's row. The kept session needs the user's new fingerprint.
+    """
     sessions.end_others(user, keep=session_key)
     remembered.forget_all(user)
     Challenge.objects.filter(user=user, ended_at=None).update(ended_at=timezone.now())

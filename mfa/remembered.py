@@ -5,17 +5,17 @@ worthless without anybody having to delete it. It proves nothing for a step-up a
 """
 
 import secrets
-from hashlib import sha256
 from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
-from django.utils.crypto import constant_time_compare
+from django.utils.crypto import constant_time_compare, salted_hmac
 
 from accounts import security_log, signin
 from accounts.identifiers import digest_of
+from accounts.known_browsers import MAX_TOKENS
 from accounts.models import Channel, User
 from accounts.security_log import Kind, Origin
 from mfa.models import Factor, RememberedBrowser
@@ -24,53 +24,53 @@ MODE = "remembered"  # what a session says in place of a mode
 
 
 def _mark(user: User) -> str:
-    """Name everything that a record is bound to."""
+    """Return a mark of everything that a record is bound to."""
     factors = Factor.objects.filter(user=user).order_by("mode").values_list("mode", "created_at")
-    bound = [signin.mark_of(user), *(f"{mode} {created_at.isoformat()}" for mode, created_at in factors)]
-    return sha256("\n".join(bound).encode()).hexdigest()
+    bound = [user.password, user.email_key, *(f"{mode} {created_at.isoformat()}" for mode, created_at in factors)]
+    return salted_hmac("mfa.remembered", "\n".join(bound), algorithm="sha256").hexdigest()
 
 
-def note(user: User, token: str, origin: Origin) -> str:
-    """Remember the browser of a user who has just proven a factor; gives the token that its cookie is to hold.
+def note(user: User, tokens: tuple[str, ...], origin: Origin) -> tuple[str, ...]:
+    """Remember the browser of a user who has just proven a factor; return the tokens that its cookie is to hold.
 
-    ``token`` is the one that it holds already, if any: several people may use one browser.
+    ``tokens`` are those that it holds already, one for each of its users. The new one is new each time: an earlier user
+    of the browser, who may have kept a copy of the cookie, does not know it.
     """
     now = timezone.now()
-    known = bool(token) and RememberedBrowser.objects.filter(digest=digest_of(token), expires_at__gt=now).exists()
-    token = token if known else secrets.token_urlsafe(32)
+    token = secrets.token_urlsafe(32)
     with transaction.atomic():
         user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
-        RememberedBrowser.objects.update_or_create(
+        _of_tokens(user, tokens).delete()
+        RememberedBrowser.objects.create(
             digest=digest_of(token),
             user=user,
-            defaults={
-                "mark": _mark(user),
-                "created_at": now,
-                "last_used_at": now,
-                "expires_at": now + settings.REMEMBER_BROWSER_FOR,
-                "address": origin.address,
-                "agent": origin.agent[:255],
-            },
+            mark=_mark(user),
+            created_at=now,
+            last_used_at=now,
+            expires_at=now + settings.REMEMBER_BROWSER_FOR,
+            address=origin.address,
+            agent=origin.agent[:255],
         )
         security_log.record(user, Kind.BROWSER_REMEMBERED, origin)
-    return token
+    return (*tokens, token)[-MAX_TOKENS:]
 
 
-def sign_in(user: User, token: str, origin: Origin) -> bool:
-    """Finish the sign-in of a user whose password was right, if this browser is remembered. Gives whether it was.
+def _of_tokens(user: User, tokens: tuple[str, ...]) -> QuerySet[RememberedBrowser]:
+    return RememberedBrowser.objects.filter(user=user, digest__in=[digest_of(token) for token in tokens])
+
+
+def sign_in(user: User, tokens: tuple[str, ...], origin: Origin) -> User | None:
+    """Finish the sign-in of a user whose password was right, if this browser is remembered; return the user, if so.
 
     Ask the policies first: an organization may forbid it.
     """
     with transaction.atomic(durable=True):
         user = signin.lock_checked(user)
-        row = RememberedBrowser.objects.filter(
-            digest=digest_of(token), user=user, expires_at__gt=timezone.now()
-        ).first()
+        row = _of_tokens(user, tokens).filter(expires_at__gt=timezone.now()).first()
         if row is None or not user.mfa_is_on or not constant_time_compare(row.mark, _mark(user)):
-            return False
+            return None
         RememberedBrowser.objects.filter(pk=row.pk).update(last_used_at=timezone.now())
-        signin.finish(signin.begin(user, channel=Channel.BROWSER, origin=origin), origin, mode=MODE)
-    return True
+        return signin.finish(signin.begin(user, channel=Channel.BROWSER, origin=origin), origin, mode=MODE)
 
 
 def of_user(user: User) -> QuerySet[RememberedBrowser]:

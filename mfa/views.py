@@ -10,6 +10,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.crypto import constant_time_compare
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -18,12 +19,23 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import mailbox, passwords, signin
+from accounts.forms import MailboxCodeForm
 from accounts.identifiers import masked
 from accounts.models import MailboxProof, Mode, User
 from accounts.origin import origin_of
 from accounts.redirection import safe_path
 from accounts.refusals import Refused
-from accounts.requests import INVITATION, person, refuse, remember_mailbox_proof, waits_until
+from accounts.requests import (
+    MAILBOX_PROOF,
+    invitation_of,
+    keep_session,
+    keep_session_until,
+    person,
+    proof_of,
+    refuse,
+    remember_mailbox_proof,
+    waits_until,
+)
 from mfa import activation, browser, challenges, codes, modes, qr, recovery, remembered, rescue, stepup
 from mfa.forms import (
     ActivateForm,
@@ -132,7 +144,7 @@ def resend(request: HttpRequest) -> HttpResponse:
 
 def _send(request: HttpRequest, challenge: Challenge) -> None:
     try:
-        challenges.send_code(challenge)
+        challenges.send_code(challenge, origin_of(request))
     except Refused as refused:
         messages.warning(request, refused.text)
     else:
@@ -287,19 +299,82 @@ def activate(request: HttpRequest) -> HttpResponse:
     return render(request, "mfa/activate.html", {"form": form}, status=status)
 
 
-def _begin_enrolment(request: HttpRequest, mode: str, user: User) -> HttpResponse:
+def _begin_enrolment(request: HttpRequest, mode: str, user: User, *, mailbox_proven: bool = False) -> HttpResponse:
     try:
-        enrolment = activation.begin(user, mode, proven=browser.has_proven_factor(request))
-    except activation.MailboxUnverified as refused:
-        messages.warning(request, refused.text)
-        remember_mailbox_proof(request, mailbox.ask(user, MailboxProof.Purpose.VERIFY_EMAIL))
-        return redirect("accounts:verify_email")
+        enrolment = activation.begin(
+            user,
+            mode,
+            proven=browser.has_proven_factor(request),
+            mailbox_proven=mailbox_proven or browser.has_proven_mailbox(request, user),
+        )
+    except activation.MailboxUnproven:
+        proof = mailbox.ask_confirmation(user, origin_of(request))
+        remember_mailbox_proof(request, proof)
+        browser.wait_for_mailbox(request, user, mode, proof)
+        return redirect("mfa:confirm_mailbox")
     except Refused as refused:
         messages.error(request, refused.text)
         return redirect(_settings_page())
     request.session[browser.ENROLMENT] = str(enrolment.pk)
+    keep_session_until(request, enrolment.expires_at)
     browser.mail_if_due(request, enrolment)
     return redirect("mfa:complete_activation")
+
+
+def _waiting_proof(request: HttpRequest) -> MailboxProof | None:
+    """Return the open proof of the mailbox for which the first factor of this browser's user waits."""
+    waits, proof = request.session.get(browser.FIRST_FACTOR), proof_of(request, MailboxProof.Purpose.CONFIRM_MAILBOX)
+    if waits is None or proof is None or proof.user is None or waits["proof"] != str(proof.pk):
+        return None
+    if request.user.is_authenticated and request.user.pk != proof.user_id:
+        return None
+    return proof if constant_time_compare(waits["mark"], signin.mark_of(proof.user)) else None
+
+
+@never_cache
+@sensitive_post_parameters("code")
+@require_http_methods(["GET", "HEAD", "POST"])
+@works_without_mfa
+def confirm_mailbox(request: HttpRequest) -> HttpResponse:
+    """Ask for a mailed code before the first factor: a stolen password alone must not add one (SR-23)."""
+    proof = _waiting_proof(request)
+    if proof is None or proof.user is None:
+        return _enrolment_is_over(request)
+    form = MailboxCodeForm(request.POST if request.method == "POST" else None)
+    status = 400 if form.errors else 200
+    if form.is_valid():
+        try:
+            user = mailbox.confirm_mailbox(proof, form.cleaned_data["code"], origin_of(request))
+        except Refused as refused:
+            status = refuse(request, form, "code", refused)
+        else:
+            mode = request.session.pop(browser.FIRST_FACTOR)["mode"]
+            request.session.pop(MAILBOX_PROOF, None)
+            browser.remember_mailbox(request, user)
+            return _begin_enrolment(request, mode, user, mailbox_proven=True)
+    context = {
+        "form": form,
+        "email": masked(proof.user.email),
+        "resend_at": waits_until(mailbox.resend_at(proof)),
+        "cancel_url": _settings_page() if request.user.is_authenticated else reverse("accounts:login"),
+    }
+    return render(request, "mfa/confirm_mailbox.html", context, status=status)
+
+
+@require_POST
+@works_without_mfa
+def confirm_mailbox_resend(request: HttpRequest) -> HttpResponse:
+    """Mail the code again."""
+    proof = _waiting_proof(request)
+    if proof is None:
+        return _enrolment_is_over(request)
+    try:
+        mailbox.resend(proof, origin_of(request))
+    except Refused as refused:
+        messages.warning(request, refused.text)
+    else:
+        messages.success(request, _("We have sent the code again."))
+    return redirect("mfa:confirm_mailbox")
 
 
 def _enrolment(request: HttpRequest) -> Challenge | None:
@@ -348,11 +423,14 @@ def complete_activation(request: HttpRequest) -> HttpResponse:
 
 def _activated(request: HttpRequest, factor: Factor) -> HttpResponse:
     """Lead on: to an invitation that waited for this, else to the sign-in or the settings."""
-    invitation = reverse("organizations:accept_invitation") if request.session.get(INVITATION) else ""
+    invitation = reverse("organizations:accept_invitation") if invitation_of(request) else ""
+    if factor.mode == Mode.EMAIL:
+        browser.remember_mailbox(request, factor.user)
     if not request.user.is_authenticated:
         query = f"?{urlencode({'next': invitation})}" if invitation else ""
         return redirect(reverse("accounts:login") + query)
     browser.remember_proof(request, factor)
+    keep_session(request, factor.user)
     return redirect(invitation or _settings_page())
 
 
@@ -542,7 +620,7 @@ def disable(request: HttpRequest, mode: str) -> HttpResponse:
 
 def _disable(request: HttpRequest, mode: str, unmet: Callable[[frozenset[str]], list[Organization]]) -> HttpResponse:
     try:
-        left = modes.disable(
+        user, left = modes.disable(
             person(request),
             mode,
             # Asked anew below the lock: an owner may require it this very moment.
@@ -557,6 +635,7 @@ def _disable(request: HttpRequest, mode: str, unmet: Callable[[frozenset[str]], 
     except Refused as refused:
         messages.error(request, refused.text)
         return redirect(_settings_page())
+    keep_session(request, user)
     if left is None:
         browser.forget_proof(request)
         messages.success(

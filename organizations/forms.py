@@ -8,6 +8,7 @@ from django import forms
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from accounts.forms import validate_plain_line
 from organizations import environments
 from organizations.models import NAME_IN_COMMANDS, Counting, Organization, Role
 from organizations.policy_changes import ChangedMeanwhile
@@ -42,7 +43,9 @@ class EnvironmentForm(RenameEnvironmentForm):
 class OrganizationForm(forms.Form):
     """The name of an organization."""
 
-    name = forms.CharField(label=_("Organization Name:"), max_length=128, label_suffix="")
+    name = forms.CharField(
+        label=_("Organization Name:"), max_length=128, label_suffix="", validators=[validate_plain_line]
+    )
 
 
 class ReasonForm(forms.Form):
@@ -50,6 +53,7 @@ class ReasonForm(forms.Form):
 
     reason = forms.CharField(
         label=_("Reason"),
+        validators=[validate_plain_line],
         label_suffix="",
         max_length=200,
         help_text=_("The member and the security log will show it."),

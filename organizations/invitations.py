@@ -16,10 +16,11 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import outbox, throttles
 from accounts.encryption import seal, unseal
-from accounts.identifiers import digest_of, key_of
+from accounts.identifiers import digest_of, is_compared_as_written, key_of
 from accounts.models import Mail, User
 from accounts.refusals import Refused
 from accounts.security_log import Origin
+from accounts.throttles import Slot
 from organizations import membership
 from organizations.models import MANAGERS, EventKind, Invitation, Membership, Organization, Role
 from organizations.policy import MfaMissing
@@ -28,6 +29,7 @@ MAIL_TASK = "organizations.send_invitation"
 ADDRESS_AT_MOST = 254
 MANY_AT_MOST = 2000
 RESEND_PAUSE = timedelta(minutes=1)
+MAX_PER_DAY = 20  # invitations of one organization to one address
 CODE_PARAMETER = "code"
 CODE_PLACE = "{inviteCode}"
 # Where an invitation can be accepted; both generations of the command-line client name one of them.
@@ -46,8 +48,14 @@ class InvitedAbove(Refused):
     message = _("This person is invited with a role above yours.")
 
 
+class InvitedLately(Refused):
+    """One pause for an address, whichever way it is invited."""
+
+    message = _("We have just sent an invitation to this address.")
+
+
 class SenderGone(Refused):
-    """Nobody answers for it any more."""
+    """The invitation's sender can no longer grant this role."""
 
     message = _("Whoever sent this invitation may no longer give that role. Delete it and invite anew.")
 
@@ -92,8 +100,8 @@ def send(manager: Membership, email: str, *, role: Role, origin: Origin, link_te
     """Invite an address; an earlier open invitation of it is replaced.
 
     ``link_template`` is where the client wants the mail to lead, with ``{inviteCode}`` in it; one that does not
-    lead to a page of this portal is not followed. Raises ``RoleMissing``, ``NotAnAddress`` or
-    ``AlreadyMember``.
+    lead to a page of this portal is not followed. Raises ``RoleMissing``, ``NotAnAddress``, ``AlreadyMember`` or
+    ``InvitedLately``.
     """
     if role.rank > Role(manager.role).rank:
         raise membership.RoleMissing
@@ -101,21 +109,43 @@ def send(manager: Membership, email: str, *, role: Role, origin: Origin, link_te
     if Membership.objects.filter(organization=manager.organization, user__email_key=key_of(email)).exists():
         raise AlreadyMember
     invitation = _new(manager, email, role=role, link_template=link_template)
-    _issue(manager, [invitation], origin, post=outbox.post_many)
+    refused = _issue(manager, [invitation], origin, post=outbox.post_many)
+    for refusal in refused.values():
+        raise refusal
     return invitation
 
 
-def _issue(manager: Membership, made: list[Invitation], origin: Origin, *, post: Callable[[list[Mail]], None]) -> None:
-    """Save invitations in place of open ones to the same addresses, log them and mail them."""
+def _pauses(organization: Organization, email_key: str) -> list[Slot]:
+    """Return what limits the invitations of an organization to one address, whichever way they are sent."""
+    name = f"{organization.pk}:{email_key}"
+    return [
+        throttles.in_window("invitation", name, count=1, window=RESEND_PAUSE),
+        throttles.in_window("invitations", name, count=MAX_PER_DAY, window=timedelta(days=1)),
+    ]
+
+
+def _issue(
+    manager: Membership, made: list[Invitation], origin: Origin, *, post: Callable[[list[Mail]], None]
+) -> dict[str, Refused]:
+    """Save invitations in place of open ones to the same addresses, log them and mail them.
+
+    Returns the refusals of addresses that were invited moments ago, by key; for them nothing is changed.
+    """
     organization = manager.organization
     with transaction.atomic():
         # Two who invite one address at once: the second waits here, and replaces.
         membership.lock(organization.pk)
-        still_may(manager, *made)
-        _replace(manager, made, origin)
+        keys = [row.email_key for row in made]
+        replaced = list(pending(organization).filter(email_key__in=keys))
+        still_may(manager, *made, *replaced)  # none of those that are replaced stands above the manager
+        limits = throttles.take_each({row.email_key: _pauses(organization, row.email_key) for row in made})
+        refused: dict[str, Refused] = {key: InvitedLately(retry_at=limit.retry_at) for key, limit in limits.items()}
+        made = [row for row in made if row.email_key not in refused]
+        membership.withdraw(manager, [row for row in replaced if row.email_key not in refused], origin)
         Invitation.objects.bulk_create(made, batch_size=membership.BATCH)
         membership.record_many(organization, manager.user, EventKind.INVITED, origin, [row.email for row in made])
         post([Mail(task=MAIL_TASK, about=str(row.pk)) for row in made])
+    return refused
 
 
 def still_may(manager: Membership, *rows: Invitation) -> None:
@@ -125,20 +155,13 @@ def still_may(manager: Membership, *rows: Invitation) -> None:
         raise membership.RoleMissing
 
 
-def _replace(manager: Membership, made: list[Invitation], origin: Origin) -> None:
-    """Withdraw the open invitations of the same addresses, none of which stands above the manager."""
-    replaced = list(pending(manager.organization).filter(email_key__in=[row.email_key for row in made]))
-    still_may(manager, *replaced)
-    membership.withdraw(manager, replaced, origin)
-
-
 def check_address(email: str) -> None:
     """Raise ``NotAnAddress`` unless a mail could be sent to ``email``."""
     try:
         validate_email(email)
     except ValidationError:
         raise NotAnAddress from None
-    if max(len(email), len(key_of(email))) > ADDRESS_AT_MOST:
+    if max(len(email), len(key_of(email))) > ADDRESS_AT_MOST or not is_compared_as_written(email):
         raise NotAnAddress
 
 
@@ -161,8 +184,9 @@ def send_many(manager: Membership, emails: Sequence[str], *, role: Role, origin:
         raise TooManyAtOnce
     wanted, refused = _sort_out(manager, emails)
     made = [_new(manager, email, role=role) for email in wanted.values()]
-    _issue(manager, made, origin, post=outbox.post_in_bulk)
-    return Sent(invited=len(made), refused=refused)
+    lately = _issue(manager, made, origin, post=outbox.post_in_bulk)
+    refused.extend((wanted[key], refusal.text) for key, refusal in lately.items())
+    return Sent(invited=len(made) - len(lately), refused=refused)
 
 
 def _sort_out(manager: Membership, emails: Sequence[str]) -> tuple[dict[str, str], list[tuple[str, str]]]:
@@ -205,9 +229,8 @@ def _new(manager: Membership, email: str, *, role: Role, link_template: str = ""
 def resend(manager: Membership, invitation_id: UUID, origin: Origin) -> Invitation:
     """Mail an invitation again, with the same link, and let it live anew.
 
-    Raises ``NoSuchInvitation``, ``RoleMissing``, ``SenderGone`` or ``TooManyTries``.
+    Raises ``NoSuchInvitation``, ``RoleMissing``, ``SenderGone`` or ``InvitedLately``.
     """
-    pause = throttles.in_window("invitation", str(invitation_id), count=1, window=RESEND_PAUSE)
     organization = manager.organization
     invitation = pending(organization).filter(pk=invitation_id).first()
     if invitation is None:
@@ -215,10 +238,11 @@ def resend(manager: Membership, invitation_id: UUID, origin: Origin) -> Invitati
     still_may(manager, invitation)
     if not _is_backed(invitation):
         raise SenderGone
-    throttles.take([pause])
     with transaction.atomic():
         membership.lock(organization.pk)
         still_may(manager, invitation)
+        if limit := throttles.try_take(_pauses(organization, invitation.email_key)):
+            raise InvitedLately(retry_at=limit.retry_at)
         invitation.sender = manager.user  # who answers for it from now on
         invitation.expires_at = timezone.now() + settings.INVITATION_LIFETIME
         invitation.save(update_fields=["sender", "expires_at"])
@@ -257,6 +281,7 @@ def withdraw(manager: Membership, invitation_id: UUID, origin: Origin) -> None:
         invitation = pending(manager.organization).filter(pk=invitation_id).select_for_update().first()
         if invitation is None:
             raise NoSuchInvitation
+        still_may(manager, invitation)
         membership.withdraw(manager, [invitation], origin)
 
 

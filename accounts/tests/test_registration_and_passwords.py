@@ -32,16 +32,18 @@ def choose(client, code, password=NEW):
 
 
 def test_i_register_and_verify_my_mailbox(client):
+    """SR-3: the account comes with its code."""
     assert register(client).url == VERIFY
-    user = User.objects.get(email_key="new.person@example.com")
-    assert user.email_verified_at is None
+    assert not User.objects.exists()
 
     code = mailed_code()
     response = client.post(VERIFY, {"code": f" {code.lower().replace('-', ' ')} "})
 
-    assert response.url == "/account"
-    user.refresh_from_db()
+    assert response.url == "/account/login"
+    user = User.objects.get(email_key="new.person@example.com")
     assert user.email_verified_at
+    assert user.email == "New.Person@example.com"
+    assert give_credentials(client, user.email, NEW).url == "/account"
     assert mail.outbox[0].body.startswith(code)
     assert "http" not in mail.outbox[0].body
 
@@ -97,6 +99,7 @@ def test_a_long_password_of_any_script_is_kept_whole(client):
     """SR-2: nothing is cut."""
     password = "ключ 鍵 🔑 " * 100
     register(client, password=password)
+    client.post(VERIFY, {"code": mailed_code()})
 
     assert give_credentials(client, "new.person@example.com", password[:-1]).status_code == 400
     assert give_credentials(client, "new.person@example.com", password).status_code == 302
@@ -110,7 +113,7 @@ def test_the_code_is_guessed_at_five_times_at_most(client):
 
     client.post(VERIFY, {"code": code})
 
-    assert User.objects.get().email_verified_at is None
+    assert not User.objects.exists()
 
 
 def test_a_code_is_sent_again_after_a_pause_and_stays_the_same(client):
@@ -134,7 +137,7 @@ def test_an_expired_code_is_refused_in_words(client):
         page = client.post(VERIFY, {"code": code}, follow=True)
 
     assert "has expired or was used" in text_of(page)
-    assert User.objects.get().email_verified_at is None
+    assert not User.objects.exists()
 
 
 def test_i_get_a_new_password_by_mail_and_then_sign_in_as_always(client, dana_with_app):
@@ -202,7 +205,7 @@ def test_a_reset_code_does_not_verify_and_a_verifying_code_does_not_reset(client
     """SR-14: bound to its purpose."""
     client.post(RESET, {"identifier": "dana"})
 
-    assert client.post(VERIFY, {"code": mailed_code()}).url == "/account"
+    assert client.post(VERIFY, {"code": mailed_code()}).url == REGISTER
     assert MailboxProof.objects.get().ended_at is None
 
 
@@ -254,31 +257,35 @@ def test_a_username_never_looks_like_an_address(client, sam):
     assert client.post("/account/profile", {"name": "", "username": "dana@example.com"}).status_code == 400
 
 
-def test_registering_needs_a_mailbox_before_the_first_factor(client):
-    """SR-23."""
-    register(client)
-    mailed_code()
-
-    fields = {"type": "email", "identifier": "new.person@example.com", "password": NEW}
-    page = client.post("/account/mfa/activate", fields)
-
-    assert page.url == VERIFY
-    user = User.objects.get()
-    assert user.preferred_mode == ""
-    assert not enabled(user)
-
-
-def test_a_squatter_loses_the_account_to_the_owner_of_the_mailbox(client, another_browser):
+def test_a_registration_that_waits_takes_nothing_from_the_owner_of_the_mailbox(client, another_browser):
+    """SR-3: a stranger registered the address first, with a password of their own."""
     squatter = another_browser()
-    register(squatter, "victim@example.com")
-    give_credentials(squatter, "victim@example.com", NEW)
-    assert is_signed_in(squatter)
+    register(squatter, "victim@example.com", "only the squatter knows it")
+    assert give_credentials(squatter, "victim@example.com", "only the squatter knows it").status_code == 400
 
-    client.post(RESET, {"identifier": "victim@example.com"})
-    choose(client, mailed_code(), "only the owner knows this")
+    register(client, "victim@example.com")
+    code = mailed_code()
+    client.post(VERIFY, {"code": code})
 
-    assert not is_signed_in(squatter)
-    assert give_credentials(squatter, "victim@example.com", NEW).status_code == 400
+    assert give_credentials(client, "victim@example.com", NEW).url == "/account"
+    assert "has expired or was used" in text_of(squatter.post(VERIFY, {"code": code}, follow=True))
+    assert give_credentials(squatter, "victim@example.com", "only the squatter knows it").status_code == 400
+
+
+def test_registering_and_signing_in_tells_nothing_of_an_address(client, another_browser, dana):
+    """SR-3: with the password that was just registered, for an address with an account and for one without."""
+    other = another_browser()
+    register(client, "free@example.com")
+    register(other, "dana@example.com")
+
+    pages = [
+        give_credentials(browser, email, NEW)
+        for browser, email in ((client, "free@example.com"), (other, "dana@example.com"))
+    ]
+
+    assert [page.status_code for page in pages] == [400, 400]
+    texts = [text_of(page).replace("free@", "dana@") for page in pages]
+    assert texts[0] == texts[1]
 
 
 def test_nobody_is_told_whether_a_disabled_account_exists(client):

@@ -9,6 +9,7 @@ from django.utils import timezone
 from accounts import keys, tokens
 from accounts.models import PublicKey, SecurityEvent, Session, Token
 from accounts.security_log import Origin
+from accounts.session_store import row_key
 from accounts.tests.factories import new_key
 from conftest import is_signed_in, sign_in, text_of
 
@@ -63,7 +64,7 @@ def test_what_is_shown_opens_nothing(client, dana, in_firefox):
 def test_one_session_is_ended(client, dana, in_firefox):
     other, third = in_firefox(dana), in_firefox(dana)
     sign_in(client, dana)
-    public_id = Session.objects.get(session_key=other.cookies["session"].value).public_id
+    public_id = Session.objects.get(session_key=row_key(other.cookies["session"].value)).public_id
 
     page = client.post(f"/account/sessions/{public_id}/end", follow=True)
 

@@ -11,6 +11,7 @@ from django.utils import timezone
 from accounts import throttles
 from accounts.models import Throttle
 from accounts.origin import client_address
+from accounts.security_log import Origin
 from accounts.tests.factories import PASSWORD
 from conftest import give_credentials, mailed_code, read_mail, sign_in, text_of
 
@@ -151,7 +152,7 @@ def test_ipv6_is_counted_by_the_network_of_one_customer(settings):
     """SR-6."""
     addresses = ("2001:db8::1", "2001:db8::ffff:1", "2001:db8:0:1::1")
 
-    slots = [throttles.tries_from("x", a, count=1, window=timedelta(1))[0] for a in addresses]
+    slots = [throttles.by_network("x", Origin(a), count=1, window=timedelta(1)) for a in addresses]
 
     assert slots[0] == slots[1] != slots[2]
 

@@ -15,8 +15,16 @@ from accounts.identifiers import masked
 from accounts.models import MailboxProof
 from accounts.origin import origin_of
 from accounts.refusals import Refused
-from accounts.requests import person, proof_is_over, proof_of, refuse, remember_mailbox_proof, waits_until
-from mfa import browser
+from accounts.requests import (
+    keep_session,
+    person,
+    proof_is_over,
+    proof_of,
+    refuse,
+    remember_mailbox_proof,
+    waits_until,
+)
+from mfa import browser, modes
 from mfa.stepup import needs_fresh_proof
 from organizations.policy import works_without_mfa
 
@@ -62,12 +70,13 @@ def confirm_email(request: HttpRequest) -> HttpResponse:
     status = 400 if form.errors else 200
     if form.is_valid():
         try:
-            addresses.complete(
+            user = addresses.complete(
                 proof, form.cleaned_data["code"], origin_of(request), session_key=request.session.session_key
             )
         except Refused as refused:
             status = refuse(request, form, "code", refused)
         else:
+            keep_session(request, user)
             messages.success(request, _("Your email address is changed. Your other sessions were signed out."))
             return redirect("accounts:settings")
     context = {"form": form, "email": masked(proof.email), "resend_at": waits_until(mailbox.resend_at(proof))}
@@ -83,7 +92,7 @@ def resend_email(request: HttpRequest) -> HttpResponse:
     if proof is None:
         return proof_is_over(request, "accounts:change_email")
     try:
-        mailbox.resend(proof)
+        mailbox.resend(proof, origin_of(request))
     except Refused as refused:
         messages.warning(request, refused.text)
     else:
@@ -101,7 +110,7 @@ def undo_email_change(request: HttpRequest, token: str) -> HttpResponse:
         return render(request, "accounts/undo_email_over.html", status=404)
     if request.method == "POST":
         try:
-            addresses.undo(change, origin_of(request))
+            addresses.undo(change, origin_of(request), remove_factors=modes.remove_all)
         except Refused as refused:
             messages.error(request, refused.text)
             return redirect("accounts:login")

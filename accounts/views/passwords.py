@@ -26,6 +26,7 @@ from accounts.requests import (
     refuse,
     remember_mailbox_proof,
 )
+from mfa import browser, code_failures
 from mfa.stepup import asks_for_password, needs_fresh_proof
 from organizations.policy import works_without_mfa
 
@@ -63,7 +64,13 @@ def password_reset_complete(request: HttpRequest) -> HttpResponse:
     status = 400 if form.errors else 200
     if form.is_valid():
         try:
-            mailbox.reset_password(proof, form.cleaned_data["code"], form.cleaned_data["password"], origin_of(request))
+            user = mailbox.reset_password(
+                proof,
+                form.cleaned_data["code"],
+                form.cleaned_data["password"],
+                origin_of(request),
+                also=code_failures.ease,
+            )
         except Refused as refused:
             status = refuse(request, form, "code", refused)
         except ValidationError as weak:
@@ -71,6 +78,7 @@ def password_reset_complete(request: HttpRequest) -> HttpResponse:
             status = 400
         else:
             auth.logout(request)
+            browser.remember_mailbox(request, user)
             messages.success(request, _("Your password is changed. Please sign in with it."))
             return redirect("accounts:login")
     return render(request, "accounts/password_reset_complete.html", {"form": form}, status=status)
@@ -100,7 +108,7 @@ def password_change(request: HttpRequest) -> HttpResponse:
         except Refused as refused:
             status = refuse(request, form, "current_password", refused)
         else:
-            auth.update_session_auth_hash(request, changed)
+            auth.update_session_auth_hash(request, changed)  # with a new key
             messages.success(request, _("Your password is changed. Your other sessions were signed out."))
             return redirect("accounts:settings")
     return render(request, "accounts/password_change.html", {"form": form}, status=status)

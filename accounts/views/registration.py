@@ -10,18 +10,18 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts import mailbox
+from accounts import known_browsers, mailbox
 from accounts.forms import (
     MailboxCodeForm,
     RegisterForm,
 )
-from accounts.identifiers import masked
 from accounts.models import MailboxProof
 from accounts.origin import origin_of
 from accounts.refusals import Refused
 from accounts.requests import (
-    INVITATION,
     MAILBOX_PROOF,
+    invitation_of,
+    know_browser,
     proof_is_over,
     proof_of,
     refuse,
@@ -45,14 +45,14 @@ def register(request: HttpRequest) -> HttpResponse:
     if form.is_valid():
         email = form.cleaned_data["email"]
         try:
-            proven = invitations.proves(request.session.get(INVITATION, ""), email)
+            proven = invitations.proves(invitation_of(request), email)
             proof = mailbox.register(email, form.cleaned_data["password"], origin_of(request), proven=proven)
         except Refused as refused:
             status = refuse(request, form, None, refused)
         else:
             if proof is None:
                 messages.success(request, _("Your account is ready. Sign in to accept your invitation."))
-                return redirect(f"{reverse('accounts:login')}?next={reverse('organizations:accept_invitation')}")
+                return redirect(_after_registration(request))
             remember_mailbox_proof(request, proof)
             return redirect("accounts:verify_email")
     return render(request, "accounts/register.html", {"form": form}, status=status)
@@ -63,43 +63,44 @@ def register(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @works_without_mfa
 def verify_email(request: HttpRequest) -> HttpResponse:
-    """Ask for the code that was mailed after registration."""
-    proof = proof_of(request, Purpose.VERIFY_EMAIL)
+    """Ask for the code that was mailed after registration: the account comes with it."""
+    proof = proof_of(request, Purpose.REGISTER)
     if proof is None:
-        return proof_is_over(request, "accounts:dashboard")
+        return proof_is_over(request, "accounts:register")
     form = MailboxCodeForm(request.POST if request.method == "POST" else None)
     status = 400 if form.errors else 200
     if form.is_valid():
         try:
-            mailbox.verify_email(proof, form.cleaned_data["code"], origin_of(request))
+            user = mailbox.complete_registration(proof, form.cleaned_data["code"], origin_of(request))
         except Refused as refused:
             status = refuse(request, form, "code", refused)
         else:
             request.session.pop(MAILBOX_PROOF, None)
-            messages.success(request, _("Your email address is verified."))
-            return redirect("accounts:dashboard")
+            know_browser(request, known_browsers.note_proof(user, origin_of(request)))
+            messages.success(request, _("Your email address is verified. Sign in to your new account."))
+            return redirect(_after_registration(request))
     context = {
         "form": form,
-        "email": masked(request.user.email) if request.user.is_authenticated else "",
         "resend_at": waits_until(mailbox.resend_at(proof)),
         "lifetime_hours": int(configuration.VERIFY_EMAIL_LIFETIME.total_seconds() // 3600),
     }
     return render(request, "accounts/verify_email.html", context, status=status)
 
 
+def _after_registration(request: HttpRequest) -> str:
+    invitation = f"?next={reverse('organizations:accept_invitation')}" if invitation_of(request) else ""
+    return reverse("accounts:login") + invitation
+
+
 @require_POST
 @works_without_mfa
 def verify_email_resend(request: HttpRequest) -> HttpResponse:
-    """Mail the code again, or a first one for the signed-in user."""
-    proof = proof_of(request, Purpose.VERIFY_EMAIL)
-    user = request.user
-    if proof is None and user.is_authenticated and user.email_verified_at is None:
-        remember_mailbox_proof(request, mailbox.ask(user, Purpose.VERIFY_EMAIL))
-        return redirect("accounts:verify_email")
+    """Mail the code again."""
+    proof = proof_of(request, Purpose.REGISTER)
     if proof is None:
-        return proof_is_over(request, "accounts:dashboard")
+        return proof_is_over(request, "accounts:register")
     try:
-        mailbox.resend(proof)
+        mailbox.resend(proof, origin_of(request))
     except Refused as refused:
         messages.warning(request, refused.text)
     else:

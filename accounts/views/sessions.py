@@ -18,6 +18,7 @@ from accounts.models import SecurityEvent
 from accounts.origin import origin_of
 from accounts.requests import (
     csv_file,
+    keep_session,
     person,
 )
 from accounts.session_store import SIGNED_IN
@@ -146,7 +147,8 @@ def end_session(request: HttpRequest, public_id: UUID) -> HttpResponse:
 def end_other_sessions(request: HttpRequest) -> HttpResponse:
     """Sign out everywhere else."""
     if request.method == "POST":
-        sessions.end_all_others(person(request), origin_of(request), keep=request.session.session_key)
+        user = sessions.end_all_others(person(request), origin_of(request), keep=request.session.session_key)
+        keep_session(request, user)
         messages.success(request, _("All other sessions are signed out."))
         return redirect("accounts:sessions")
     return _confirm(

@@ -184,13 +184,15 @@ def test_without_the_mailbox_nothing_happens(started, client, clock):
     assert rescue.tell_ready() == 0
 
 
-def test_guessing_the_code_ends_it(started, client, clock):
+def test_guesses_of_one_network_are_limited_and_end_nobodys_reset(started, client, another_browser, clock):
+    """SR-28: a stranger's wrong codes never end it."""
     code = code_to_confirm()
-    for _try in range(rescue.FAILURES_ALLOWED):
-        confirm(client, "AAA-BBB-CCC")
-    clock.shift(timedelta(minutes=16))  # the address may try again
+    stranger = another_browser(REMOTE_ADDR="198.51.100.7")
+    for _try in range(50):
+        assert confirm(stranger, "AAA-BBB-CCC").status_code == 400
 
-    assert confirm(client, code).status_code == 400
+    assert confirm(stranger, code).status_code == 429
+    assert confirm(client, code).url == "/account/login"
 
 
 def test_a_few_guesses_of_a_stranger_do_not_end_it(started, client, another_browser):

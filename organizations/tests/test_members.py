@@ -259,7 +259,7 @@ class TestInvitations:
 
     def test_a_thousand_cost_as_many_queries_as_ten(self, owner, clinic, django_assert_max_num_queries):
         pasted = "\n".join(f"n{number}@example.com" for number in range(1000))
-        with django_assert_max_num_queries(60):
+        with django_assert_max_num_queries(80):
             owner.post(f"{clinic.get_absolute_url()}/invitations", {"email": pasted})
 
         assert Invitation.objects.count() == 1000
@@ -346,8 +346,10 @@ class TestInvitations:
         self.invite(owner, clinic, "new@example.com")
         address = f"{clinic.get_absolute_url()}/invitations/{Invitation.objects.get().pk}/resend"
 
-        assert "on its way again" in text_of(owner.post(address, follow=True))
-        assert "too many tries" in text_of(owner.post(address, follow=True))
+        assert "just sent an invitation" in text_of(owner.post(address, follow=True))
+        with time_machine.travel(timezone.now() + timedelta(minutes=2)):
+            assert "on its way again" in text_of(owner.post(address, follow=True))
+            assert "just sent an invitation" in text_of(owner.post(address, follow=True))
         assert len({message.body for message in read_mail()}) == 1
 
     def test_i_withdraw_one(self, owner, clinic):
@@ -387,7 +389,7 @@ class TestInvitations:
             "/account/register", {"email": "else@example.com", "password": PASSWORD, "password_confirm": PASSWORD}
         )
 
-        assert not User.objects.get(email_key="else@example.com").email_verified_at
+        assert not User.objects.filter(email_key="else@example.com").exists()
 
 
 @pytest.mark.parametrize("members", [3, 300])

@@ -85,8 +85,8 @@ class TestOldTokens:
     def test_inviting_somebody_to_manage_needs_a_fresh_one(self, call, role, old, fresh):
         body = f'{{"email": "new@example.com", "role": {role}}}'
 
-        assert call("POST", "invites", body) == old
         assert call("POST", "invites", body, hours=0) == fresh
+        assert call("POST", "invites", body) == old
 
     def test_so_does_removing_somebody_who_manages(self, call, eve, amy, mo):
         assert call("DELETE", f"users/{eve.user_id}") == 403
@@ -177,7 +177,8 @@ class TestInvitations:
         assert invitations.pending(clinic).get().role == Role.OWNER
 
     def test_one_that_is_replaced_is_logged(self, clinic, olaf):
-        for _time in range(2):
+        invite(olaf, "new@example.com", Role.MEMBER)
+        with time_machine.travel(timezone.now() + timedelta(minutes=2)):
             invite(olaf, "new@example.com", Role.MEMBER)
 
         assert OrganizationEvent.objects.filter(kind="invitation_withdrawn", subject="new@example.com").count() == 1
@@ -227,7 +228,9 @@ class TestInvitations:
             invitations.resend(amy, invitation.pk, Origin())
 
     def test_sending_one_again_is_logged(self, clinic, olaf):
-        invitations.resend(olaf, invite(olaf, "new@example.com", Role.MEMBER).pk, Origin())
+        invitation = invite(olaf, "new@example.com", Role.MEMBER)
+        with time_machine.travel(timezone.now() + timedelta(minutes=2)):
+            invitations.resend(olaf, invitation.pk, Origin())
 
         assert OrganizationEvent.objects.filter(kind="invited", subject="new@example.com").count() == 2
 

@@ -19,7 +19,7 @@ from organizations.management.commands import rotate_secrets
 from organizations.models import Role
 from organizations.tests.factories import MembershipFactory
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(transaction=True)
 
 OLD, NEW = "an old key " * 4, "a new key " * 4
 
@@ -37,7 +37,7 @@ def secrets(client, dana, sam, settings):
     sign_in(client, dana)
     recovery.make(dana)
     rescue.start(dana, by=sam, authority="staff", reason="lost", origin=Origin())
-    mailbox.ask(dana, mailbox.MailboxProof.Purpose.RESET_PASSWORD)
+    mailbox.ask_reset("dana", Origin())
     owner = MembershipFactory(user=dana, role=Role.OWNER)
     invitations.send(owner, "new@example.com", role=Role.MEMBER, origin=Origin())
 

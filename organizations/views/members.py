@@ -340,5 +340,8 @@ def withdraw_invitation(request: HttpRequest, organization_id: UUID, invitation_
         invitations.withdraw(manager, invitation_id, origin_of(request))
     except invitations.NoSuchInvitation:
         raise Http404 from None
-    messages.success(request, _("The invitation is withdrawn."))
+    except Refused as refused:
+        messages.error(request, refused.text)
+    else:
+        messages.success(request, _("The invitation is withdrawn."))
     return redirect("organizations:members", organization_id)

@@ -1,5 +1,6 @@
 """Pages of organizations. A stranger gets 404, a member without the role 403 (SR-39)."""
 
+import re
 from uuid import UUID
 
 from django.contrib import messages
@@ -15,7 +16,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from accounts.identifiers import masked
 from accounts.origin import origin_of
 from accounts.refusals import Refused
-from accounts.requests import INVITATION, csv_file, person, refuse
+from accounts.requests import csv_file, invitation_of, person, refuse, remember_invitation
 from accounts.security_log import agent_in_words
 from mfa import browser
 from mfa.stepup import needs_fresh_proof
@@ -29,7 +30,7 @@ from organizations.shown import activation_of, consequences, member_rows, signed
 
 PER_PAGE = 25
 EVENTS_PER_PAGE = 50
-CODE_AT_MOST = 200
+CODE = re.compile(r"\A[\w-]{1,200}\Z", re.ASCII)
 
 
 @require_safe
@@ -223,15 +224,16 @@ def remove_environment(request: HttpRequest, organization_id: UUID, environment_
 def accept_invitation(request: HttpRequest) -> HttpResponse:
     """Show an invitation to whoever follows its link, and let the person whom it names accept it.
 
-    The code moves from the address into the session at once, so that no later page's address holds it (SR-19).
+    The code moves from the address into a cookie at once, so that no later page's address holds it (SR-19) and a look
+    at it stores nothing.
     """
     if request.method != "POST" and (code := request.GET.get(invitations.CODE_PARAMETER)):
-        request.session[INVITATION] = code[:CODE_AT_MOST]
+        remember_invitation(request, code if CODE.match(code) else "")
         return redirect("organizations:accept_invitation")
-    code = request.session.get(INVITATION, "")
+    code = invitation_of(request)
     invitation = invitations.find(code) if code else None
     if invitation is None:
-        request.session.pop(INVITATION, None)
+        remember_invitation(request, "")
         return render(request, "organizations/invitation_over.html", status=404)
     if request.method == "POST" and request.user.is_authenticated:
         return _accept(request, code)
@@ -256,6 +258,6 @@ def _accept(request: HttpRequest, code: str) -> HttpResponse:
     except Refused as refused:
         messages.error(request, refused.text)
         return redirect("organizations:accept_invitation")
-    request.session.pop(INVITATION, None)
+    remember_invitation(request, "")
     messages.success(request, _("You are now a member of %(name)s.") % {"name": joined.name})
     return redirect(joined)

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from accounts.identifiers import is_plain_line
 from accounts.models import User
 from accounts.security_log import Origin
 from organizations import membership
@@ -25,6 +26,8 @@ class Command(BaseCommand):
         name = name.strip()
         if not 0 < len(name) <= 128:
             raise CommandError("The name must have 1 to 128 characters.")
+        if not is_plain_line(name):
+            raise CommandError("The name must be one line without control characters.")
         try:
             user = User.objects.get_by_natural_key(owner)
         except User.DoesNotExist:

@@ -31,9 +31,9 @@ FROM generate_series(1, %s) AS n
 NUMBER = "substr(email, 7, strpos(email, '@') - 7)::int"
 # One sealed secret serves all: what it costs to keep and to count them is the same.
 FACTORS = f"""
-INSERT INTO mfa_factor (user_id, name, confirmed, mode, sealed_secret, last_step, drift, refused_step, created_at,
+INSERT INTO mfa_factor (user_id, name, confirmed, mode, sealed_secret, last_step, drift, refused_steps, created_at,
   last_used_at)
-SELECT id, mode, true, mode, CASE mode WHEN 'email' THEN '' ELSE %s END, 0, 0, 0, now(), last_login
+SELECT id, mode, true, mode, CASE mode WHEN 'email' THEN '' ELSE %s END, 0, 0, '[]', now(), last_login
 FROM accounts_user, unnest(CASE mod({NUMBER}, 7) WHEN 3 THEN ARRAY['authenticator'] WHEN 4 THEN ARRAY['authenticator']
   WHEN 5 THEN ARRAY['authenticator', 'email'] WHEN 6 THEN ARRAY['email'] ELSE ARRAY[]::text[] END) AS mode
 WHERE starts_with(email, 'person')
@@ -46,8 +46,8 @@ SELECT md5(id::text), '', now() + interval '1 day', id, gen_random_uuid(), now()
 FROM accounts_user WHERE starts_with(email, 'person') AND mod({NUMBER}, 100) < 3
 """
 TOKENS = f"""
-INSERT INTO accounts_token (digest, user_id, password_mark, by_key, expires_at, public_id, created_at, last_used_at,
-  mode, agent)
+INSERT INTO accounts_token (digest, user_id, credential_fingerprint, by_key, expires_at, public_id, created_at,
+  last_used_at, mode, agent)
 SELECT md5(id::text), id, '', false, now() + interval '1 day', gen_random_uuid(), now(), now(), '', ''
 FROM accounts_user WHERE starts_with(email, 'person') AND mod({NUMBER}, 100) = 3
 """

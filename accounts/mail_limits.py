@@ -1,0 +1,53 @@
+"""How many mails may be asked for on behalf of one mailbox (SR-17, SR-57).
+
+The limit protects the mailbox; three shares protect its owner. One network gets half of it, all places where the
+account was never used get three quarters together, and the rest is left for a known browser or network.
+"""
+
+from datetime import timedelta
+
+from django.conf import settings
+
+from accounts import throttles
+from accounts.refusals import Refused
+from accounts.security_log import Origin
+from accounts.throttles import Slot
+
+WINDOW = timedelta(hours=1)
+MAILBOX_CODES = "mailbox-code"  # codes that prove a mailbox, asked for without any proof
+ONE_TIME_PASSWORDS = "one-time-password"  # asked for after a right password
+NOTICES = "notice"  # that an address was given for another account
+
+
+def take(kind: str, mailbox: str, origin: Origin, *, is_known_place: bool) -> Refused | None:
+    """Count a mail to ``mailbox``, within the caller's transaction; return why it must not be sent, if so.
+
+    ``mailbox`` names the account or the address; ``is_known_place``: its owner has signed in there before.
+    """
+    return throttles.try_take(_slots(kind, mailbox, None if is_known_place else origin))
+
+
+def clear(kind: str, mailbox: str) -> None:
+    """Begin the count anew, apart from what single networks have used up."""
+    throttles.clear(_slots(kind, mailbox, None))
+    throttles.clear([_unknown_places(kind, mailbox)])
+
+
+def max_per_hour(kind: str) -> int:
+    """Return how many mails of a kind one mailbox gets in an hour."""
+    return int(settings.OTP_MAILS_PER_HOUR if kind == ONE_TIME_PASSWORDS else settings.MAILBOX_MAILS_PER_HOUR)
+
+
+def _slots(kind: str, mailbox: str, unknown: Origin | None) -> list[Slot]:
+    total = max_per_hour(kind)
+    slots = [throttles.in_window(kind, mailbox, count=total, window=WINDOW)]
+    if unknown is not None:
+        share = max(1, total // 2)
+        slots.append(_unknown_places(kind, mailbox))
+        slots.append(throttles.in_window(f"{kind}-network", f"{mailbox}:{unknown.network}", count=share, window=WINDOW))
+    return slots
+
+
+def _unknown_places(kind: str, mailbox: str) -> Slot:
+    total = max_per_hour(kind)
+    return throttles.in_window(f"{kind}-unknown", mailbox, count=max(1, total - total // 4), window=WINDOW)
