@@ -80,6 +80,7 @@ def complete(
         elif (step := _matching_step(enrolment, otp)) is None:
             challenges.count_failure(enrolment, user, now, origin)
             refusal = _why_refused(enrolment, otp, now)
+            challenges.tell_what_is_left(refusal, enrolment, user, now)
         else:
             challenges.accept(enrolment, user, now)
             modes.end_everything_else(user, session_key=session_key)

@@ -24,6 +24,17 @@ def blocked_until(user: User, now: datetime) -> datetime | None:
     return until if until and now < until else None
 
 
+def left(user: User, now: datetime) -> int:
+    """Return how many more wrong codes this account, if it is not blocked, may have before it is."""
+    guesses = Guesses.objects.filter(user=user).first()
+    if guesses is None:
+        return int(settings.OTP_FAILURES_PER_WINDOW)
+    since = (now - settings.OTP_FAILURE_WINDOW).timestamp()
+    in_window = sum(at > since for at in guesses.recent)
+    in_a_row = settings.OTP_FAILURES_IN_A_ROW - guesses.in_a_row
+    return int(min(settings.OTP_FAILURES_PER_WINDOW - in_window, in_a_row))
+
+
 def count(user: User, now: datetime) -> None:
     """Count a wrong code."""
     guesses, _created = Guesses.objects.get_or_create(user=user)
