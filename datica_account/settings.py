@@ -91,6 +91,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "accounts.middleware.answer_headers",
+    "accounts.middleware.tell_of_ended_session",
     "django_structlog.middlewares.RequestMiddleware",
     "mfa.middleware.AskForProof",
     "organizations.middleware.EnforceMfa",
