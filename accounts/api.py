@@ -8,7 +8,7 @@ from ninja import HeaderEx, P, Router, Schema, Status
 from accounts import keys, security_log, signin, tokens
 from accounts.models import Channel, Mode, User
 from accounts.origin import origin_of
-from accounts.wire import ERRORS, LongText, Nothing, Text, bearer, token_of
+from accounts.wire import ERRORS, LongText, Nothing, Text, bearer, named_user, token_of
 from mfa import challenges
 
 router = Router(tags=["Sessions and keys"])
@@ -104,9 +104,18 @@ def sign_in_with_key(
     nonce: HeaderEx[Text, P(default="", alias="X-Request-Nonce")],
     timestamp: HeaderEx[Text, P(default="", alias="X-Request-Timestamp")],
 ) -> dict[str, str]:
-    """Check a signature; gives a token, or what is needed for the one-time password."""
+    """Check a signature; gives a token, or what is needed for the one-time password.
+
+    Of several accounts that hold the key it is for the one whose id ends the `User-Agent`,
+    `datica-cli-<version> <os> <arch> <user id>`; without an id, for the one that has signed in with it before.
+    """
     user = keys.check_signature(
-        signed.publicKey, signed.signature, nonce=nonce, timestamp=timestamp, origin=origin_of(request)
+        signed.publicKey,
+        signed.signature,
+        nonce=nonce,
+        timestamp=timestamp,
+        named=named_user(request),
+        origin=origin_of(request),
     )
     return _begin(request, user, by_key=True)
 

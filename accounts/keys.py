@@ -38,14 +38,17 @@ class NotAKey(Refused):
     """Neither RSA nor Ed25519 in OpenSSH form, or too short."""
 
     message = _(
-        "This is not a key that can be used. Give an OpenSSH public key: Ed25519, or RSA of at least 2048 bits."
+        "This key cannot be used. Give an OpenSSH public key of type RSA, of at least 2048 bits: "
+        "ssh-keygen -t rsa -b 4096 -m PEM makes one that the command line can sign in with."
     )
 
 
 class NotAName(Refused):
-    """Empty, too long, or it could not be put into a path."""
+    """Empty, too long, an option for the command line, or it could not be put into a path."""
 
-    message = _("Give the key a name of at most 64 characters, without / ? % # or a backslash.")
+    message = _(
+        "Give the key a name of at most 64 characters that does not begin with a dash and has no / ? % # or backslash."
+    )
 
 
 class KeyExists(Refused):
@@ -70,6 +73,15 @@ class WrongKey(Refused):
     """An unknown key, a wrong signature and a disabled account alike."""
 
     message = _("This key is not known, or its signature is not right. Sign in with your password, then add the key.")
+
+
+class AccountNotNamed(Refused):
+    """The signature is right, but does not say which account is meant (SR-38)."""
+
+    message = _(
+        "This key does not tell which account you mean. Run datica clear --private-key and sign in with your password "
+        "once on this computer, then set the key again."
+    )
 
 
 class ClockOff(Refused):
@@ -111,7 +123,7 @@ def of_user(user: User) -> QuerySet[PublicKey]:
 def add(user: User, name: str, text: str, origin: Origin) -> PublicKey:
     """Store a key. Raises ``NotAName``, ``NotAKey``, ``KeyExists`` or ``TooManyKeys``."""
     fits = name == name.strip() and name.isprintable() and not UNFIT_FOR_A_PATH & set(name)
-    if not fits or not 0 < len(name) <= NAME_AT_MOST or name in {".", ".."}:
+    if not fits or not 0 < len(name) <= NAME_AT_MOST or name in {".", ".."} or name.startswith("-"):
         raise NotAName
     _key, text = parse(text)
     with transaction.atomic():
@@ -135,12 +147,13 @@ def remove(user: User, name: str, origin: Origin) -> None:
         security_log.record(user, Kind.KEY_REMOVED, origin)
 
 
-def check_signature(text: str, signature: str, *, nonce: str, timestamp: str, origin: Origin) -> User:
-    """Find the user who proves with a signature to hold a key.
+def check_signature(text: str, signature: str, *, nonce: str, timestamp: str, named: str = "", origin: Origin) -> User:
+    """Return the user who proves with a signature to hold a key.
 
     ``signature`` is base64 of RSA PKCS#1 v1.5 with SHA-256 over ``nonce&timestamp``; ``timestamp`` is in Unix
-    seconds. Each is accepted once, within five minutes (SR-38). It replaces the password only: a code is still
-    due where MFA is on. Raises ``WrongKey``, ``ClockOff`` or ``SignatureUsed``.
+    seconds. Each is accepted once, within five minutes (SR-38). ``named`` is the id of the account that the client
+    means, or blank. A signature replaces the password only: a code is still due where MFA is on. Raises
+    ``WrongKey``, ``AccountNotNamed``, ``ClockOff`` or ``SignatureUsed``.
     """
     text = _verified(text, signature, f"{nonce}&{timestamp}")
     signed_at = _time(timestamp)
@@ -148,16 +161,7 @@ def check_signature(text: str, signature: str, *, nonce: str, timestamp: str, or
         raise ClockOff
     if not 0 < len(nonce) <= NONCE_AT_MOST:
         raise WrongKey
-    # A key that others added later too stays the sign-in of whoever had it first.
-    key = (
-        PublicKey.objects.select_related("user")
-        .filter(fingerprint=fingerprint(text), user__is_active=True)
-        .order_by("created_at", "pk")
-        .first()
-    )
-    if key is None:
-        log.info("signin.refused", reason="key")
-        raise WrongKey
+    key = _key_of_holder(fingerprint(text), named)
     with transaction.atomic():
         digest = sha256(f"{key.fingerprint}&{nonce}".encode()).hexdigest()
         _nonce, is_new = UsedNonce.objects.get_or_create(
@@ -169,6 +173,23 @@ def check_signature(text: str, signature: str, *, nonce: str, timestamp: str, or
     if not is_new:
         raise SignatureUsed
     return key.user
+
+
+def _key_of_holder(print_of_key: str, named: str) -> PublicKey:
+    """Return the key of the account that a right signature is for (SR-38).
+
+    Anybody can add the public key of somebody else. Only the account that the client names can be the first to sign
+    in with a key, so that one which merely stores it is never found without a name.
+    """
+    rows = PublicKey.objects.select_related("user").filter(fingerprint=print_of_key, user__is_active=True)
+    holders = list(rows.order_by("created_at", "pk"))
+    found = [key for key in holders if str(key.user_id) == named or (not named and key.last_used_at)]
+    if len(found) == 1:
+        return found[0]
+    log.info("signin.refused", reason="key", holders=len(holders), named=bool(named))
+    if named or not holders:
+        raise WrongKey
+    raise AccountNotNamed
 
 
 def _verified(text: str, signature: str, signed: str) -> str:

@@ -1,10 +1,13 @@
-"""Headers of each answer: cookies that a view asked for, when to try again, and that no cache keeps a private page."""
+"""What answers carry besides their page: cookies and headers that a view asked for, and why a session ended."""
 
 from collections.abc import Callable
 
 from django.conf import settings
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import resolve_url
 from django.utils.cache import add_never_cache_headers
+from django.utils.translation import gettext as _
 
 from accounts.requests import COOKIES, RETRY_AFTER
 
@@ -29,3 +32,31 @@ def answer_headers(get_response: GetResponse) -> GetResponse:
         return response
 
     return middleware
+
+
+def tell_of_ended_session(get_response: GetResponse) -> GetResponse:
+    """Say why, when a page that needs a sign-in sends a browser to the sign-in page whose session is over."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        to_sign_in = response.headers.get("Location", "").startswith(f"{resolve_url(settings.LOGIN_URL)}?")
+        if to_sign_in and _was_signed_in(request):
+            messages.info(
+                request,
+                _(
+                    "You were signed out because your session was not used for too long or was ended elsewhere. "
+                    "Sign in again to continue."
+                ),
+            )
+        return response
+
+    return middleware
+
+
+def _was_signed_in(request: HttpRequest) -> bool:
+    """Whether a browser in which somebody has signed in before brings a session cookie that opens nothing any more.
+
+    Signing out takes the cookie away, and Django does so too with the answer to this very request: it is told once.
+    """
+    cookies = (settings.SESSION_COOKIE_NAME, settings.BROWSER_COOKIE_NAME)
+    return all(request.COOKIES.get(name) for name in cookies) and request.session.session_key is None

@@ -24,19 +24,23 @@ class Refused(Exception):
     @property
     def seconds_to_wait(self) -> int:
         """How long until ``retry_at``, at least a second; 0 if there is nothing to wait for."""
-        if self.retry_at is None:
-            return 0
-        return max(1, math.ceil((self.retry_at - timezone.now()).total_seconds()))
+        return seconds_until(self.retry_at) if self.retry_at else 0
 
     @property
     def text(self) -> str:
         """The message and, where it helps, how long to wait."""
-        seconds = self.seconds_to_wait
-        if not seconds:
-            return str(self.message)
-        if seconds < 60:
-            wait = ngettext("Try again in %(n)d second.", "Try again in %(n)d seconds.", seconds) % {"n": seconds}
-        else:
-            minutes = math.ceil(seconds / 60)
-            wait = ngettext("Try again in %(n)d minute.", "Try again in %(n)d minutes.", minutes) % {"n": minutes}
-        return f"{self.message} {wait}"
+        return f"{self.message} {wait_in_words(self.retry_at)}" if self.retry_at else str(self.message)
+
+
+def seconds_until(moment: datetime) -> int:
+    """Return the number of seconds until ``moment``, at least one."""
+    return max(1, math.ceil((moment - timezone.now()).total_seconds()))
+
+
+def wait_in_words(until: datetime) -> str:
+    """Return a sentence that says when to try again."""
+    seconds = seconds_until(until)
+    if seconds < 60:
+        return ngettext("Try again in %(n)d second.", "Try again in %(n)d seconds.", seconds) % {"n": seconds}
+    minutes = math.ceil(seconds / 60)
+    return ngettext("Try again in %(n)d minute.", "Try again in %(n)d minutes.", minutes) % {"n": minutes}

@@ -144,6 +144,15 @@ def refusal_of(slots: Iterable[Slot]) -> Refused | None:
     return _worst([(row, by_digest[row.digest]) for row in rows], timezone.now())
 
 
+def left(slot: Slot) -> int:
+    """Return how many more tries fit on a slot with a window or an end of its row."""
+    row = Throttle.objects.filter(digest=slot.digest).first() or Throttle()
+    since = (timezone.now() - slot.window).timestamp()
+    in_window = slot.max_in_window - sum(at > since for at in row.recent) if slot.max_in_window else None
+    in_a_row = slot.max_in_row - row.in_a_row if slot.max_in_row else None
+    return max(0, min(number for number in (in_window, in_a_row) if number is not None))
+
+
 def count(slots: Iterable[Slot]) -> None:
     """Count a failure on all of ``slots``, within the caller's transaction."""
     _count(_locked(slots), timezone.now())

@@ -30,21 +30,24 @@ NOT_SIGNED_IN: Kind = (401, 4013, gettext_lazy("Not Signed In"))
 SIGN_IN_OVER: Kind = (401, 4014, gettext_lazy("Sign In Expired"))
 FORBIDDEN: Kind = (403, 4030, gettext_lazy("Not Allowed"))
 MFA_MISSING: Kind = (403, 4031, gettext_lazy("Multi-Factor Authentication Required"))
+IN_BROWSER: Kind = (403, 4032, gettext_lazy("Only In The Browser"))
 NOT_FOUND: Kind = (404, 4040, gettext_lazy("Not Found"))
+NO_SERVICES: Kind = (404, 4041, gettext_lazy("No Services Here"))
 METHOD: Kind = (405, 4050, gettext_lazy("Method Not Allowed"))
 CONFLICT: Kind = (409, 4090, gettext_lazy("Conflict"))
 TOO_LARGE: Kind = (413, 4130, gettext_lazy("Too Large"))
 TOO_MANY: Kind = (429, 4290, gettext_lazy("Too Many Requests"))
 SERVER_ERROR: Kind = (500, 5000, gettext_lazy("Server Error"))
 ALL = (
-    BAD_REQUEST, SIGN_IN_FAILED, WRONG_CODE, NOT_SIGNED_IN, SIGN_IN_OVER, FORBIDDEN, MFA_MISSING, NOT_FOUND, METHOD,
-    CONFLICT, TOO_LARGE, TOO_MANY, SERVER_ERROR,
+    BAD_REQUEST, SIGN_IN_FAILED, WRONG_CODE, NOT_SIGNED_IN, SIGN_IN_OVER, FORBIDDEN, MFA_MISSING, IN_BROWSER,
+    NOT_FOUND, NO_SERVICES, METHOD, CONFLICT, TOO_LARGE, TOO_MANY, SERVER_ERROR,
 )  # fmt: skip
 
 # Refusals that are none of these are bad requests; one that says when to try again is "too many".
 REFUSALS: dict[type[Refused], Kind] = {
     signin.WrongCredentials: SIGN_IN_FAILED,
     keys.WrongKey: SIGN_IN_FAILED,
+    keys.AccountNotNamed: SIGN_IN_FAILED,
     keys.ClockOff: SIGN_IN_FAILED,
     keys.SignatureUsed: SIGN_IN_FAILED,
     modes.NotTyped: SIGN_IN_FAILED,
@@ -67,7 +70,10 @@ REFUSALS: dict[type[Refused], Kind] = {
     requests.ProofTooOld: FORBIDDEN,
     membership.NewOwnerWithoutMfa: FORBIDDEN,
     environments.NoSuchEnvironment: NOT_FOUND,
+    environments.NoServices: NO_SERVICES,
+    environments.RenamedElsewhere: IN_BROWSER,
     invitations.NoSuchInvitation: NOT_FOUND,
+    invitations.NotAnId: NOT_FOUND,
     invitations.InvitationOver: NOT_FOUND,
     invitations.AnotherAddress: FORBIDDEN,
     invitations.AlreadyMember: CONFLICT,
@@ -100,6 +106,19 @@ def error_of_status(status: int) -> JsonResponse:
     """Write the error of a status that came from below the endpoints."""
     kind, description = BY_STATUS.get(status) or BY_STATUS[500 if status >= 500 else 400]
     return error(kind, description)
+
+
+def no_such_endpoint() -> JsonResponse:
+    """Write the error of an address that the command-line client never means: mostly, its prefix is wrong."""
+    response = error(
+        NOT_FOUND,
+        _(
+            "There is nothing for the command line at this address. Check AUTH_HOST and PAAS_HOST, and the prefixes "
+            "AUTH_HOST_VERSION and PAAS_HOST_VERSION."
+        ),
+    )
+    response.headers["Cache-Control"] = "no-store"
+    return response
 
 
 def _refused(_request: HttpRequest, refused: Refused) -> HttpResponse:
@@ -137,7 +156,10 @@ def _description() -> str:
     return (
         "The endpoints of the `datica` command-line client. All need `Authorization: Bearer <sessionToken>` "
         "but the sign-in, the sign-out and the list of pods. Every error is `title`, `description`, `code`.\n\n"
-        f"| code | status | title |\n| --- | --- | --- |\n{rows}\n"
+        f"| code | status | title |\n| --- | --- | --- |\n{rows}\n\n"
+        "The portal keeps accounts and organizations. Services, metrics, images and everything else below "
+        "`/environments/{id}/` answer 4041, renaming an environment 4032. An environment of an organization that "
+        "waits for the account's MFA is listed by id and name; everything else about it answers 4031.\n"
     )
 
 

@@ -11,6 +11,7 @@ from django.shortcuts import render
 from django_structlog.middlewares import RequestMiddleware
 
 from accounts.origin import client_address
+from accounts.wire import is_client
 from datica_account import api
 
 
@@ -72,7 +73,7 @@ def refuse_malformed_requests(get_response: GetResponse) -> GetResponse:
 
 
 # The first segments of the addresses that speak JSON.
-JSON_ROOTS = frozenset({"auth", "orgs", "acls", "keys", "pods", "environments"})
+JSON_ROOTS = frozenset({"auth", "orgs", "acls", "keys", "pods", "environments", "healthcheck"})
 
 
 def json_path(path: str) -> str | None:
@@ -89,10 +90,15 @@ def json_path(path: str) -> str | None:
 
 
 def speak_json(get_response: GetResponse) -> GetResponse:
-    """Keep HTML, cookies and caches away from the JSON endpoints, whatever happens below (SR-45)."""
+    """Keep HTML, cookies and caches away from the JSON endpoints, whatever happens below (SR-45).
+
+    The command-line client gets JSON at every address: it would print a page into the terminal.
+    """
 
     def middleware(request: HttpRequest) -> HttpResponse:
         path = json_path(request.path_info)
+        if path is None and is_client(request):
+            return api.no_such_endpoint()
         if path is None:
             return get_response(request)
         request.path_info = request.path = path

@@ -91,6 +91,7 @@ MIDDLEWARE = [
     "django_otp.middleware.OTPMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "accounts.middleware.tell_of_ended_session",
     "datica_account.middleware.RequestLog",
     "mfa.middleware.AskForProof",
     "organizations.middleware.EnforceMfa",

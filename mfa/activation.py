@@ -81,6 +81,7 @@ def complete(
         elif (step := _matching_step(enrolment, otp)) is None:
             challenges.count_failure(enrolment, slot, now, origin)
             refusal = _why_refused(enrolment, otp, now)
+            challenges.tell_what_is_left(refusal, enrolment, slot)
         else:
             challenges.accept(enrolment, now, origin)
             if enrolment.mode == Mode.EMAIL and user.email_verified_at is None:

@@ -9,6 +9,7 @@ import structlog
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts import known_browsers, mail_limits, outbox, security_log, signin
@@ -17,7 +18,7 @@ from accounts.models import Channel, Mode, SignInAttempt, User
 from accounts.refusals import Refused
 from accounts.security_log import Kind, Origin
 from accounts.throttles import Slot
-from mfa import code_failures, codes, modes, recovery, rescue
+from mfa import code_failures, codes, modes, recovery, rescue, tries
 from mfa.models import Challenge, Factor
 from mfa.modes import NotEnabled
 
@@ -26,10 +27,37 @@ log = structlog.get_logger(__name__)
 MAIL_TASK = "mfa.send_one_time_password"
 
 
-class WrongCode(Refused):
-    """Counted."""
+class Counted(Refused):
+    """A code that was looked at and refused (SR-15).
+
+    ``left`` says what that leaves, where one can try again; ``is_last``, that it ended the challenge.
+    """
+
+    left = ""
+    is_last = False
+
+    @property
+    def reason(self) -> str:
+        """Why the code was refused."""
+        return str(self.message)
+
+    @property
+    def text(self) -> str:
+        """The reason and what is left."""
+        return f"{self.reason} {self.left}".strip()
+
+
+class WrongCode(Counted):
+    """None of the codes that would be right at any time."""
 
     message = _("That code is not right. Please check it and try again.")
+
+    @property
+    def reason(self) -> str:
+        """The message, or less where what is left says the rest."""
+        if self.is_last:
+            return ""
+        return gettext("That code is wrong.") if self.left else str(self.message)
 
 
 class NotACode(Refused):
@@ -38,7 +66,7 @@ class NotACode(Refused):
     message = _("A one-time password has six digits. Type them without a blank between them.")
 
 
-class ClockOff(Refused):
+class ClockOff(Counted):
     """A code of the app that is right for another time, some ``minutes`` away. Counted."""
 
     def __init__(self, *, minutes: int) -> None:
@@ -46,7 +74,7 @@ class ClockOff(Refused):
         self.minutes = minutes
 
     @property
-    def text(self) -> str:
+    def reason(self) -> str:
         """The message with how far the clock is off."""
         return str(self.message) % {"n": self.minutes}
 
@@ -68,10 +96,16 @@ class ClockAhead(ClockOff):
     )
 
 
-class CodeUsed(Refused):
-    """A code of the app that was accepted before, or an older one. Counted."""
+class CodeUsed(Counted):
+    """A code of the app that was accepted before, or that was told to be of no use."""
 
     message = _("That code was already used. Wait until your app shows the next one.")
+
+
+class CodeOvertaken(CodeUsed):
+    """A code of the app that is older than the last accepted one."""
+
+    message = _("A newer code was accepted after that one. Wait until your app shows the next one.")
 
 
 class TooManyFailures(Refused):
@@ -218,6 +252,7 @@ def answer(challenge: Challenge, otp: str, origin: Origin) -> Factor:
             refusal, factor.proved_as = _check(challenge, factor, otp, origin)
             if refusal:
                 count_failure(challenge, slot, now, origin)
+                tell_what_is_left(refusal, challenge, slot)
             else:
                 accept(challenge, now, origin)
                 if factor.proved_as != rescue.MODE:
@@ -279,7 +314,9 @@ def _why_refused(factor: Factor, otp: str, now: datetime) -> Refused:
     step = codes.recognised_step(factor.secret, otp, now=now)
     if step is None:
         return WrongCode()
-    if step <= factor.last_step or step in factor.refused_steps:
+    if step < factor.last_step:
+        return CodeOvertaken()
+    if step == factor.last_step or step in factor.refused_steps:
         return CodeUsed()
     if step > codes.step_at(now):
         # A guesser learns that this code will be right: so it must not be. Those that are over need no memory.
@@ -318,6 +355,14 @@ def count_failure(challenge: Challenge, slot: Slot, now: datetime, origin: Origi
     challenge.save(update_fields=["failures", "ended_at"])
     security_log.record(user, Kind.CODE_REFUSED, origin, mode=challenge.mode)
     log.info("mfa.code_refused", user_id=str(user.pk), purpose=challenge.purpose, mode=challenge.mode)
+
+
+def tell_what_is_left(refusal: Refused, challenge: Challenge, slot: Slot) -> None:
+    """Let a counted refusal say how many tries are left. At the command line there is one, which is over."""
+    at_command_line = challenge.attempt is not None and challenge.attempt.channel == Channel.CLI
+    if isinstance(refusal, Counted) and not at_command_line:
+        refusal.is_last = challenge.ended_at is not None
+        refusal.left = tries.left_in_words(challenge, slot)
 
 
 def is_wanted(challenge: Challenge) -> bool:

@@ -45,6 +45,11 @@ def refusal_of(slot: Slot) -> Refused | None:
     return throttles.refusal_of([slot])
 
 
+def left(slot: Slot) -> int:
+    """Return how many more wrong codes fit on ``slot``, where none is refused yet."""
+    return throttles.left(slot)
+
+
 def count(slot: Slot) -> None:
     """Count a wrong code."""
     throttles.count([slot])

@@ -74,10 +74,15 @@ def _prompt_context(challenge: Challenge) -> dict[str, object]:
 # --- the OTP prompt at sign-in ----------------------------------------------------------------
 
 
-def _sign_in_is_over(request: HttpRequest) -> HttpResponse:
+def _ended_by(refused: Refused | None) -> str:
+    """Return the words of a wrong code that ended its challenge; blank if it was over for another reason."""
+    return refused.text if isinstance(refused, challenges.Counted) and refused.is_last else ""
+
+
+def _sign_in_is_over(request: HttpRequest, refused: Refused | None = None) -> HttpResponse:
     request.session.pop(browser.SIGN_IN, None)
     if not request.user.is_authenticated:
-        messages.warning(request, signin.AttemptOver.message)
+        messages.warning(request, _ended_by(refused) or signin.AttemptOver.message)
     return redirect("accounts:login")
 
 
@@ -104,7 +109,7 @@ def otp_prompt(request: HttpRequest) -> HttpResponse:
             status = refuse(request, form, "otp", refused)
             challenge = browser.pending_sign_in(request)
             if challenge is None:
-                return _sign_in_is_over(request)
+                return _sign_in_is_over(request, refused)
         else:
             return _go_on(request, browser.sign_in(request, factor, remember=form.cleaned_data.get("remember", False)))
     context = {"form": form, "by_recovery": by_recovery, **_prompt_context(challenge)}
@@ -385,9 +390,10 @@ def _enrolment(request: HttpRequest) -> Challenge | None:
     return enrolment
 
 
-def _enrolment_is_over(request: HttpRequest) -> HttpResponse:
+def _enrolment_is_over(request: HttpRequest, refused: Refused | None = None) -> HttpResponse:
     request.session.pop(browser.ENROLMENT, None)
-    messages.warning(request, _("This activation has expired or was completed. Please start again."))
+    over = _("This activation has expired or was completed. Please start again.")
+    messages.warning(request, _ended_by(refused) or over)
     return redirect("mfa:activate")
 
 
@@ -412,7 +418,7 @@ def complete_activation(request: HttpRequest) -> HttpResponse:
             status = refuse(request, form, "otp", refused)
             enrolment = _enrolment(request)
             if enrolment is None:
-                return _enrolment_is_over(request)
+                return _enrolment_is_over(request, refused)
         else:
             request.session.pop(browser.ENROLMENT, None)
             messages.success(request, _("Multi-factor Authentication successfully enabled!"))
@@ -600,6 +606,8 @@ def disable(request: HttpRequest, mode: str) -> HttpResponse:
         return redirect(_settings_page())
     if request.method == "POST":
         return _disable(request, mode, unmet)
+    if closing := unmet(user.modes - {mode}):
+        return _still_required(request, modes.StillRequired(), closing)
     others = [other for other in enabled if other != mode]
     if others:
         text = [_("From then on you sign in with: %(modes)s.") % {"modes": ", ".join(others)}]
@@ -629,9 +637,7 @@ def _disable(request: HttpRequest, mode: str, unmet: Callable[[frozenset[str]], 
             session_key=request.session.session_key,
         )
     except modes.StillRequired as refused:
-        names = ", ".join(organization.name for organization in unmet(person(request).modes - {mode}))
-        messages.error(request, f"{refused.text} {_('It is required by:')} {names}.")
-        return redirect(_settings_page())
+        return _still_required(request, refused, unmet(person(request).modes - {mode}))
     except Refused as refused:
         messages.error(request, refused.text)
         return redirect(_settings_page())
@@ -644,6 +650,14 @@ def _disable(request: HttpRequest, mode: str, unmet: Callable[[frozenset[str]], 
     else:
         browser.remember_proof(request, left)
         messages.success(request, _("The %(mode)s mode is disabled.") % {"mode": mode})
+    return redirect(_settings_page())
+
+
+def _still_required(
+    request: HttpRequest, refused: modes.StillRequired, organizations: list[Organization]
+) -> HttpResponse:
+    names = ", ".join(organization.name for organization in organizations)
+    messages.error(request, f"{refused.text} {_('It is required by:')} {names}.")
     return redirect(_settings_page())
 
 

@@ -1,6 +1,5 @@
 """What the command-line client reads and changes of organizations, invitations, members and environments."""
 
-from collections.abc import Iterable
 from uuid import UUID
 
 from django.http import HttpRequest
@@ -35,12 +34,18 @@ class Pods(Schema):
 
 
 class EnvironmentOut(Schema):
-    """An environment of one of my organizations."""
+    """An environment of one of my organizations. One that is closed to me has no ``namespace``."""
 
     id: str
     name: str
-    namespace: str
+    namespace: str | None = None
     organizationId: str  # noqa: N815
+
+
+class Health(Schema):
+    """That the portal answers."""
+
+    status: str
 
 
 class Invitation(Schema):
@@ -115,25 +120,40 @@ def list_pods(request: HttpRequest) -> dict[str, object]:  # noqa: ARG001  (ninj
 
 
 def _environment(environment: Environment) -> dict[str, str]:
+    return {**_closed_environment(environment), "namespace": environment.namespace}
+
+
+def _closed_environment(environment: Environment) -> dict[str, str]:
+    """Return no more than the client needs to name an environment and to be told why it is closed (SR-41)."""
     return {
         "id": str(environment.pk),
         "name": environment.name,
-        "namespace": environment.namespace,
         "organizationId": str(environment.organization_id),
     }
 
 
-@router.get("/environments", auth=bearer, response={200: list[EnvironmentOut], **ERRORS}, summary="List environments")
+@router.get(
+    "/environments",
+    auth=bearer,
+    response={200: list[EnvironmentOut], **ERRORS},
+    exclude_unset=True,
+    summary="List environments",
+)
 def list_environments(
     request: HttpRequest, pod: HeaderEx[Text, P(default="", alias="X-Pod-ID")]
-) -> Iterable[dict[str, str]]:
-    """List my environments on one pod, or on all; those of an organization that waits for my MFA are left out."""
-    return [
-        _environment(row)
-        for row in environments.of_user(
-            token_of(request).user, pod=pod, door=door_of(request), origin=origin_of(request)
-        )
-    ]
+) -> list[dict[str, str]]:
+    """List my environments on one pod, or on all.
+
+    Those of an organization that waits for my MFA are among them, by id and name; everything else about them is
+    refused with 4031.
+    """
+    listed = environments.of_user(token_of(request).user, pod=pod, door=door_of(request), origin=origin_of(request))
+    return [_closed_environment(row.environment) if row.is_closed else _environment(row.environment) for row in listed]
+
+
+def _find_environment(request: HttpRequest, environment_id: UUID) -> Environment:
+    user = token_of(request).user
+    return environments.find(user, environment_id, door=door_of(request), origin=origin_of(request))
 
 
 @router.get(
@@ -144,9 +164,43 @@ def list_environments(
 )
 def retrieve_environment(request: HttpRequest, environment_id: UUID) -> dict[str, str]:
     """Give one environment."""
-    return _environment(
-        environments.find(token_of(request).user, environment_id, door=door_of(request), origin=origin_of(request))
-    )
+    return _environment(_find_environment(request, environment_id))
+
+
+@router.put(
+    "/environments/{uuid:environment_id}", auth=bearer, response=ERRORS, summary="Rename an environment: refused"
+)
+def rename_environment(request: HttpRequest, environment_id: UUID) -> None:
+    """Refuse with 4032: an environment is renamed in the browser."""
+    _find_environment(request, environment_id)
+    raise environments.RenamedElsewhere
+
+
+@router.get(
+    "/environments/{uuid:environment_id}/services", auth=bearer, response=ERRORS, summary="List services: refused"
+)
+def list_services(request: HttpRequest, environment_id: UUID) -> None:
+    """Refuse with 4041: there are none here, and an empty list would crash the client."""
+    _find_environment(request, environment_id)
+    raise environments.NoServices
+
+
+@router.api_operation(
+    ["GET", "POST", "PUT", "PATCH", "DELETE"],
+    "/environments/{uuid:environment_id}/{path:inside}",
+    auth=bearer,
+    response=ERRORS,
+    include_in_schema=False,
+)
+def refuse_inside_environment(request: HttpRequest, environment_id: UUID, inside: str) -> None:  # noqa: ARG001
+    """Refuse with 4041 what the client asks of metrics, images and whatever else runs in an environment."""
+    list_services(request, environment_id)
+
+
+@router.get("/healthcheck", response=Health, summary="Tell that the portal is up")
+def healthcheck(request: HttpRequest) -> dict[str, str]:  # noqa: ARG001  (ninja goes by the name)
+    """Answer without a look at anything: the client asks before it imports into a database."""
+    return {"status": "ok"}
 
 
 # --- invitations --------------------------------------------------------------------------------
@@ -188,15 +242,23 @@ def send_invitation(request: HttpRequest, org_id: UUID, new: NewInvitation) -> S
 
 
 @router.delete(
-    "/orgs/{uuid:org_id}/invites/{uuid:invitation_id}",
+    "/orgs/{uuid:org_id}/invites/{invitation_id}",
     auth=bearer,
     response={204: None, **ERRORS},
     summary="Withdraw an invitation",
 )
-def withdraw_invitation(request: HttpRequest, org_id: UUID, invitation_id: UUID) -> Status[None]:
-    """Withdraw an open invitation; for owners and admins."""
-    invitations.withdraw(membership_of_token(request, org_id, roles=MANAGERS), invitation_id, origin_of(request))
+def withdraw_invitation(request: HttpRequest, org_id: UUID, invitation_id: str) -> Status[None]:
+    """Withdraw an open invitation, named by its id; for owners and admins."""
+    manager = membership_of_token(request, org_id, roles=MANAGERS)
+    invitations.withdraw(manager, _id_of_invitation(invitation_id), origin_of(request))
     return Status(204, None)
+
+
+def _id_of_invitation(given: str) -> UUID:
+    try:
+        return UUID(given)
+    except ValueError:
+        raise invitations.NotAnId from None
 
 
 @router.post(

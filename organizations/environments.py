@@ -1,5 +1,6 @@
 """Environments: what an organization runs, and on which pod."""
 
+from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
@@ -19,6 +20,21 @@ class NoSuchEnvironment(Refused):
     message = _("There is no such environment, or you do not belong to its organization.")
 
 
+class NoServices(Refused):
+    """The portal keeps accounts; what runs in an environment is not its business."""
+
+    message = _(
+        "This portal manages accounts and organizations only. It has no services, metrics, images or other "
+        "contents of an environment."
+    )
+
+
+class RenamedElsewhere(Refused):
+    """A change that only the page of an organization's environments makes."""
+
+    message = _("Environments are renamed in the browser, by an owner of the organization.")
+
+
 class NameTaken(Refused):
     """An organization's environments are told apart by their names."""
 
@@ -35,19 +51,29 @@ def of_organization(organization: Organization) -> QuerySet[Environment]:
     return Environment.objects.filter(organization=organization).select_related("pod").order_by("name")
 
 
-def of_user(user: User, *, pod: str = "", door: Door, origin: Origin) -> QuerySet[Environment]:
-    """Give the environments of a user's organizations, without those whose policy the user does not meet (SR-41).
+@dataclass(frozen=True)
+class Listed:
+    """An environment of a user's organization; ``is_closed`` if the user does not meet the organization's policy."""
 
-    ``pod`` is the name of one pod, or blank for all. What a rehearsal would leave out is noted with ``door`` and
-    ``origin``.
+    environment: Environment
+    is_closed: bool
+
+
+def of_user(user: User, *, pod: str = "", door: Door, origin: Origin) -> list[Listed]:
+    """Return the environments of a user's organizations by name, closed ones too (SR-41).
+
+    A closed one shows its name, so that a command about it is refused with the reason, instead of leading to
+    another environment. ``pod`` is the name of one pod, or blank for all. What a rehearsal would close is noted
+    with ``door`` and ``origin``.
     """
     standing = policy.standing(user)
     for organization in standing.rehearsing:
         rehearsal.note(organization, user, door, origin)
-    closed = [organization.pk for organization in standing.blocking]
-    mine = Membership.objects.filter(user=user).exclude(organization__in=closed)
+    closed = {organization.pk for organization in standing.blocking}
+    mine = Membership.objects.filter(user=user).values("organization")
     on_pod = Q(pod__name=pod) if pod else Q()
-    return Environment.objects.filter(on_pod, organization__in=mine.values("organization")).order_by("name", "pk")
+    rows = Environment.objects.filter(on_pod, organization__in=mine).order_by("name", "pk")
+    return [Listed(row, is_closed=row.organization_id in closed) for row in rows]
 
 
 def find(user: User, environment_id: UUID, *, door: Door, origin: Origin) -> Environment:

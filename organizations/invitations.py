@@ -30,6 +30,7 @@ ADDRESS_AT_MOST = 254
 MANY_AT_MOST = 2000
 RESEND_PAUSE = timedelta(minutes=1)
 MAX_PER_DAY = 20  # invitations of one organization to one address
+CODE_BYTES = 24  # written in hex: a command line takes what begins with a dash for an option
 CODE_PARAMETER = "code"
 CODE_PLACE = "{inviteCode}"
 # Where an invitation can be accepted; both generations of the command-line client name one of them.
@@ -64,6 +65,12 @@ class NoSuchInvitation(Refused):
     """Unknown, accepted or withdrawn."""
 
     message = _("There is no such pending invitation.")
+
+
+class NotAnId(Refused):
+    """Something else was given where an invitation's id belongs, mostly an email address."""
+
+    message = _("An invitation is withdrawn by its id, not by an email address: invites list shows the ids.")
 
 
 class NotAnAddress(Refused):
@@ -212,7 +219,7 @@ def _sort_out(manager: Membership, emails: Sequence[str]) -> tuple[dict[str, str
 
 
 def _new(manager: Membership, email: str, *, role: Role, link_template: str = "") -> Invitation:
-    code = secrets.token_urlsafe(24)
+    code = secrets.token_hex(CODE_BYTES)
     return Invitation(
         organization=manager.organization,
         sender=manager.user,

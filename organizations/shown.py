@@ -108,8 +108,8 @@ def consequences(organization: Organization, impact: Impact) -> list[str]:
     if impact.counts.missing:
         lines.append(
             _(
-                "At the command line their commands for this organization are refused, also with a key and with "
-                "sessions that are open now; the message says what to do."
+                "At the command line they still see the names of its environments. Every command about them is "
+                "refused, also with a key and with sessions that are open now; the message says what to do."
             )
         )
     if number := impact.unverified:

@@ -131,6 +131,13 @@ class Cli:
             if answer.status == 200:
                 self.printed += [f"{row['name']}: {row['id']}" for row in answer.json]
 
+    def organization_of(self, name: str) -> str:
+        """Do what ``-E name`` does: look the environment up on every pod."""
+        self.reads_pods()
+        self.signs_in()
+        rows = [row for pod in self.pods for row in self.must("GET", "/environments", pod=pod).json]
+        return str(next(row["organizationId"] for row in rows if row["name"] == name))
+
     def whoami(self) -> None:
         self.signs_in()
         self.printed.append(f"user ID = {self.user_id}")

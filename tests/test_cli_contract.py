@@ -16,7 +16,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from django.test import Client
 from django.utils import timezone
 
-from accounts import passwords, sessions
+from accounts import keys, passwords, sessions
+from accounts.encryption import seal
+from accounts.identifiers import digest_of
 from accounts.models import Mode, PublicKey, SecurityEvent, SignInAttempt, Token
 from accounts.security_log import Origin
 from accounts.tests.factories import PASSWORD, UserFactory
@@ -24,6 +26,7 @@ from conftest import app_code, mailed_code, read_mail, sign_in
 from mfa import modes
 from mfa.models import Challenge
 from mfa.tests.factories import add_mode
+from organizations import invitations
 from organizations.models import Environment, Invitation, Membership, Pod, Role
 from organizations.tests.factories import MembershipFactory, OrganizationFactory
 from tests.cli import Cli, FatalError, public_text, signed_by
@@ -154,6 +157,7 @@ def test_a_wrong_code(each_cli, dana_with_email):
         each_cli.environments_list()
 
     assert each_cli.token == ""
+    assert "left" not in each_cli.call("POST", f"/auth/signin/mfa/{NOBODY}", {"otp": "000000"}).text
 
 
 @pytest.mark.parametrize("typed", ["492 013", "", "49201", "٤٩٢٠١٣", "4920133"])
@@ -544,15 +548,78 @@ def test_another_key_cannot_sign_for_mine(cli, dana):
     refusal(cli.call("POST", "/auth/signin/key", body, headers=headers), 401, 4011)
 
 
-def test_a_key_that_another_account_added_later_stays_mine(cli, dana, sam, new_cli):
+def stores(user, number=0):
+    """Let an account hold a key, as anybody can who has seen its public half."""
+    return keys.add(user, "not mine", public_text(rsa_key(number)), Origin())
+
+
+@pytest.mark.parametrize("thief_is_first", [True, False])
+def test_a_key_signs_in_to_the_account_that_the_client_names(cli, dana, sam, thief_is_first):
+    """SR-38: whoever else stores the public key, and whenever."""
+    if thief_is_first:
+        stores(sam)
     with_key(cli, dana)
-    sams = new_cli(sam)
-    sams.whoami()
-    sams.keys_add("not mine", public_text(rsa_key()))
+    if not thief_is_first:
+        stores(sam)
+    assert cli.user_id == str(dana.pk)
 
     cli.whoami()
 
     assert cli.printed[-1] == f"user ID = {dana.pk}"
+    assert PublicKey.objects.get(user=sam).last_used_at is None
+
+
+def test_without_a_name_a_key_signs_in_to_the_account_that_has_used_it(cli, dana, sam):
+    """SR-38: a sign-out forgets the name, and keeps the key."""
+    stores(sam)
+    with_key(cli, dana)
+    cli.whoami()
+    cli.logout()
+
+    cli.whoami()
+
+    assert cli.printed[-1] == f"user ID = {dana.pk}"
+
+
+@pytest.mark.parametrize("holders", [1, 2])
+def test_without_a_name_a_key_that_was_never_used_signs_in_nowhere(cli, dana, sam, holders):
+    """SR-38: it may be that only somebody else has added it. Named once, it works."""
+    stores(sam)
+    if holders == 2:
+        stores(dana)
+    cli.key = rsa_key()
+
+    with pytest.raises(FatalError, match=r"\(4011\) Sign In Failed: This key does not tell which account you mean"):
+        cli.whoami()
+
+    assert not PublicKey.objects.filter(last_used_at__isnull=False).exists()
+    assert not Token.objects.exists()
+
+
+def test_a_name_that_does_not_hold_the_key_is_answered_like_an_unknown_key(cli, dana, sam):
+    """SR-3, SR-38."""
+    stores(sam)
+    sam_disabled = UserFactory(is_active=False)
+    stores(sam_disabled)
+    answers = set()
+    for number, name in ((1, str(dana.pk)), (0, str(dana.pk)), (0, str(sam_disabled.pk)), (0, NOBODY), (0, "no id")):
+        body, headers = signed_by(rsa_key(number), nonce(), str(int(time.time())))
+        cli.user_id = name
+        answer = cli.call("POST", "/auth/signin/key", body, headers=headers)
+        refusal(answer, 401, 4011)
+        answers.add(answer.text)
+
+    assert len(answers) == 1
+
+
+def test_a_user_agent_that_is_not_the_clients_names_nobody(cli, dana, sam):
+    """A browser's User-Agent has a fourth word too."""
+    with_key(cli, dana)
+    cli.whoami()
+    body, headers = signed_by(rsa_key(), nonce(), str(int(time.time())))
+    headers["User-Agent"] = f"Mozilla/5.0 (X11; Linux {sam.pk}"
+
+    assert cli.call("POST", "/auth/signin/key", body, headers=headers).json["id"] == str(dana.pk)
 
 
 # --- section 6: pods and environments ---------------------------------------------------------------
@@ -600,6 +667,49 @@ def test_environments_of_others_do_not_exist(cli, staging, sam, new_cli):
 
     assert stranger.call("GET", "/environments").json == []
     refusal(stranger.call("GET", f"/environments/{staging.pk}"), 404, 4040)
+
+
+INSIDE = ["services", "metrics", "images", "services/1/metrics", "images/web/tags"]
+
+
+@pytest.mark.parametrize("inside", INSIDE)
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+def test_what_would_run_in_an_environment_is_refused_in_words(cli, staging, sam, new_cli, method, inside):
+    """`associate` and `init` end there: an empty list would crash `logs`. SR-39 for strangers."""
+    stranger = new_cli(sam)
+    stranger.whoami()
+    cli.whoami()
+    path = f"/environments/{staging.pk}/{inside}"
+    if (method, inside) in {("POST", "services"), ("DELETE", "services")}:
+        refusal(cli.call(method, path), 405, 4050)
+        return
+
+    answer = cli.call(method, path)
+
+    assert "no services" in refusal(answer, 404, 4041)
+    assert answer.json["title"] == "No Services Here"
+    refusal(stranger.call(method, path), 404, 4040)
+    cli.token = ""
+    refusal(cli.call(method, path), 401, 4013)
+
+
+def test_an_environment_is_not_renamed_at_the_command_line(cli, staging, sam, new_cli):
+    stranger = new_cli(sam)
+    stranger.whoami()
+    cli.whoami()
+
+    answer = cli.call("PUT", f"/environments/{staging.pk}", {"name": "renamed"})
+
+    assert "in the browser" in refusal(answer, 403, 4032)
+    refusal(stranger.call("PUT", f"/environments/{staging.pk}", {"name": "renamed"}), 404, 4040)
+    assert Environment.objects.get().name == "clinic-staging"
+
+
+def test_the_client_that_imports_a_database_finds_the_portal_well(each_cli):
+    """Without it `db import` panics. It tells nothing of the portal. SR-62."""
+    answer = each_cli.call("GET", "/healthcheck")
+
+    assert (answer.status, answer.json) == (200, {"status": "ok"})
 
 
 # --- section 7: keys ----------------------------------------------------------------------------------
@@ -655,8 +765,19 @@ def test_what_is_no_good_key_is_refused(cli, make):
     refusal(cli.call("POST", "/keys", {"name": "laptop", "key": make()}), 400, 4000)
 
 
+def test_refusing_a_key_recommends_one_that_the_client_takes(cli):
+    """It signs in with RSA alone."""
+    cli.whoami()
+    key = openssh(ec.generate_private_key(ec.SECP256R1()))
+
+    words = refusal(cli.call("POST", "/keys", {"name": "laptop", "key": key}), 400, 4000)
+
+    assert "RSA" in words
+    assert "Ed25519" not in words
+
+
 @pytest.mark.parametrize(
-    "name", ["", " ", "a/b", "a?b", "a%b", "a#b", "a\\b", "x" * 65, "a\nb", ".", "..", "a\0", " a"]
+    "name", ["", " ", "a/b", "a?b", "a%b", "a#b", "a\\b", "x" * 65, "a\nb", ".", "..", "a\0", " a", "-a"]
 )
 def test_names_that_would_not_survive_a_path_are_refused(cli, name):
     cli.whoami()
@@ -713,12 +834,12 @@ def test_an_invitation_is_sent_listed_and_accepted(each_cli, own_site, clinic, s
     link = link_in_mail()
     sams = new_cli(sam, version=each_cli.version)
 
-    invitations = each_cli.call("GET", f"/orgs/{clinic.pk}/invites").json
+    listed = each_cli.call("GET", f"/orgs/{clinic.pk}/invites").json
     sams.invites_accept(link.split("code=")[1])
 
     path = "/accept-invite" if each_cli.is_old else "/account/accept-invite"
     assert link.startswith(f"{each_cli.url}{path}?code=")
-    assert invitations == [
+    assert listed == [
         {
             "id": str(Invitation.objects.get().pk),
             "orgID": str(clinic.pk),
@@ -732,6 +853,30 @@ def test_an_invitation_is_sent_listed_and_accepted(each_cli, own_site, clinic, s
     assert sams.printed == [f"Successfully joined organization ({clinic.pk}) as sam@example.com"]
     assert each_cli.call("GET", f"/orgs/{clinic.pk}/invites").json == []
     assert Membership.objects.get(user=sam).role == Role.MEMBER
+
+
+def test_no_code_of_an_invitation_looks_like_an_option(cli, clinic, monkeypatch):
+    """The client takes what begins with a dash for an option: all that a code is made of is letters and digits."""
+    for byte in (0x00, 0xF8, 0xFB, 0xFF):
+        monkeypatch.setattr(secrets, "token_bytes", lambda size, byte=byte: bytes([byte]) * size)
+        invitations.send(Membership.objects.get(), f"a{byte}@example.com", role=Role.MEMBER, origin=Origin())
+
+    codes = [invitations.link_of(row).split("code=")[1] for row in Invitation.objects.all()]
+
+    assert len(set(codes)) == 4
+    assert all(code.isascii() and code.isalnum() for code in codes)
+
+
+def test_an_invitation_of_before_works_although_its_code_begins_with_a_dash(cli, clinic, sam, new_cli):
+    cli.whoami()
+    cli.invites_send(clinic.pk, sam.email)
+    code = "-AbCdEfGhIjKlMnOpQrStUvWxYz_0123"
+    Invitation.objects.update(digest=digest_of(code), sealed_code=seal(code.encode()))
+    sams = new_cli(sam)
+
+    sams.invites_accept(code)
+
+    assert Membership.objects.filter(user=sam).exists()
 
 
 @pytest.mark.parametrize(
@@ -769,6 +914,22 @@ def test_a_withdrawn_invitation_is_gone(cli, clinic, sam, new_cli):
     sams.whoami()
     refusal(sams.call("POST", f"/orgs/accept-invite/{code}"), 404, 4040)
     refusal(cli.call("DELETE", f"/orgs/{clinic.pk}/invites/{invitation.pk}"), 404, 4040)
+
+
+def test_withdrawing_by_address_says_that_an_id_is_meant(cli, clinic, sam, new_cli):
+    """SR-39: a stranger is told no more than of any other address."""
+    MembershipFactory(organization=clinic, user=sam)
+    stranger, member = new_cli(UserFactory()), new_cli(sam)
+    for one in (cli, stranger, member):
+        one.whoami()
+    cli.invites_send(clinic.pk, "new@example.com")
+
+    path = f"/orgs/{clinic.pk}/invites/new@example.com"
+
+    assert "by its id" in refusal(cli.call("DELETE", path), 404, 4040)
+    assert "by its id" not in refusal(stranger.call("DELETE", path), 404, 4040)
+    refusal(member.call("DELETE", path), 403, 4030)
+    assert Invitation.objects.get().revoked_at is None
 
 
 def test_an_invitation_works_once_for_its_address_and_not_for_ever(cli, clinic, sam, new_cli):
@@ -878,12 +1039,30 @@ def strict_clinic(clinic):
     return clinic
 
 
-def test_without_mfa_signing_in_works_but_lists_nothing_of_a_strict_organization(cli, staging, strict_clinic):
-    """SR-41."""
-    cli.environments_list()
+def test_without_mfa_a_strict_organization_shows_the_names_of_its_environments(each_cli, staging, strict_clinic):
+    """SR-41: else the client says that there are none, or offers one of another organization in their place."""
+    each_cli.environments_list()
 
-    assert cli.printed == []
-    assert cli.token
+    assert each_cli.printed == [f"clinic-staging: {staging.pk}"]
+    assert each_cli.call("GET", "/environments", pod="pod01").json == [
+        {"id": str(staging.pk), "name": "clinic-staging", "organizationId": str(strict_clinic.pk)}
+    ]
+    assert each_cli.call("GET", "/environments", pod="pod02").json == []
+
+
+def test_a_command_about_a_closed_environment_is_told_why_and_leads_to_no_other(each_cli, dana, staging, strict_clinic):
+    """SR-41: `-E clinic-staging users list`."""
+    other = OrganizationFactory(name="Lab")
+    MembershipFactory(organization=other, user=dana)
+    Environment.objects.create(organization=other, name="lab-live", pod=Pod.objects.get(name="pod01"))
+
+    organization = each_cli.organization_of("clinic-staging")
+    with pytest.raises(FatalError, match=r"\(4031\) .*: Clinic requires multi-factor authentication"):
+        each_cli.users_list(organization)
+
+    assert organization == str(strict_clinic.pk)
+    open_one = each_cli.must("GET", f"/orgs/{other.pk}/users").json
+    assert [user["email"] for user in open_one] == ["Dana@example.com"]
 
 
 def test_every_refusal_of_a_strict_organization_says_what_to_do_and_where(cli, staging, strict_clinic):
@@ -893,9 +1072,13 @@ def test_every_refusal_of_a_strict_organization_says_what_to_do_and_where(cli, s
 
     for method, path, body in (
         ("GET", f"/environments/{staging.pk}", None),
+        ("PUT", f"/environments/{staging.pk}", {"name": "renamed"}),
+        ("GET", f"/environments/{staging.pk}/services", None),
+        ("GET", f"/environments/{staging.pk}/metrics", None),
         ("GET", f"/orgs/{org}/invites", None),
         ("POST", f"/orgs/{org}/invites", {"email": "a@example.com", "role": 5}),
         ("DELETE", f"/orgs/{org}/invites/{NOBODY}", None),
+        ("DELETE", f"/orgs/{org}/invites/sam@example.com", None),
         ("GET", f"/orgs/{org}/users", None),
         ("DELETE", f"/orgs/{org}/users/{NOBODY}", None),
         ("GET", f"/acls/{org}/groups", None),
@@ -913,7 +1096,7 @@ def test_a_token_of_before_the_requirement_is_stopped_too(cli, clinic, staging):
     clinic.save()
 
     refusal(cli.call("GET", f"/environments/{staging.pk}"), 403, 4031)
-    assert cli.call("GET", "/environments").json == []
+    assert [set(row) for row in cli.call("GET", "/environments").json] == [{"id", "name", "organizationId"}]
 
 
 def test_with_mfa_a_strict_organization_is_open(cli, dana_with_email, staging, strict_clinic):
@@ -949,6 +1132,10 @@ PATHS = [
     ("GET", "/pods"),
     ("GET", "/environments"),
     ("GET", f"/environments/{NOBODY}"),
+    ("PUT", f"/environments/{NOBODY}"),
+    ("GET", f"/environments/{NOBODY}/services"),
+    ("GET", f"/environments/{NOBODY}/metrics"),
+    ("GET", "/healthcheck"),
     ("GET", "/auth/verify"),
     ("POST", "/auth/signin"),
     ("POST", "/auth/signin/key"),
@@ -1040,6 +1227,25 @@ def test_no_html_for_what_is_not_there(cli, path):
     refusal(cli.call("GET", path), 404, 4040)
 
 
+@pytest.mark.parametrize("header", ["User-Agent", "X-CLI-Version"])
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+@pytest.mark.parametrize("path", ["/v9/auth/signin", "/", "/account", "/account/login", "/admin/", "/v9//pods"])
+def test_the_client_gets_json_at_every_address(cli, method, path, header):
+    """An unknown prefix would show a page of HTML in the terminal, or lead on to one."""
+    without = {"User-Agent": "curl/8"} if header == "X-CLI-Version" else {"X-CLI-Version": ""}
+    answer = cli.call(method, path, {}, headers=without)
+
+    assert "AUTH_HOST_VERSION" in refusal(answer, 404, 4040)
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert "Location" not in answer.headers
+
+
+def test_a_browser_gets_pages_where_the_client_gets_json(client):
+    assert client.get("/account/login").headers["Content-Type"].startswith("text/html")
+    assert client.get("/v9/auth/signin").headers["Content-Type"].startswith("text/html")
+    assert client.get("/account").status_code == 302
+
+
 @pytest.mark.parametrize(("method", "path"), [("PUT", "/keys"), ("POST", "/pods"), ("GET", "/auth/signin")])
 def test_no_html_for_a_wrong_method(cli, method, path):
     answer = cli.call(method, path, {})
@@ -1081,6 +1287,7 @@ def test_the_document_is_served_without_any_outside_asset(live_server):
         "keys",
         "pods",
         "environments",
+        "healthcheck",
         "orgs",
         "acls",
         "api",

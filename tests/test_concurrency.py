@@ -421,7 +421,12 @@ def test_one_signature_brought_ten_times_at_once_opens_one(dana):
     results = at_once(
         *[
             lambda: keys.check_signature(
-                body["publicKey"], body["signature"], nonce=nonce, timestamp=timestamp, origin=ORIGIN
+                body["publicKey"],
+                body["signature"],
+                nonce=nonce,
+                timestamp=timestamp,
+                named=str(dana.pk),
+                origin=ORIGIN,
             )
         ]
         * THREADS

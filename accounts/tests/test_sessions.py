@@ -6,12 +6,12 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from accounts import keys, tokens
+from accounts import keys, sessions, tokens
 from accounts.models import PublicKey, SecurityEvent, Session, Token
 from accounts.security_log import Origin
 from accounts.session_store import row_key
 from accounts.tests.factories import new_key
-from conftest import is_signed_in, sign_in, text_of
+from conftest import give_credentials, is_signed_in, sign_in, text_of
 
 pytestmark = pytest.mark.django_db
 
@@ -118,6 +118,50 @@ def test_a_browser_is_signed_out_when_idle(client, dana):
         clock.shift(timedelta(hours=12, minutes=1))
         assert not is_signed_in(client)
         assert not Session.objects.filter(user=dana).exists()
+
+
+ENDED = "You were signed out because your session was not used for too long or was ended elsewhere."
+
+
+@pytest.mark.parametrize("how", ["idle", "ended elsewhere", "over"])
+def test_a_session_that_is_over_returns_to_the_sign_in_page_with_a_word(client, dana, how):
+    """SR-34. Told once."""
+    span = {"idle": timedelta(hours=12, minutes=1), "ended elsewhere": timedelta(0), "over": timedelta(days=15)}[how]
+    sign_in(client, dana)
+    if how == "ended elsewhere":
+        sessions.end_others(dana, keep=None)
+
+    with time_machine.travel(timezone.now() + span):
+        page = client.get("/account/view", follow=True)
+        again = client.get("/account/view", follow=True)
+
+    assert page.redirect_chain == [("/account/login?next=/account/view", 302)]
+    assert ENDED in text_of(page)
+    assert ENDED not in text_of(again)
+
+
+def test_who_has_signed_out_is_not_told_so(client, dana):
+    sign_in(client, dana)
+    client.post("/account/logout")
+
+    assert ENDED not in text_of(client.get("/account/view", follow=True))
+
+
+def test_who_has_never_signed_in_is_not_told_so(client, another_browser, dana_with_email):
+    """Neither a first visitor, nor one with a made-up cookie, nor one whose sign-in never ended."""
+    assert ENDED not in text_of(client.get("/account/view", follow=True))
+    client.cookies["session"] = "x" * 32
+    assert ENDED not in text_of(client.get("/account/view", follow=True))
+    waiting = another_browser()
+    give_credentials(waiting, "dana")
+    assert ENDED not in text_of(waiting.get("/account/view", follow=True))
+
+
+def test_a_sign_in_page_that_was_opened_by_hand_says_nothing(client, dana):
+    sign_in(client, dana)
+    sessions.end_others(dana, keep=None)
+
+    assert ENDED not in text_of(client.get("/account/login"))
 
 
 def test_use_does_not_put_off_the_end(client, dana):

@@ -47,6 +47,7 @@ def settings(request: HttpRequest) -> HttpResponse:
     user = person(request)
     factors, recovery_codes_left = modes.overview(user)
     enabled = {factor.mode for factor in factors}
+    required_by = policy.requiring(user)
     context = {
         "recovery_codes_left": recovery_codes_left,
         "modes": [
@@ -56,11 +57,16 @@ def settings(request: HttpRequest) -> HttpResponse:
                 "enabled": mode in enabled,
                 "preferred": mode == user.preferred_mode,
                 "target": masked(user.email) if mode == Mode.EMAIL else "",
+                "needed_by": [
+                    organization.name
+                    for organization in required_by
+                    if mode in enabled and not organization.is_met_by(user.modes - {mode})
+                ],
             }
             for mode in Mode
         ],
         "mfa_open": "mfa" in request.GET,
-        "required_by": policy.requiring(user),
+        "required_by": required_by,
     }
     return render(request, "accounts/settings.html", context)
 

@@ -116,7 +116,7 @@ def test_nothing_is_enabled_before_a_right_code(client, dana):
     client.get(COMPLETE)
     page = client.post(COMPLETE, {"otp": "000000"})
 
-    assert "That code is not right" in text_of(page)
+    assert "That code is wrong. You have 4 tries left." in text_of(page)
     assert modes_of(dana) == set()
     assert give_credentials(client, "dana").url == "/account"
 

@@ -50,8 +50,8 @@ def test_a_drift_is_unlearned(client, dana_with_app, clock):
         (-10, "your phone's clock is about 5 min behind"),
         (10, "Your phone's clock is about 5 min ahead"),
         (-2, "is about 1 min behind"),
-        (21, "That code is not right"),
-        (-21, "That code is not right"),
+        (21, "That code is wrong."),
+        (-21, "That code is wrong."),
     ],
 )
 def test_a_clock_further_off_is_told_and_not_followed(client, dana_with_app, clock, step, words):

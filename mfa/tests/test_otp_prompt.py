@@ -128,7 +128,7 @@ def test_a_mailed_code_works_once_and_for_its_own_sign_in(client, another_browse
     page = other.post(OTP, {"otp": code})
     client.post(OTP, {"otp": code})
 
-    assert "That code is not right" in text_of(page)
+    assert "That code is wrong. You have 4 tries left." in text_of(page)
     assert is_signed_in(client)
     assert not is_signed_in(other)
 
@@ -190,7 +190,7 @@ def test_five_wrong_codes_end_the_sign_in(client, dana_with_email):
     last = client.post(OTP, {"otp": a_wrong_code(code)}, follow=True)
 
     assert last.redirect_chain[-1][0] == LOGIN
-    assert "Please sign in again" in text_of(last)
+    assert "That was the fifth wrong code" in text_of(last)
     client.post(OTP, {"otp": code})
     assert not is_signed_in(client)
     assert SignInAttempt.objects.get().ended_at

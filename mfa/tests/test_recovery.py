@@ -72,7 +72,7 @@ def test_a_code_signs_in_once_in_the_same_field(client, dana_with_app, codes):
     client.post("/account/logout")
     again = sign_in_with(client, codes[5])
     assert again.status_code == 400
-    assert "That code is not right" in text_of(again)
+    assert "That code is wrong. You have 4 tries left." in text_of(again)
 
 
 def test_the_prompt_offers_it(client, dana_with_app, codes):

@@ -257,6 +257,48 @@ class TestInvitations:
             "bulk"
         }
 
+    def test_what_was_refused_stays_in_its_field_with_the_reason_beside_it(self, owner, clinic, mo):
+        address = f"{clinic.get_absolute_url()}/invitations"
+
+        page = owner.post(address, {"email": "new@example.com, mo@example.com\nbroken@", "role": "admin"})
+
+        form = page.context["invite_form"]
+        assert page.status_code == 400
+        assert form["email"].value().split() == ["broken@", "mo@example.com"]
+        assert form["role"].value() == "admin"
+        assert form.errors == {
+            "email": [
+                "broken@: This is not an email address.",
+                "mo@example.com: This person already belongs to the organization.",
+            ]
+        }
+        field = page.content.decode().partition('name="email"')[2][:1500]
+        assert "broken@: This is not an email address." in field
+        assert "1 invitation is on its way." in text_of(page)
+        assert [row.email for row in Invitation.objects.all()] == ["new@example.com"]
+
+    def test_of_many_refusals_some_are_told_and_all_are_kept(self, owner, clinic):
+        address = f"{clinic.get_absolute_url()}/invitations"
+        file = SimpleUploadedFile("people.csv", b"\n".join(b"p%d@" % number for number in range(13)))
+
+        page = owner.post(address, {"file": file, "role": "member"})
+
+        errors = page.context["invite_form"].errors.get_json_data()["email"]
+        assert [error["message"] for error in errors[9:]] == [
+            "p9@: This is not an email address.",
+            "… and 3 more that could not be invited.",
+        ]
+        assert len(page.context["invite_form"]["email"].value().split()) == 13
+
+    def test_what_is_no_address_at_all_is_kept_too(self, owner, clinic):
+        page = owner.post(f"{clinic.get_absolute_url()}/invitations", {"email": "mo at example", "role": "admin"})
+
+        assert page.status_code == 400
+        assert page.context["invite_form"]["email"].value() == "mo at example"
+        assert page.context["invite_form"]["role"].value() == "admin"
+        text = text_of(page)
+        assert text.index("This is not an email address.") < text.index("Search for an invite")
+
     def test_a_thousand_cost_as_many_queries_as_ten(self, owner, clinic, django_assert_max_num_queries):
         pasted = "\n".join(f"n{number}@example.com" for number in range(1000))
         with django_assert_max_num_queries(80):

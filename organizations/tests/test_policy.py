@@ -215,12 +215,30 @@ def test_the_last_mode_stays_while_an_organization_requires_one(
     assert [factor.mode for factor in enabled(member.user)] == ["email"]
 
 
+def test_disabling_what_is_required_is_refused_before_it_is_asked(
+    client, clinic, member, olaf_the_owner, another_browser
+):
+    """SR-42: the settings say so, and the first click does, with the name."""
+    add_mode(member.user, Mode.EMAIL)
+    required(clinic, olaf_the_owner, another_browser())
+    sign_in(client, member.user)
+
+    settings = text_of(client.get("/account/view?mfa=open"))
+    page = client.get("/account/mfa/email/disable", follow=True)
+
+    assert "Cannot be disabled: required by Clinic." in settings
+    assert page.redirect_chain == [("/account/view?mfa=open#mfa", 302)]
+    assert "It is required by: Clinic." in text_of(page)
+    assert "Disable the email mode?" not in text_of(page)
+
+
 def test_a_mode_that_is_not_the_last_may_go(client, clinic, member, olaf_the_owner, another_browser):
     add_mode(member.user, Mode.EMAIL)
     add_mode(member.user, Mode.AUTHENTICATOR)
     required(clinic, olaf_the_owner, another_browser())
     sign_in(client, member.user)
 
+    assert "Cannot be disabled" not in text_of(client.get("/account/view?mfa=open"))
     client.post("/account/mfa/authenticator/disable")
 
     assert [factor.mode for factor in enabled(member.user)] == ["email"]

@@ -111,7 +111,7 @@ class TestBeforeTheClick:
         assert "1 has only a mode that does not count, and is led to add this one: authenticator." in page
         assert "At least 1 has never verified the email address" in page
         assert "1 pending invitation can be accepted only with it." in page
-        for line in ("Nobody is signed out", "commands for this organization are refused"):
+        for line in ("Nobody is signed out", "Every command about them is refused"):
             assert line in page
         assert "What each of them would meet" in text_of(owner.get(clinic.get_absolute_url()))
 

@@ -271,7 +271,7 @@ def assisted_reset(request: HttpRequest, organization_id: UUID, user_id: UUID) -
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 def invitation_list(request: HttpRequest, organization_id: UUID) -> HttpResponse:
-    """List the open invitations; a POST invites one address or many."""
+    """List the open invitations; a POST invites one address or many, and keeps what was refused to be corrected."""
     manager = membership_of(request, organization_id, roles=MANAGERS)
     form, status = InviteForm(at_most=Role(manager.role), initial=browser.kept_form(request)), 200
     if request.method == "POST":
@@ -282,9 +282,13 @@ def invitation_list(request: HttpRequest, organization_id: UUID) -> HttpResponse
             if form.cleaned_data["role"] in MANAGERS and not browser.has_fresh_proof(request):
                 return browser.ask_for_proof(request)
             try:
-                return _invite(request, manager, form)
+                refused_form = _invite(request, manager, form)
             except Refused as refused:
                 status = refuse(request, form, "email", refused)
+            else:
+                if refused_form is None:
+                    return redirect("organizations:members", organization_id)
+                form = refused_form
     q = request.GET.get("q", "")[:254]
     rows = invitations.pending(manager.organization, starts=key_of(q))
     context = {
@@ -298,18 +302,23 @@ def invitation_list(request: HttpRequest, organization_id: UUID) -> HttpResponse
     return render(request, "organizations/invitations.html", context, status=status)
 
 
-def _invite(request: HttpRequest, manager: Membership, form: InviteForm) -> HttpResponse:
-    emails, role = form.cleaned_data["emails"], form.cleaned_data["role"]
-    sent = invitations.send_many(manager, emails, role=role, origin=origin_of(request))
+def _invite(request: HttpRequest, manager: Membership, form: InviteForm) -> InviteForm | None:
+    """Invite, and return the form with what was refused, to be corrected; None if nothing was."""
+    role = form.cleaned_data["role"]
+    sent = invitations.send_many(manager, form.cleaned_data["emails"], role=role, origin=origin_of(request))
     if sent.invited:
         text = ngettext("%(n)d invitation is on its way.", "%(n)d invitations are on their way.", sent.invited)
         messages.success(request, text % {"n": sent.invited})
+    if not sent.refused:
+        return None
+    refused = InviteForm(
+        {"email": "\n".join(email for email, _reason in sent.refused), "role": role}, at_most=Role(manager.role)
+    )
     for email, reason in sent.refused[:REFUSED_SHOWN]:
-        messages.error(request, f"{email}: {reason}")
-    if len(sent.refused) > REFUSED_SHOWN:
-        left = len(sent.refused) - REFUSED_SHOWN
-        messages.error(request, _("… and %(n)d more that could not be invited.") % {"n": left})
-    return redirect("organizations:members", manager.organization_id)
+        refused.add_error("email", f"{email}: {reason}")
+    if (left := len(sent.refused) - REFUSED_SHOWN) > 0:
+        refused.add_error("email", _("… and %(n)d more that could not be invited.") % {"n": left})
+    return refused
 
 
 @require_POST

@@ -1,0 +1,186 @@
+"""A wrong code says how many tries are left; the last one, that it was the last."""
+
+from datetime import timedelta
+
+import pytest
+import time_machine
+from django.utils import timezone
+
+from accounts.models import Channel, Throttle
+from accounts.security_log import Origin
+from conftest import OTP, app_code, give_credentials, is_signed_in, mailed_code, sign_in, text_of
+from mfa import challenges, code_failures
+from mfa.tests.test_activation import COMPLETE, activate
+
+pytestmark = pytest.mark.django_db
+
+CONFIRM = "/account/confirm"
+LAST = "That was the fifth wrong code, so we ended this sign-in. Sign in again to get a new code."
+
+
+def a_wrong_code(right: str) -> str:
+    return str((int(right) + 1) % 1_000_000).zfill(6)
+
+
+@pytest.fixture
+def clock():
+    with time_machine.travel(timezone.now(), tick=False) as moved:
+        yield moved
+
+
+def test_each_wrong_code_says_how_many_tries_are_left(client, dana_with_email):
+    """SR-15."""
+    give_credentials(client, "dana")
+    wrong = a_wrong_code(mailed_code())
+
+    pages = [text_of(client.post(OTP, {"otp": wrong}, follow=True)) for _try in range(5)]
+
+    for page, left in zip(pages[:4], ("4 tries", "3 tries", "2 tries", "1 try"), strict=True):
+        assert f"That code is wrong. You have {left} left." in page
+    assert LAST in pages[4]
+    assert "has expired or was ended" not in pages[4]
+
+
+def test_the_number_is_that_of_the_setting(client, dana_with_email, settings):
+    settings.OTP_FAILURES_PER_CHALLENGE = 2
+    give_credentials(client, "dana")
+    wrong = a_wrong_code(mailed_code())
+
+    first, second = (text_of(client.post(OTP, {"otp": wrong}, follow=True)) for _try in range(2))
+
+    assert "You have 1 try left." in first
+    assert LAST.replace("fifth", "second") in second
+
+
+def test_a_try_that_was_not_looked_at_takes_none(client, dana_with_email):
+    """SR-16."""
+    give_credentials(client, "dana")
+    wrong = a_wrong_code(mailed_code())
+    client.post(OTP, {"otp": wrong})
+
+    assert "left" not in text_of(client.post(OTP, {"otp": "12345"}))
+
+    assert "You have 3 tries left." in text_of(client.post(OTP, {"otp": wrong}))
+
+
+def test_the_reason_of_a_refused_code_stays_beside_the_number(client, dana_with_app, clock):
+    give_credentials(client, "dana")
+
+    page = text_of(client.post(OTP, {"otp": app_code(dana_with_app, step=-10)}))
+
+    assert "your phone's clock is about 5 min behind: let it set the time automatically. You have 4 tries left." in page
+
+
+def test_the_last_try_tells_of_the_clock_too(client, dana_with_app, clock, settings):
+    settings.OTP_FAILURES_PER_CHALLENGE = 1
+    give_credentials(client, "dana")
+
+    page = text_of(client.post(OTP, {"otp": app_code(dana_with_app, step=-10)}, follow=True))
+
+    assert "about 5 min behind" in page
+    assert LAST.replace("fifth", "first") in page
+
+
+def fails(client, times, otp="000000"):
+    give_credentials(client, "dana")
+    return [text_of(client.post(OTP, {"otp": otp}, follow=True)) for _try in range(times)]
+
+
+def test_the_limit_of_the_account_is_told_where_it_is_nearer(client, dana_with_app, clock):
+    """SR-15: three wrong codes before, then five, then two more: no promise of a try that is not looked at."""
+    fails(client, 3)
+    assert "You have 2 tries left." in fails(client, 3)[-1]
+    fails(client, 2)
+
+    first, second = fails(client, 2)
+
+    assert "That code is wrong. You have 1 try left." in first
+    blocked = "That code is wrong. For your safety no code is accepted for a while. Try again in 15 minutes."
+    assert blocked in second
+    assert "left" not in second
+    answer = client.post(OTP, {"otp": app_code(dana_with_app)})
+    assert answer.status_code == 429
+
+
+def test_the_last_try_does_not_send_on_to_a_sign_in_that_is_closed(client, dana_with_app, clock):
+    fails(client, 5)
+
+    page = fails(client, 5)[-1]
+
+    assert "That was the fifth wrong code, so we ended this sign-in. For your safety no code is accepted" in page
+    assert "Sign in again to get a new code" not in page
+
+
+def test_wrong_codes_of_long_ago_are_not_told(client, dana_with_app, clock):
+    fails(client, 5)
+    fails(client, 4)
+    clock.shift(timedelta(minutes=16))
+
+    assert "You have 4 tries left." in fails(client, 1)[-1]
+
+
+def test_the_nearest_limit_may_be_that_of_codes_in_a_row(client, dana_with_app, clock):
+    Throttle.objects.create(digest=code_failures.slot_of(dana_with_app, "").digest, in_a_row=97)
+
+    assert "You have 2 tries left." in fails(client, 1)[-1]
+
+
+def test_a_code_that_a_newer_one_has_overtaken_is_not_called_used(client, dana_with_app, clock):
+    """SR-11."""
+    sign_in(client, dana_with_app)
+    client.post("/account/logout")
+    give_credentials(client, "dana")
+
+    older = text_of(client.post(OTP, {"otp": app_code(dana_with_app, step=-1)}))
+    same = text_of(client.post(OTP, {"otp": app_code(dana_with_app)}))
+
+    assert "A newer code was accepted after that one." in older
+    assert "already used" not in older
+    assert "That code was already used." in same
+    assert not is_signed_in(client)
+
+
+def test_a_step_up_counts_too_and_says_where_it_ended(client, dana_with_email, clock):
+    sign_in(client, dana_with_email)
+    clock.shift(timedelta(minutes=11))
+    client.post(f"{CONFIRM}/send", {"next": "/account/view"})
+    wrong = a_wrong_code(mailed_code())
+
+    pages = [text_of(client.post(CONFIRM, {"otp": wrong, "next": "/account/view"})) for _try in range(5)]
+
+    assert "That code is wrong. You have 4 tries left." in pages[0]
+    assert "That was the fifth wrong code, so we ended this prompt. Confirm with a new code." in pages[4]
+    assert "Send code" in pages[4]
+
+
+def test_an_enrolment_counts_too_and_says_where_it_ended(client, dana):
+    activate(client, "email")
+    wrong = a_wrong_code(mailed_code())
+
+    pages = [text_of(client.post(COMPLETE, {"otp": wrong}, follow=True)) for _try in range(5)]
+
+    assert "That code is wrong. You have 4 tries left." in pages[0]
+    assert "That was the fifth wrong code, so we ended this activation. Start again to get a new code." in pages[4]
+
+
+def test_the_command_line_is_told_of_no_tries(dana_with_email):
+    """It has one: the next command begins anew."""
+    challenge = challenges.begin_sign_in(dana_with_email, channel=Channel.CLI, origin=Origin())
+
+    with pytest.raises(challenges.WrongCode) as refused:
+        challenges.answer(challenge, "000000", Origin())
+
+    assert refused.value.text == "That code is not right. Please check it and try again."
+
+
+@pytest.mark.parametrize("address", [f"{OTP}?recovery", f"{CONFIRM}?recovery&next=/account/view"])
+def test_the_prompt_for_a_recovery_code_names_no_mode(client, dana_with_email, address):
+    if address.startswith(OTP):
+        give_credentials(client, "dana")
+    else:
+        sign_in(client, dana_with_email)
+
+    page = text_of(client.get(address))
+
+    assert "Recovery code" in page
+    assert "authentication type" not in page

@@ -1,0 +1,60 @@
+"""What a wrong code leaves: how many tries, or what ended (SR-15). Only words; the counting is done elsewhere."""
+
+from django.conf import settings
+from django.contrib.humanize.templatetags.humanize import ordinal
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext, pgettext_lazy
+
+from accounts.refusals import wait_in_words
+from accounts.throttles import Slot
+from mfa import code_failures
+from mfa.models import Challenge
+
+ORDINALS: tuple[str | Promise, ...] = (
+    pgettext_lazy("wrong code", "first"),
+    pgettext_lazy("wrong code", "second"),
+    pgettext_lazy("wrong code", "third"),
+    pgettext_lazy("wrong code", "fourth"),
+    pgettext_lazy("wrong code", "fifth"),
+    pgettext_lazy("wrong code", "sixth"),
+    pgettext_lazy("wrong code", "seventh"),
+    pgettext_lazy("wrong code", "eighth"),
+    pgettext_lazy("wrong code", "ninth"),
+    pgettext_lazy("wrong code", "tenth"),
+)
+# What ended, and what to do then, by the purpose of the challenge.
+ENDED: dict[str, tuple[str | Promise, str | Promise]] = {
+    Challenge.Purpose.SIGN_IN: (
+        gettext_lazy("That was the %(nth)s wrong code, so we ended this sign-in."),
+        gettext_lazy("Sign in again to get a new code."),
+    ),
+    Challenge.Purpose.STEP_UP: (
+        gettext_lazy("That was the %(nth)s wrong code, so we ended this prompt."),
+        gettext_lazy("Confirm with a new code."),
+    ),
+    Challenge.Purpose.ENROLMENT: (
+        gettext_lazy("That was the %(nth)s wrong code, so we ended this activation."),
+        gettext_lazy("Start again to get a new code."),
+    ),
+}
+
+
+def left_in_words(challenge: Challenge, slot: Slot) -> str:
+    """Return what a person reads after a wrong code that was just counted for a challenge and on ``slot``."""
+    refusal = code_failures.refusal_of(slot)
+    blocked = ""
+    if refusal and refusal.retry_at:
+        blocked = f"{_('For your safety no code is accepted for a while.')} {wait_in_words(refusal.retry_at)}"
+    if challenge.ended_at is not None:
+        ended, then = ENDED[challenge.purpose]
+        return f"{str(ended) % {'nth': _nth(challenge.failures)}} {blocked or then}"
+    if blocked:
+        return blocked
+    # Whichever limit is nearer: that of this prompt, or that of the account.
+    number = min(settings.OTP_FAILURES_PER_CHALLENGE - challenge.failures, code_failures.left(slot))
+    return ngettext("You have %(n)d try left.", "You have %(n)d tries left.", number) % {"n": number}
+
+
+def _nth(number: int) -> str:
+    return str(ORDINALS[number - 1]) if number <= len(ORDINALS) else str(ordinal(number))
