@@ -420,6 +420,8 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     }
 else:
     DATABASES["default"]["OPTIONS"] = {"pool": DATABASE_POOL}
+    # A request that gets a pooled connection asks once whether it still works: the server may have been restarted.
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = DATABASE_POOL
 if EMAIL_URL:
     EMAIL_HOST, EMAIL_PORT = smtp["EMAIL_HOST"], smtp["EMAIL_PORT"] or 25
     EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = smtp["EMAIL_HOST_USER"], smtp["EMAIL_HOST_PASSWORD"]
