@@ -7,7 +7,8 @@ export PORT DATA_DIR
 
 BIN := .venv/bin
 
-.PHONY: run test security-report benchmark crash-test screens lint format lock clean
+MINUTES ?= 5
+.PHONY: run test security-report benchmark soak crash-test screens lint format lock clean
 
 run: .venv/runs
 	@exec $(BIN)/python -m datica_account.run
@@ -24,6 +25,9 @@ security-report: .venv/tests
 benchmark: .venv/tests
 	@$(BIN)/python -W ignore -m benchmarks.signin_timing
 	@$(BIN)/python -W ignore -m benchmarks.scale
+
+soak: .venv/runs
+	@MINUTES=$(MINUTES) $(BIN)/python -m benchmarks.soak
 
 crash-test: .venv/tests
 	@$(BIN)/python -m pytest -s tests/test_reminder_crash.py

@@ -1,7 +1,7 @@
-"""``make run``: the portal and its worker on one machine, with no server to install.
+"""``make run``: the portal on one machine, with no server to install.
 
-Starts gunicorn and a Celery worker (with its clock) as separate processes and ends both on Ctrl-C, or
-when one of them ends by itself.
+Starts the web server, the mail worker and the clock as separate processes and ends all on Ctrl-C. One that ends by
+itself is started again after a pause that grows; only one that never gets going ends the run.
 """
 
 import os
@@ -11,55 +11,130 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-HOST = "127.0.0.1"
+# Passkeys need a name. Nothing but this machine can connect to what is bound to it.
+HOST = "localhost"
+LOOPBACK = {"127.0.0.1": socket.AF_INET, "::1": socket.AF_INET6}
 GRACE_SECONDS = 15
+# A process that ended within so many seconds has not started; after so many ends in a row without a start it cannot.
+START_SECONDS = 20
+START_ATTEMPTS = 3
+# The pause before the next start doubles from one second up to this one, and is short again after a steady run.
+LONGEST_PAUSE_SECONDS = 30
+STEADY_SECONDS = 60
+# Celery's advice to its operators: on a machine of one's own, often a container, root is a usual user.
+AS_ROOT = [
+    "ignore:You're running the worker with superuser privileges",
+    "ignore:An entry for the specified gid or egid was not found",
+]
 
 
-def port_is_free(port: int) -> bool:
-    """Whether nothing listens on the port."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
+def bindable(address: str, port: int) -> bool:
+    """Return whether a server can listen there."""
+    try:
+        with socket.socket(LOOPBACK[address]) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((address, port))
+    except OSError:
+        return False
     return True
 
 
-def commands(port: int) -> list[list[str]]:
-    """Give the command lines of the processes."""
+def loopback_addresses() -> list[str]:
+    """Return what ``localhost`` may mean on this machine; some have no IPv6."""
+    return [address for address in LOOPBACK if bindable(address, 0)]
+
+
+def port_is_free(port: int) -> bool:
+    """Return whether nothing listens on the port, at any address of ``localhost``."""
+    return all(bindable(address, port) for address in loopback_addresses())
+
+
+def commands(port: int) -> dict[str, list[str]]:
+    """Return the command lines of the processes."""
     python = [sys.executable, "-m"]
-    return [
-        [*python, "gunicorn", "datica_account.wsgi", "--bind", f"{HOST}:{port}", "--workers", "2", "--threads", "4",
-         "--limit-request-line", "8190",
-         "--log-level", "warning"],
-        [*python, "celery", "--quiet", "-A", "datica_account", "worker", "--beat", "--queues", "otp,celery,bulk",
-         "--pool", "threads", "--concurrency", "4", "--loglevel", "WARNING", "--without-mingle", "--without-gossip"],
-    ]  # fmt: skip
+    binds = [f"--bind={f'[{address}]' if ':' in address else address}:{port}" for address in loopback_addresses()]
+    quiet = [option for warning in AS_ROOT for option in ("-W", warning)]
+    return {
+        "web server": [*python, "gunicorn", "datica_account.wsgi", *binds, "--workers", "2", "--threads", "4",
+                       "--limit-request-line", "8190", "--log-level", "warning"],
+        "worker": [sys.executable, *quiet, "-m", "celery", "--quiet", "-A", "datica_account", "worker",
+                   "--queues", "otp,celery,bulk", "--pool", "threads", "--concurrency", "4",
+                   "--loglevel", "WARNING", "--without-mingle", "--without-gossip"],
+        "clock": [*python, "celery", "--quiet", "-A", "datica_account", "beat", "--loglevel", "WARNING"],
+    }  # fmt: skip
 
 
-def signal_group(process: subprocess.Popen[bytes], number: int) -> None:
-    """Signal a process and its children, also those that outlived it."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, number)
+@dataclass
+class Service:
+    """One process of the portal, and when to start it again."""
+
+    name: str
+    command: list[str]
+    process: subprocess.Popen[bytes] | None = None
+    started_at: float = 0.0
+    start_at: float = 0.0
+    ends_in_a_row: int = 0
+    was_up: bool = False
+
+    def start(self) -> None:
+        """Start the process, in a group of its own: Ctrl-C reaches the supervisor alone."""
+        self.process = subprocess.Popen(self.command, cwd=ROOT, start_new_session=True)
+        self.started_at = time.monotonic()
+
+    def note_end(self) -> None:
+        """Say that the process has ended, end its children, and choose when to start it again."""
+        if self.process is None or (code := self.process.poll()) is None:
+            return
+        self.signal_group(signal.SIGKILL)  # a killed gunicorn leaves workers that hold the port
+        self.process = None
+        lived = time.monotonic() - self.started_at
+        self.was_up = self.was_up or lived >= START_SECONDS
+        self.ends_in_a_row = 1 if lived >= STEADY_SECONDS else self.ends_in_a_row + 1
+        pause = min(2 ** (self.ends_in_a_row - 1), LONGEST_PAUSE_SECONDS)
+        self.start_at = time.monotonic() + pause
+        if not self.cannot_start():
+            how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+            sys.stderr.write(f"The {self.name} ended ({how}). Starting it again in {pause} s.\n")
+
+    def cannot_start(self) -> bool:
+        """Return whether the process has ended again and again without ever getting going."""
+        return self.process is None and not self.was_up and self.ends_in_a_row >= START_ATTEMPTS
+
+    def tend(self) -> None:
+        """Start the process when its time has come."""
+        self.note_end()
+        if self.process is None and not self.cannot_start() and time.monotonic() >= self.start_at:
+            self.start()
+
+    def signal_group(self, number: int) -> None:
+        """Signal the process and its children, also those that outlived it."""
+        if self.process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, number)
+
+    def wait(self, seconds: float) -> None:
+        """Wait for the process to end, then end what is left of its group."""
+        if self.process is not None:
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(max(0.1, seconds))
+            self.signal_group(signal.SIGKILL)
 
 
-def stop(processes: list[subprocess.Popen[bytes]]) -> None:
+def stop(services: list[Service]) -> None:
     """End the processes, softly first."""
-    for process in processes:
-        signal_group(process, signal.SIGTERM)
+    for service in services:
+        service.signal_group(signal.SIGTERM)
     deadline = time.monotonic() + GRACE_SECONDS
-    for process in processes:
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(max(0.1, deadline - time.monotonic()))
-        signal_group(process, signal.SIGKILL)
+    for service in services:
+        service.wait(deadline - time.monotonic())
 
 
 def main() -> int:
-    """Prepare, start, wait, stop. Gives the exit code."""
+    """Prepare, start, supervise, stop. Return the exit code."""
     try:
         port = int(os.environ.get("PORT", "8000"))
     except ValueError:
@@ -80,23 +155,24 @@ def main() -> int:
     subprocess.run([*manage, "demo"], cwd=ROOT, check=False)
     sys.stdout.write("\nCtrl-C stops it.\n")
     sys.stdout.flush()
-    return serve(port)
+    return serve([Service(name, command) for name, command in commands(port).items()])
 
 
-def serve(port: int) -> int:
-    """Run web and worker until a signal or until one of them ends. Gives the exit code."""
+def serve(services: list[Service]) -> int:
+    """Keep the processes running until a signal comes, or until one of them cannot start. Return the exit code."""
     stopping: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda signum, _frame: stopping.append(signum))
-    # Each in a group of its own: Ctrl-C reaches this process alone, which then ends them in order.
-    processes = [subprocess.Popen(command, cwd=ROOT, start_new_session=True) for command in commands(port)]
-    while not stopping and all(process.poll() is None for process in processes):
+    while not stopping:
+        for service in services:
+            service.tend()
+        if failed := [service.name for service in services if service.cannot_start()]:
+            stop(services)
+            sys.stderr.write(f"The {failed[0]} cannot start; its last words are above.\n")
+            return 1
         time.sleep(0.2)
-    failed = not stopping
-    stop(processes)
-    if failed:
-        sys.stderr.write("A process of the portal ended by itself; its last words are above.\n")
-    return 1 if failed else 0
+    stop(services)
+    return 0
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@
 nothing sensitive has a default, and a missing or wrong variable stops the start by name.
 """
 
+import logging
 import secrets
 from datetime import timedelta
 from ipaddress import ip_network
@@ -14,10 +15,10 @@ import dj_database_url
 import dj_email_url
 import structlog
 from csp.constants import NONE, SELF
-from django.core.exceptions import ImproperlyConfigured
 from environs import Env, validate
 
 from datica_account.logs import hide_secrets
+from datica_account.refusal import NOT_SET, Problems
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -42,8 +43,9 @@ def development_key(name: str) -> str | None:
 
 
 def required(name: str, development: str | None) -> str:
-    """Read a variable that has a default in development only."""
-    return str(env.str(name, default=development) if DEVELOPMENT else env.str(name))
+    """Read a variable that has a default in development only; blank is as good as missing."""
+    not_blank = validate.Length(min=1, error=NOT_SET)
+    return str(env.str(name, default=development) if DEVELOPMENT else env.str(name, validate=not_blank))
 
 
 # --- keys and addresses ---------------------------------------------------------------------
@@ -52,9 +54,11 @@ SECRET_KEY = required("SECRET_KEY", development_key("secret-key"))
 # Encrypt secrets of factors and challenges: the first encrypts, all decrypt (SR-18).
 ENCRYPTION_KEYS: list[str] = env.list("ENCRYPTION_KEYS", default=[development_key("encryption-key") or ""])
 # Where people reach the portal. Links in mail start with it, never with a Host header (SR-47).
-SITE_URL = required("SITE_URL", f"http://127.0.0.1:{env.str('PORT', default='8000')}").rstrip("/")
+SITE_URL = required("SITE_URL", f"http://localhost:{env.str('PORT', default='8000')}").rstrip("/")
 SITE_NAME = env.str("SITE_NAME", default="Datica")
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "testserver"] if DEVELOPMENT else [])
+ALLOWED_HOSTS = env.list(
+    "ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]", "testserver"] if DEVELOPMENT else []
+)
 CSRF_TRUSTED_ORIGINS = [SITE_URL]
 SECURE = SITE_URL.startswith("https://")
 
@@ -148,7 +152,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 SESSION_ENGINE = "accounts.session_store"
 SESSION_COOKIE_NAME = "__Host-session" if SECURE else "session"
-SESSION_COOKIE_AGE = int(env.timedelta("SESSION_LIFETIME", default=timedelta(days=14)).total_seconds())
+SESSION_LIFETIME = env.timedelta("SESSION_LIFETIME", default=timedelta(days=14))
 # Without a request for so long a browser is signed out (SR-34).
 SESSION_IDLE = env.timedelta("SESSION_IDLE", default=timedelta(hours=12))
 # The same for the command-line client (SR-35).
@@ -255,15 +259,8 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_TIMEOUT = 2
 CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, object] = {"socket_connect_timeout": 2, "socket_timeout": 5}
 if CELERY_BROKER_URL.startswith("filesystem:"):
-    queue = DATA_DIR / "queue"
-    for folder in ("messages", "control"):
-        (queue / folder).mkdir(parents=True, exist_ok=True)
-    CELERY_BROKER_TRANSPORT_OPTIONS = {
-        "data_folder_in": str(queue / "messages"),
-        "data_folder_out": str(queue / "messages"),
-        "control_folder": str(queue / "control"),
-        "polling_interval": 0.2,
-    }
+    CELERY_BROKER_TRANSPORT = "datica_account.broker:Transport"  # kombu's own loses messages
+    CELERY_BROKER_TRANSPORT_OPTIONS = {"folder": str(DATA_DIR / "queue"), "polling_interval": 0.2}
 CELERY_TASK_IGNORE_RESULT = True  # no result store: nothing to leak (SR-19)
 CELERY_TASK_SERIALIZER = CELERY_RESULT_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
@@ -293,7 +290,7 @@ LANGUAGE_CODE = "en"
 LOCALE_PATHS = [BASE_DIR / "locale"]
 
 STATIC_URL = "/static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
+STATIC_ROOT = None if DEVELOPMENT else BASE_DIR / "staticfiles"  # in development files are served where they lie
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
@@ -381,12 +378,49 @@ LOGGING = {
 
 # --- what follows from the above --------------------------------------------------------------
 
-env.seal()  # one error that names every missing or wrong variable
+problems = Problems(env)
 
 try:
     DATABASES: dict[str, dict[str, Any]] = {"default": dict(dj_database_url.parse(DATABASE_URL))}
-except (ValueError, dj_database_url.UnknownSchemeError) as error:
-    raise ImproperlyConfigured(f"DATABASE_URL is not a database address: {error}") from None
+except (ValueError, dj_database_url.UnknownSchemeError):
+    problems.add("DATABASE_URL", "is not a database address.")
+try:
+    smtp = dj_email_url.parse(EMAIL_URL) if EMAIL_URL else {}
+except ValueError:
+    smtp = {}
+if EMAIL_URL and smtp.get("EMAIL_BACKEND") != SMTP:
+    problems.add("EMAIL_URL", "is not the address of a mail server.")
+try:
+    TRUSTED_PROXIES = [ip_network(network) for network in TRUSTED_PROXY_NETWORKS or []]
+except ValueError:
+    problems.add("TRUSTED_PROXIES", "is not a list of networks.")
+if any(not prefix.startswith("/") or prefix.endswith("/") for prefix in API_PREFIXES or []):
+    problems.add("API_PREFIXES", "is not a list of prefixes.")
+if not SITE_URL.startswith(("http://", "https://")):
+    problems.add("SITE_URL", "is not an address of the web.")
+if "://" not in CELERY_BROKER_URL:
+    problems.add("CELERY_BROKER_URL", "is not the address of a broker.")
+if LOG_LEVEL not in logging.getLevelNamesMapping():
+    problems.add("LOG_LEVEL", "is not a level.")
+if not DEVELOPMENT:
+    if DEBUG:
+        problems.add("DEBUG", "shows code and settings to everyone. It needs DEVELOPMENT=1.")
+    if EMAIL_BACKEND != SMTP and not EMAIL_BACKEND.startswith("anymail."):
+        problems.add("EMAIL_BACKEND", "sends no mail.")
+    if EMAIL_BACKEND == SMTP and not EMAIL_URL:
+        problems.add("EMAIL_URL", "is not set, but EMAIL_BACKEND needs a mail server.")
+    if len(SECRET_KEY) < 50:
+        problems.add("SECRET_KEY", "is too short.")
+    if not any(ENCRYPTION_KEYS or []):
+        problems.add("ENCRYPTION_KEYS", "is not set.")
+    elif any(len(key) < 32 for key in ENCRYPTION_KEYS):
+        problems.add("ENCRYPTION_KEYS", "has a key that is too short.")
+    if not any(ALLOWED_HOSTS or []):
+        problems.add("ALLOWED_HOSTS", "is not set.")
+
+problems.refuse()  # ends the process with one message that names all of them
+
+SESSION_COOKIE_AGE = int(SESSION_LIFETIME.total_seconds())
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # Row locks do not exist in SQLite: an immediate transaction makes the whole of it the lock (SR-12).
     DATABASES["default"]["OPTIONS"] = {
@@ -396,32 +430,9 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     }
 else:
     DATABASES["default"]["OPTIONS"] = {"pool": DATABASE_POOL}
-
+    # A request that gets a pooled connection asks once whether it still works: the server may have been restarted.
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = DATABASE_POOL
 if EMAIL_URL:
-    smtp = dj_email_url.parse(EMAIL_URL)
-    if smtp.get("EMAIL_BACKEND") != SMTP:
-        raise ImproperlyConfigured(
-            "EMAIL_URL is no address of a mail server: write smtp://host:port or submission://user:password@host."
-        )
     EMAIL_HOST, EMAIL_PORT = smtp["EMAIL_HOST"], smtp["EMAIL_PORT"] or 25
     EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = smtp["EMAIL_HOST_USER"], smtp["EMAIL_HOST_PASSWORD"]
     EMAIL_USE_TLS, EMAIL_USE_SSL = smtp["EMAIL_USE_TLS"], smtp["EMAIL_USE_SSL"]
-try:
-    TRUSTED_PROXIES = [ip_network(network) for network in TRUSTED_PROXY_NETWORKS]
-except ValueError as error:
-    raise ImproperlyConfigured(f"TRUSTED_PROXIES is no list of networks: {error}") from None
-if any(not prefix.startswith("/") or prefix.endswith("/") for prefix in API_PREFIXES):
-    raise ImproperlyConfigured("API_PREFIXES is wrong: each begins with a slash and does not end in one, as in /v2.")
-if not DEVELOPMENT:
-    if DEBUG:
-        raise ImproperlyConfigured("DEBUG shows code and settings to everybody: it needs DEVELOPMENT=1.")
-    if EMAIL_BACKEND != SMTP and not EMAIL_BACKEND.startswith("anymail."):
-        raise ImproperlyConfigured(f"EMAIL_BACKEND sends nothing: name {SMTP} or a backend of Anymail.")
-    if EMAIL_BACKEND == SMTP and not EMAIL_URL:
-        raise ImproperlyConfigured("EMAIL_URL is missing: where is the mail server that EMAIL_BACKEND speaks to?")
-    if len(SECRET_KEY) < 50:
-        raise ImproperlyConfigured("SECRET_KEY is too short: give at least 50 random characters.")
-    if not ENCRYPTION_KEYS or any(len(key) < 32 for key in ENCRYPTION_KEYS):
-        raise ImproperlyConfigured("ENCRYPTION_KEYS needs at least one key of 32 or more random characters.")
-    if not ALLOWED_HOSTS:
-        raise ImproperlyConfigured("ALLOWED_HOSTS is empty: name the hosts that people use to reach the portal.")

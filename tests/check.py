@@ -32,7 +32,7 @@ PRODUCTION = {
 MANAGE = [PYTHON, "-W", "ignore", "manage.py"]
 PYTEST = [PYTHON, "-m", "pytest"]
 # Tests that ask no database need not run on each.
-NO_DATABASE = [f"--ignore=tests/test_{name}.py" for name in ("house", "run", "settings")]
+NO_DATABASE = [f"--ignore=tests/test_{name}.py" for name in ("broker", "house", "run", "settings")]
 STATIC_CHECKS = {
     "lint": ["ruff", "check", "--quiet", "."],
     "format": ["ruff", "format", "--quiet", "--check", "."],

@@ -62,43 +62,70 @@ def as_postgres(command: list[str]) -> list[str]:
     return ["runuser", "-u", "postgres", "--", *command] if os.geteuid() == 0 else command
 
 
+class PostgreSQL:
+    """A PostgreSQL server that can be stopped and started again, as at an upgrade."""
+
+    def __init__(self) -> None:
+        self._programs = postgresql_programs()
+        self._folder = Path(tempfile.mkdtemp(prefix="portal-postgresql-"))
+        if os.geteuid() == 0:
+            shutil.chown(self._folder, "postgres")
+        self.port = free_port()
+        self.url = f"postgres://portal@127.0.0.1:{self.port}/portal"
+        initdb = [str(self._programs / "initdb"), "-D", str(self._folder / "data"), "-U", "portal", "-A", "trust",
+                  "--no-sync", "-E", "UTF8"]  # fmt: skip
+        subprocess.run(as_postgres(initdb), check=True, stdout=subprocess.DEVNULL, cwd="/")
+
+    def start(self) -> None:
+        options = ["-c", "fsync=off", "-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200"]
+        command = [str(self._programs / "postgres"), "-D", str(self._folder / "data"), "-p", str(self.port),
+                   "-k", str(self._folder), *options]  # fmt: skip
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(as_postgres(command), cwd="/", stdout=log, stderr=log)
+        wait_for_port(self.port, self._process)
+        self._wait_for(["psql", "-c", "SELECT 1", "postgres"])
+
+    def make_database(self) -> None:
+        self._wait_for(["createdb", "portal"])
+
+    def _wait_for(self, command: list[str]) -> None:
+        """Repeat what fails while the server is getting up."""
+        program, *arguments = command
+        full = [program, "-h", "127.0.0.1", "-p", str(self.port), "-U", "portal", *arguments]
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while subprocess.run(full, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"PostgreSQL does not answer to {program}")
+            time.sleep(0.2)
+
+    def stop(self) -> None:
+        """End it without waiting for its clients."""
+        command = [str(self._programs / "pg_ctl"), "stop", "-D", str(self._folder / "data"), "-m", "fast", "-s", "-w"]
+        subprocess.run(as_postgres(command), check=True, cwd="/")
+        self._process.wait()
+
+    def remove(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+@contextmanager
+def restartable_postgresql() -> Iterator[PostgreSQL]:
+    """Run PostgreSQL with an empty database."""
+    server = PostgreSQL()
+    try:
+        server.start()
+        server.make_database()
+        yield server
+    finally:
+        server.stop()
+        server.remove()
+
+
 @contextmanager
 def postgresql() -> Iterator[str]:
     """Run PostgreSQL; gives the address of an empty database."""
-    programs = postgresql_programs()
-    folder = Path(tempfile.mkdtemp(prefix="portal-postgresql-"))
-    if os.geteuid() == 0:
-        shutil.chown(folder, "postgres")
-    port = free_port()
-    initdb = [
-        str(programs / "initdb"),
-        "-D",
-        str(folder / "data"),
-        "-U",
-        "portal",
-        "-A",
-        "trust",
-        "--no-sync",
-        "-E",
-        "UTF8",
-    ]
-    subprocess.run(as_postgres(initdb), check=True, stdout=subprocess.DEVNULL, cwd="/")
-    options = ["-c", "fsync=off", "-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200"]
-    command = [str(programs / "postgres"), "-D", str(folder / "data"), "-p", str(port), "-k", str(folder), *options]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(as_postgres(command), cwd="/", stdout=log, stderr=log)
-    try:
-        wait_for_port(port, process)
-        create = ["createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "portal", "portal"]
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while subprocess.run(create, check=False, stderr=subprocess.DEVNULL).returncode:
-            if time.monotonic() > deadline:
-                raise RuntimeError("PostgreSQL does not make a database")
-            time.sleep(0.2)
-        yield f"postgres://portal@127.0.0.1:{port}/portal"
-    finally:
-        end(process)
-        shutil.rmtree(folder, ignore_errors=True)
+    with restartable_postgresql() as server:
+        yield server.url
 
 
 @contextmanager

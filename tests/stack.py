@@ -61,7 +61,7 @@ class Stack:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://localhost:{self.port}"
 
     def somebody(self) -> str:
         """Give the address of a person whom no test has met; every second one, so that members stay unmet too."""
@@ -136,7 +136,7 @@ def _clean_environment(**more: str) -> dict[str, str]:
 
 @contextmanager
 def small() -> Iterator[Stack]:
-    """What ``make run`` starts: SQLite, the filesystem broker, mail in files."""
+    """What ``make run`` starts: SQLite, the embedded broker, mail in files."""
     folder = Path(tempfile.mkdtemp(prefix="portal-small-"))
     port = servers.free_port()
     environment = _clean_environment(DEVELOPMENT="1", DATA_DIR=str(folder), PORT=str(port))
@@ -147,7 +147,7 @@ def small() -> Iterator[Stack]:
         command = [sys.executable, "-W", "ignore", "-m", "datica_account.run"]
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
     try:
-        _wait_for_page(f"http://127.0.0.1:{port}", process, log)
+        _wait_for_page(f"http://localhost:{port}", process, log)
         yield Stack("small", port, folder / "mail", None, log)
     finally:
         process.send_signal(signal.SIGINT)
@@ -168,8 +168,8 @@ def large() -> Iterator[Stack]:
                 "DATABASE_URL": stack.enter_context(servers.postgresql()),
                 "CELERY_BROKER_URL": stack.enter_context(servers.redis()),
                 "EMAIL_URL": f"smtp://127.0.0.1:{sink.port}",
-                "SITE_URL": f"http://127.0.0.1:{port}",
-                "ALLOWED_HOSTS": "127.0.0.1",
+                "SITE_URL": f"http://localhost:{port}",
+                "ALLOWED_HOSTS": "localhost",
                 "DATA_DIR": str(folder),
             }
         )
