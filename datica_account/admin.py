@@ -23,9 +23,12 @@ from mfa import browser, recovery
 PROVING = frozenset({*Mode.values, recovery.MODE})  # a remembered browser is not enough
 
 
-def _shows_a_form(request: HttpRequest) -> bool:
-    name = request.resolver_match.url_name if request.resolver_match else ""
-    return (name or "").endswith(("_add", "_change", "_delete"))
+def _needs_proof(request: HttpRequest) -> bool:
+    """Return whether a request changes something, other than ending the session, or shows the form that does."""
+    name = (request.resolver_match.url_name if request.resolver_match else "") or ""
+    if request.method in {"GET", "HEAD"}:
+        return name.endswith(("_add", "_change", "_delete"))
+    return name != "logout"
 
 
 class PortalAdmin(AdminSite):
@@ -46,8 +49,7 @@ class PortalAdmin(AdminSite):
 
         @wraps(inner)
         def with_proof(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-            asks = request.method not in {"GET", "HEAD"} or _shows_a_form(request)
-            if asks and self.has_permission(request) and not browser.has_proven_factor(request):
+            if _needs_proof(request) and self.has_permission(request) and not browser.has_proven_factor(request):
                 return browser.ask_for_proof(request)
             answer: HttpResponse = inner(request, *args, **kwargs)
             return answer

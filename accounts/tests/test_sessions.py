@@ -4,14 +4,17 @@ from datetime import timedelta
 
 import pytest
 import time_machine
+from django.test import Client
 from django.utils import timezone
+from ua_parser import parse as real_parse
 
-from accounts import keys, sessions, tokens
+from accounts import keys, security_log, sessions, tokens
 from accounts.models import PublicKey, SecurityEvent, Session, Token
 from accounts.security_log import Origin
 from accounts.session_store import row_key
 from accounts.tests.factories import new_key
 from conftest import give_credentials, is_signed_in, sign_in, text_of
+from organizations.tests.factories import MembershipFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -228,3 +231,58 @@ def test_many_sessions_are_shown_page_by_page(client, dana, django_assert_max_nu
         page = text_of(client.get(f"{PAGE}?page=3"))
 
     assert "Page 3 of 3" in page
+
+
+def test_a_copy_of_the_table_opens_no_session(client, another_browser, dana):
+    """SR-34: the row's key is no cookie."""
+    sign_in(client, dana)
+    cookie, row = client.cookies["session"].value, Session.objects.get(user=dana)
+
+    for stolen in (row.session_key, row.session_key[:32], str(row.public_id)):
+        thief = another_browser()
+        thief.cookies["session"] = stolen
+        assert not is_signed_in(thief)
+
+    assert cookie not in str(Session.objects.values())
+    assert is_signed_in(client)
+
+
+def test_a_session_goes_on_when_its_own_user_signs_the_others_out_or_changes_what_signs_in(client, dana):
+    """SR-25: the kept session carries the new fingerprint."""
+    from conftest import mailed_code
+
+    sign_in(client, dana)
+    for _time in range(2):
+        client.post("/account/sessions/end-others")
+        assert is_signed_in(client)
+    client.post("/account/email", {"email": "else@example.com"})
+    client.post("/account/email/confirm", {"code": mailed_code()})
+
+    assert is_signed_in(client)
+
+
+def test_private_pages_are_kept_by_no_cache(client, dana_with_app):
+    """SR-19: nor are redirects and errors."""
+    organization = MembershipFactory(user=dana_with_app, role="owner").organization
+    sign_in(client, dana_with_app)
+
+    for path in ("/account", "/account/view", organization.get_absolute_url(), "/organizations", "/", "/nowhere"):
+        answer = client.get(path)
+        assert "no-store" in answer.headers["Cache-Control"], path
+        assert "private" in answer.headers["Cache-Control"], path
+    assert "no-store" in Client(enforce_csrf_checks=True).post("/account/login").headers["Cache-Control"]
+
+
+def test_a_made_up_browser_is_parsed_once(client, dana, monkeypatch):
+    """Not once for each row of the security log."""
+    parsed = []
+    monkeypatch.setattr(security_log, "parse", lambda agent: parsed.append(agent) or real_parse(agent))
+    origin = Origin("192.0.2.7", "A browser that nobody has (made up; rv:1.0) NoSuchThing/1.0 once")
+    for _time in range(30):
+        security_log.record(dana, security_log.Kind.SIGNED_IN, origin)
+    sign_in(client, dana)
+
+    rows = b"".join(client.get("/account/security-log.csv")).decode().splitlines()
+
+    assert len(rows) > 30
+    assert parsed.count(origin.agent) == 1

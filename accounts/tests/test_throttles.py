@@ -169,7 +169,7 @@ def test_ipv6_is_counted_by_the_network_of_one_customer(settings):
         ("10.0.0.1", "192.0.2.1, nonsense", "10.0.0.1"),
         ("10.0.0.1", "", "10.0.0.1"),
         ("::ffff:10.0.0.1", "2001:db8::1", "2001:db8::1"),
-        ("", "192.0.2.1", None),
+        ("", "192.0.2.1", None),  # a Unix socket whose proxy nobody trusts
     ],
 )
 def test_a_forwarded_address_counts_only_from_our_proxies(settings, connection, header, address):
@@ -181,6 +181,21 @@ def test_a_forwarded_address_counts_only_from_our_proxies(settings, connection, 
     request = RequestFactory(headers=headers).get("/", REMOTE_ADDR=connection)
 
     assert client_address(request) == address
+
+
+def test_the_proxy_at_a_unix_socket_is_trusted_by_name(settings):
+    """SR-6."""
+    settings.TRUST_UNIX_SOCKET = True
+    request = RequestFactory(headers={"X-Forwarded-For": "192.0.2.66, 192.0.2.1"}).get("/", REMOTE_ADDR="")
+
+    assert client_address(request) == "192.0.2.1"
+
+
+def test_requests_without_an_address_share_one_count(another_browser, dana, clock):
+    """SR-6: behind a Unix socket every limit by address was gone."""
+    pages = [guess(another_browser(REMOTE_ADDR=""), f"somebody{number}").status_code for number in range(51)]
+
+    assert pages == [400] * 50 + [429]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -2,11 +2,13 @@
 
 from datetime import timedelta
 
+import pyotp
 import pytest
 import time_machine
 from django.utils import timezone
 
 from conftest import OTP, app_code, give_credentials, text_of
+from mfa import codes
 from mfa.models import Factor
 
 pytestmark = pytest.mark.django_db
@@ -91,3 +93,50 @@ def test_an_enrolment_tells_too(client, dana, clock):
 
     assert "Your phone's clock is about 4 min ahead" in text_of(page)
     assert not Factor.objects.exists()
+
+
+def test_setting_the_clock_right_locks_nobody_out(client, dana_with_app, clock):
+    """SR-13: the phone was one step fast, then two; its owner does what our message advises."""
+    for step in (1, 2):
+        clock.shift(timedelta(minutes=20))
+        assert bring(client, dana_with_app, step).status_code == 302
+    assert Factor.objects.get().drift == 2
+
+    clock.shift(timedelta(minutes=20))
+
+    assert bring(client, dana_with_app, 0).status_code == 302
+
+
+@pytest.mark.parametrize("drift", [-2, -1, 0, 1, 2])
+def test_at_most_five_codes_are_right_at_once(dana_with_app, drift):
+    """SR-13."""
+    secret, now = Factor.objects.get().secret, timezone.now()
+    current = codes.step_at(now)
+
+    accepted = [
+        step
+        for step in range(-25, 26)
+        if codes.matching_step(secret, otp_of(secret, current + step), now=now, after=0, drift=drift) is not None
+    ]
+
+    assert set(accepted) == {-1, 0, 1} | {drift - 1, drift, drift + 1}
+    assert len(accepted) <= 5
+
+
+def otp_of(secret: bytes, step: int) -> str:
+    return pyotp.HOTP(codes.base32(secret)).at(step)
+
+
+def test_every_future_code_that_was_told_is_burnt(client, dana_with_app, clock):
+    """SR-11: telling a second one frees the first no more."""
+    for step in (8, 10, 12):
+        bring(client, dana_with_app, step)
+    begun = codes.step_at(timezone.now())
+
+    for step in (8, 10, 12):
+        clock.shift(timedelta(seconds=30 * (begun + step - codes.step_at(timezone.now()))))
+        assert bring(client, dana_with_app, 0).status_code == 400, step
+
+    clock.shift(timedelta(minutes=20))
+    assert bring(client, dana_with_app, 0).status_code == 302
+    assert len(Factor.objects.get().refused_steps) == 3

@@ -6,7 +6,9 @@ import pytest
 import time_machine
 from django.utils import timezone
 
+from accounts import known_browsers
 from accounts.models import Mode, User
+from accounts.security_log import Origin
 from accounts.tests.factories import PASSWORD
 from conftest import OTP, app_code, give_credentials, is_signed_in, mailed_code, read_mail, sign_in, text_of
 from mfa.models import RememberedBrowser
@@ -145,6 +147,36 @@ def test_two_people_are_remembered_in_one_browser(client, remembered, sam):
     for user in (remembered, sam):
         assert not is_asked_for_a_code(client, user)
         leave(client)
+
+
+def test_an_earlier_user_of_the_browser_has_no_copy_of_my_token(client, dana_with_app, sam, another_browser):
+    """SR-37: an attacker ticks the box on a shared machine and keeps the cookie; I tick it there later."""
+    add_mode(sam, Mode.AUTHENTICATOR)
+    sign_in_and_remember(client, sam)
+    leave(client)
+    elsewhere = another_browser()
+    for name in ("remembered", "browser"):
+        elsewhere.cookies[name] = client.cookies[name].value
+    sign_in_and_remember(client, dana_with_app)
+    leave(client)
+
+    assert is_asked_for_a_code(elsewhere, dana_with_app)
+    assert not is_asked_for_a_code(client, dana_with_app)
+    assert not known_browsers.find(dana_with_app, Origin(browser_tokens=("x",)))
+    assert any("new browser" in message.subject for message in read_mail()) is False
+
+
+def test_my_own_token_is_new_each_time_i_tick_the_box(client, remembered):
+    """SR-37: what I ticked before is worth nothing any more."""
+    old = client.cookies["remembered"].value
+    RememberedBrowser.objects.update(expires_at=timezone.now())
+    give_credentials(client, remembered.email)
+    client.post(OTP, {"otp": app_code(remembered, step=1), "remember": "on"})
+    leave(client)
+    client.cookies["remembered"] = old
+
+    assert is_asked_for_a_code(client, remembered)
+    assert RememberedBrowser.objects.count() == 1
 
 
 def test_a_cookie_that_i_made_up_is_of_no_use(client, remembered):

@@ -1,9 +1,13 @@
 """Environments on pages and in the admin."""
 
+from datetime import timedelta
+
 import pytest
+import time_machine
+from django.utils import timezone
 
 from accounts.models import Mode, SecurityEvent
-from conftest import sign_in, text_of
+from conftest import app_code, sign_in, text_of
 from mfa.tests.factories import add_mode
 from organizations.models import Environment, OrganizationEvent, Pod, Role
 from organizations.tests.factories import MembershipFactory
@@ -143,6 +147,30 @@ def test_staff_look_after_environments_and_each_change_is_logged(client, staff, 
         ("environment_changed", "main"),
         ("environment_removed", "main"),
     ]
+
+
+def test_a_change_needs_a_proof_of_moments_ago(client, staff, clinic, pod):
+    """SR-52: looking does not."""
+    add_mode(staff, Mode.AUTHENTICATOR)
+    with time_machine.travel(timezone.now(), tick=False) as clock:
+        sign_in(client, staff)
+        clock.shift(timedelta(hours=3))
+        change = f"/admin/organizations/pod/{pod.pk}/change/"
+
+        assert client.get("/admin/organizations/pod/").status_code == 200
+        assert client.get(change).url.startswith("/account/confirm?next=")
+        assert client.post(change, {"name": "renamed"}).url.startswith("/account/confirm?next=")
+        actions = {"action": "delete_selected", "_selected_action": [pod.pk], "post": "yes"}
+        assert client.post("/admin/organizations/pod/", actions).url.startswith("/account/confirm?next=")
+        pod.refresh_from_db()
+        assert pod.name != "renamed"
+
+        client.get("/account/confirm")
+        client.post("/account/confirm", {"otp": app_code(staff), "next": change})
+        assert client.get(change).status_code == 200
+
+        clock.shift(timedelta(hours=3))
+        assert client.post("/admin/logout/").url == "/account/login"
 
 
 def test_staff_neither_delete_organizations_nor_set_their_policy(client, staff, clinic):

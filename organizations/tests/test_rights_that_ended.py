@@ -1,5 +1,6 @@
 """What somebody was allowed yesterday: old tokens, open invitations, roles that were taken."""
 
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -175,6 +176,42 @@ class TestInvitations:
         assert [reason for _email, reason in sent.refused] == ["This person is invited with a role above yours."]
         assert sent.invited == 0
         assert invitations.pending(clinic).get().role == Role.OWNER
+
+    def test_an_admin_withdraws_none_of_an_owner(self, clinic, olaf, amy, client):
+        """SR-44: to invite the same person as a member afterwards."""
+        invitation = invite(olaf, "new@example.com", Role.OWNER)
+        sign_in(client, amy.user)
+
+        page = client.post(f"{clinic.get_absolute_url()}/invitations/{invitation.pk}/withdraw", follow=True)
+
+        assert "do not have the role" in text_of(page) or str(membership.RoleMissing.message) in text_of(page)
+        assert invitations.pending(clinic).get().role == Role.OWNER
+
+    def test_an_admin_withdraws_those_of_admins_and_members(self, clinic, olaf, amy):
+        for number, role in enumerate((Role.ADMIN, Role.MEMBER)):
+            invitation = invite(olaf, f"new{number}@example.com", role)
+            invitations.withdraw(amy, invitation.pk, Origin())
+
+        assert not invitations.pending(clinic).exists()
+
+    def test_one_address_has_one_pause_whichever_way_it_is_invited(self, clinic, olaf):
+        """SR-57: thirty mails to one stranger in twenty seconds."""
+        for _time in range(10):
+            with suppress(invitations.InvitedLately):
+                invite(olaf, "new@example.com", Role.MEMBER)
+            sent = invitations.send_many(olaf, ["NEW@example.com", "b@example.com"], role=Role.MEMBER, origin=Origin())
+            with suppress(invitations.InvitedLately):
+                invitations.resend(olaf, invitations.pending(clinic).get(email_key="new@example.com").pk, Origin())
+            invitations.withdraw(olaf, invitations.pending(clinic).get(email_key="new@example.com").pk, Origin())
+            with suppress(invitations.InvitedLately):
+                invite(olaf, "new@example.com", Role.MEMBER)
+            if not invitations.pending(clinic).filter(email_key="new@example.com").exists():
+                break
+
+        assert ("NEW@example.com", "We have just sent an invitation to this address. Try again in 1 minute.") in [
+            (email, reason) for email, reason in sent.refused
+        ]
+        assert [message.to for message in read_mail()].count(["new@example.com"]) <= 1
 
     def test_one_that_is_replaced_is_logged(self, clinic, olaf):
         invite(olaf, "new@example.com", Role.MEMBER)

@@ -1,0 +1,360 @@
+"""What strangers can use up has a share for each source, and a reserve for the owner (SR-57)."""
+
+from datetime import timedelta
+
+import pytest
+import time_machine
+from django.test import Client
+from django.utils import timezone
+
+from accounts.models import MailboxProof, Session, Throttle
+from accounts.security_log import Origin
+from accounts.tests.factories import PASSWORD
+from conftest import OTP, app_code, give_credentials, mailed_code, read_mail, sign_in, text_of
+from mfa import code_failures, recovery
+from mfa.models import Challenge
+
+pytestmark = pytest.mark.django_db
+
+RESET = "/account/password/reset"
+COMPLETE = "/account/password/reset/complete"
+REGISTER = "/account/register"
+VERIFY = "/account/verify-email"
+NEW = "an entirely different phrase"
+
+
+@pytest.fixture
+def clock():
+    with time_machine.travel(timezone.now(), tick=False) as moved:
+        yield moved
+
+
+def strangers(number: int):
+    """Return browsers of as many networks."""
+    return [Client(REMOTE_ADDR=f"198.51.{n // 250}.{n % 250 + 1}") for n in range(number)]
+
+
+def choose(client, code, password=NEW):
+    return client.post(COMPLETE, {"code": code, "password": password, "password_confirm": password})
+
+
+def reset_mails() -> int:
+    return len([message for message in read_mail() if "new" in message.subject and "password" in message.subject])
+
+
+class TestResets:
+    """Twelve anonymous resets used up what an account may be mailed."""
+
+    def test_one_network_uses_up_its_own_share_only(self, client, dana, clock):
+        stranger = Client(REMOTE_ADDR="198.51.100.7")
+        for _time in range(12):
+            stranger.post(RESET, {"identifier": "dana"})
+        assert reset_mails() == 5
+
+        client.post(RESET, {"identifier": "dana"})
+
+        assert reset_mails() == 6
+        assert choose(client, mailed_code()).url == "/account/login"
+
+    def test_a_known_browser_is_mailed_when_all_networks_have_used_up_theirs(self, client, dana, clock):
+        sign_in(client, dana)
+        client.post("/account/logout")
+        for stranger in strangers(30):
+            stranger.post(RESET, {"identifier": "dana"})
+        before = reset_mails()
+
+        client.post(RESET, {"identifier": "dana"})
+
+        assert before < 10
+        assert reset_mails() == before + 1
+
+    def test_an_owner_without_any_known_browser_uses_the_newest_mail(self, client, dana, clock):
+        """From any number of sources: the code in the mailbox works in each browser that has asked."""
+        for stranger in strangers(30):
+            stranger.post(RESET, {"identifier": "dana"})
+            clock.shift(timedelta(seconds=20))
+        sent = reset_mails()
+
+        client.post(RESET, {"identifier": "dana"})
+
+        assert reset_mails() == sent
+        assert "use the one in the newest email" in text_of(client.get(COMPLETE))
+        assert choose(client, mailed_code()).url == "/account/login"
+        assert give_credentials(client, "dana", NEW).status_code == 302
+
+    def test_strangers_who_fail_on_purpose_take_no_code_away(self, client, dana, clock):
+        """Their own proofs end, before and after the worker has sent the mails."""
+        for stranger in strangers(12):
+            stranger.post(RESET, {"identifier": "dana"})
+            for _try in range(5):
+                choose(stranger, "222-222-222")
+
+        client.post(RESET, {"identifier": "dana"})
+
+        assert choose(client, mailed_code()).url == "/account/login"
+
+    def test_a_code_that_was_spent_is_shared_no_more(self, client, dana, clock):
+        others = strangers(12)
+        for stranger in others:
+            stranger.post(RESET, {"identifier": "dana"})
+        code = mailed_code()
+        client.post(RESET, {"identifier": "dana"})
+        choose(client, code)
+
+        again = Client(REMOTE_ADDR="203.0.113.5")
+        again.post(RESET, {"identifier": "dana"})
+
+        assert choose(again, code, "yet another long phrase").status_code == 400
+        assert choose(others[0], code, "yet another long phrase").url == RESET
+
+    def test_a_code_is_renewed_after_an_hour(self, client, dana, clock):
+        client.post(RESET, {"identifier": "dana"})
+        first = mailed_code()
+        clock.shift(timedelta(minutes=61))
+
+        client.post(RESET, {"identifier": "dana"})
+
+        assert mailed_code() != first
+
+    def test_an_unknown_account_costs_and_tells_the_same(self, dana, clock):
+        """SR-3."""
+        answers = {}
+        for name in ("dana", "nobody"):
+            for stranger in strangers(12):
+                page = stranger.post(RESET, {"identifier": name}, follow=True)
+                wrong = choose(stranger, "222-222-222")
+                answers.setdefault(name, []).append((text_of(page), text_of(wrong), wrong.status_code))
+
+        assert answers["dana"] == answers["nobody"]
+
+
+class TestRegistrations:
+    def test_the_owner_of_an_address_registers_although_strangers_have_used_up_its_mails(self, client, clock):
+        for stranger in strangers(30):
+            stranger.post(REGISTER, {"email": "new@example.com", "password": NEW, "password_confirm": NEW})
+        own = "only the owner knows this one"
+
+        client.post(REGISTER, {"email": "new@example.com", "password": own, "password_confirm": own})
+        client.post(VERIFY, {"code": mailed_code()})
+
+        assert give_credentials(client, "new@example.com", own).status_code == 302
+        assert len(read_mail()) <= 10
+
+    def test_notices_that_an_address_is_taken_use_up_no_reset(self, client, dana, clock):
+        for stranger in strangers(30):
+            stranger.post(REGISTER, {"email": "dana@example.com", "password": NEW, "password_confirm": NEW})
+
+        client.post(RESET, {"identifier": "dana"})
+
+        assert choose(client, mailed_code()).url == "/account/login"
+
+
+class TestPasswords:
+    def test_the_command_line_has_a_reserve_where_its_user_has_signed_in_before(self, client, dana, clock):
+        """SR-5: a terminal has no cookie; its network was used before."""
+        home = Client(REMOTE_ADDR="203.0.113.5")
+        body = {"identifier": "dana", "password": PASSWORD}
+        assert home.post("/auth/signin", body, "application/json").status_code == 200
+        for stranger in strangers(10):
+            give_credentials(stranger, "dana", "wrong")
+
+        assert client.post("/auth/signin", body, "application/json").status_code == 429
+        assert home.post("/auth/signin", body, "application/json").status_code == 200
+
+    def test_a_browser_that_has_reset_the_password_is_known_at_once(self, client, dana, clock, settings):
+        """SR-57: strangers go on guessing right after it."""
+        settings.ADDRESS_FAILURES = 10_000
+        shut(dana, clock)
+        assert "Please choose a new one" in text_of(give_credentials(client, "dana"))
+        client.post(RESET, {"identifier": "dana"})
+        choose(client, mailed_code())
+        shut(dana, clock)
+
+        assert give_credentials(client, "dana", NEW).url == "/account"
+
+    def test_who_shares_my_browser_resets_no_count_of_mine(self, client, dana, sam, clock):
+        """SR-5: the count belongs to the browser and to the user."""
+        for user in (dana, sam):
+            sign_in(client, user)
+            client.post("/account/logout")
+
+        looked_at = 0
+        for _round in range(9):
+            for _try in range(5):
+                looked_at += give_credentials(client, "dana", "wrong").status_code == 400
+            sign_in(client, sam)
+            client.post("/account/logout")
+
+        assert looked_at == 5
+
+    def test_a_known_browser_guesses_no_more_than_fifty_times(self, client, dana, clock):
+        """SR-5."""
+        sign_in(client, dana)
+        client.post("/account/logout")
+        for _try in range(50):
+            clock.shift(timedelta(minutes=16))
+            assert give_credentials(client, "dana", "wrong").status_code == 400
+        clock.shift(timedelta(days=3))
+
+        page = give_credentials(client, "dana")
+
+        assert "Please choose a new one" in text_of(page)
+
+
+def shut(user, clock) -> None:
+    """Let strangers use up all wrong passwords of a name."""
+    for stranger in strangers(60):
+        clock.shift(timedelta(minutes=16))
+        give_credentials(stranger, "dana", "wrong")
+
+
+class TestCodes:
+    """A thief knows the password; the owner has a known browser, or the mailbox, or recovery codes."""
+
+    @pytest.fixture
+    def settings_without_network_limit(self, settings):
+        settings.ADDRESS_FAILURES = 10_000
+        return settings
+
+    def use_up(self, user, clock) -> None:
+        """Bring a hundred wrong codes in a row."""
+        thief = Client(REMOTE_ADDR="198.51.100.7")
+        while Throttle.objects.filter(digest=code_failures.slot_of(user, "").digest, in_a_row__gte=100).count() == 0:
+            clock.shift(timedelta(minutes=16))
+            for _sign_in in range(2):
+                give_credentials(thief, "dana")
+                for _try in range(5):
+                    thief.post(OTP, {"otp": "000000"})
+
+    def test_a_known_browser_goes_on(self, client, dana_with_app, clock):
+        """SR-57."""
+        sign_in(client, dana_with_app)
+        client.post("/account/logout")
+        self.use_up(dana_with_app, clock)
+
+        give_credentials(client, "dana")
+
+        assert client.post(OTP, {"otp": app_code(dana_with_app)}).status_code == 302
+
+    def test_a_reset_opens_what_was_shut_for_a_day(self, client, dana_with_app, clock):
+        """SR-15, SR-57."""
+        self.use_up(dana_with_app, clock)
+        give_credentials(client, "dana")
+        assert client.post(OTP, {"otp": app_code(dana_with_app)}).status_code == 429
+
+        client.post(RESET, {"identifier": "dana"})
+        choose(client, mailed_code())
+        give_credentials(client, "dana", NEW)
+
+        assert client.post(OTP, {"otp": app_code(dana_with_app)}).status_code == 302
+
+    def test_resets_refill_no_guesses(self, dana_with_app, clock):
+        """SR-15: a thief of the mailbox gets ten more a day."""
+        self.use_up(dana_with_app, clock)
+        slot = code_failures.slot_of(dana_with_app, "")
+
+        code_failures.ease(dana_with_app)
+        assert Throttle.objects.get(digest=slot.digest).in_a_row == 90
+        Throttle.objects.filter(digest=slot.digest).update(in_a_row=100)
+        code_failures.ease(dana_with_app)
+
+        assert Throttle.objects.get(digest=slot.digest).in_a_row == 100
+
+    def test_a_recovery_code_is_looked_at_even_then(self, client, dana_with_app, clock):
+        """SR-15."""
+        made = recovery.make(dana_with_app)
+        recovery.confirm(dana_with_app, made[0], Origin())
+        self.use_up(dana_with_app, clock)
+
+        give_credentials(client, "dana")
+
+        assert client.post(OTP, {"otp": made[1]}).status_code == 302
+
+    def test_recovery_codes_have_a_small_count_of_their_own(self, client, dana_with_app, clock):
+        """SR-15: for each network, so a thief uses up nothing of the owner's."""
+        made = recovery.make(dana_with_app)
+        recovery.confirm(dana_with_app, made[0], Origin())
+        thief = Client(REMOTE_ADDR="198.51.100.7")
+        for _sign_in in range(2):
+            give_credentials(thief, "dana")
+            for _try in range(5):
+                thief.post(OTP, {"otp": "2222-2222-2222"})
+        give_credentials(thief, "dana")
+        assert thief.post(OTP, {"otp": made[1]}).status_code == 429
+
+        give_credentials(client, "dana")
+
+        assert client.post(OTP, {"otp": made[2]}).status_code == 302
+
+    def test_a_thief_uses_up_no_mails_of_a_known_browser(self, client, dana_with_email, clock):
+        """SR-17, SR-57: twenty an hour for the account, of which a quarter is kept."""
+        sign_in(client, dana_with_email)
+        client.post("/account/logout")
+        for thief in strangers(30):
+            give_credentials(thief, "dana")
+        sent = len([message for message in read_mail() if "one-time password" in message.subject])
+        assert sent < 20
+
+        give_credentials(client, "dana")
+
+        assert client.post(OTP, {"otp": mailed_code()}).status_code == 302
+
+    def test_one_network_has_half_of_the_mails(self, client, dana_with_email, clock):
+        thief = Client(REMOTE_ADDR="198.51.100.7")
+        for _sign_in in range(30):
+            give_credentials(thief, "dana")
+        assert len([message for message in read_mail() if "one-time password" in message.subject]) == 10
+
+        give_credentials(client, "dana")
+
+        assert client.post(OTP, {"otp": mailed_code()}).status_code == 302
+
+    def test_a_reset_gives_the_mails_back(self, client, dana_with_email, clock):
+        """SR-57: an owner without a known browser, against a thief of many networks."""
+        for thief in strangers(30):
+            give_credentials(thief, "dana")
+        client.post(RESET, {"identifier": "dana"})
+        choose(client, mailed_code())
+
+        give_credentials(client, "dana", NEW)
+
+        assert client.post(OTP, {"otp": mailed_code()}).status_code == 302
+
+
+class TestAnonymousRequests:
+    """They write nothing that lives longer than what it is for."""
+
+    def test_a_look_at_an_invitation_stores_nothing(self, client):
+        for code in ("x" * 32, "-wrong", "no such code"):
+            Client().get("/account/accept-invite", {"code": code})
+
+        assert Session.objects.count() == 0
+
+    @pytest.mark.parametrize(
+        ("path", "fields", "lifetime"),
+        [
+            (RESET, {"identifier": "nobody"}, timedelta(hours=1)),
+            (REGISTER, {"email": "a@example.com", "password": NEW, "password_confirm": NEW}, timedelta(hours=24)),
+        ],
+    )
+    def test_a_session_without_a_user_ends_with_what_it_waits_for(self, client, clock, path, fields, lifetime):
+        client.post(path, fields)
+
+        assert Session.objects.get().expire_date == timezone.now() + lifetime
+
+    def test_one_that_waits_for_a_code_ends_with_the_sign_in(self, client, dana_with_app, clock):
+        give_credentials(client, "dana")
+
+        assert Session.objects.get().expire_date == Challenge.objects.get().expires_at
+
+    def test_counts_of_names_that_nobody_has_are_forgotten_in_a_day(self, client, clock):
+        from accounts import housekeeping
+
+        client.post(RESET, {"identifier": "nobody"})
+        assert Throttle.objects.exists()
+        clock.shift(timedelta(days=1, minutes=1))
+
+        housekeeping.forget_expired()
+
+        assert not Throttle.objects.exists()
+        assert not MailboxProof.objects.exists()
