@@ -1,19 +1,25 @@
-"""What a lock decided is what is written after it (SR-25): changes and sign-ins in the same instant, on PostgreSQL."""
+"""What a lock decided is what is written after it (SR-25).
+
+First the worst order, made certain: the change comes after the lock of a sign-in and before its session or token is
+written. Then sign-ins and changes in the same instant, by threads on PostgreSQL.
+"""
 
 import pytest
 from django.test import Client
 from django.utils import timezone
 
-from accounts import addresses, sessions, tokens
+from accounts import addresses, passwords, sessions, tokens
 from accounts.models import Mode, Session, Token, User
 from accounts.security_log import Origin
 from accounts.tests.factories import PASSWORD
+from accounts.views import signing_in
 from conftest import OTP, give_credentials, is_signed_in
-from mfa import activation, challenges, codes, modes
-from mfa.models import Challenge
+from mfa import activation, browser, challenges, codes, modes
+from mfa.models import Challenge, Factor
 from tests.test_concurrency import ORIGIN, app_code, at_once
 
-pytestmark = [pytest.mark.postgresql, pytest.mark.django_db(transaction=True)]
+pytestmark = pytest.mark.django_db(transaction=True)
+in_the_same_instant = pytest.mark.postgresql
 
 SIGN_INS = 8
 
@@ -21,22 +27,22 @@ SIGN_INS = 8
 def waiting_browsers(user) -> list[Client]:
     """Bring browsers to the prompt."""
     browsers = [Client() for _number in range(SIGN_INS)]
-    for browser in browsers:
-        assert give_credentials(browser, user.email).url == OTP
+    for window in browsers:
+        assert give_credentials(window, user.email).url == OTP
     return browsers
 
 
 def codes_for(user, browsers: list[Client]) -> list[str]:
     """Return the mailed code of each browser's sign-in."""
     found = []
-    for browser in browsers:
-        challenge = Challenge.objects.get(pk=browser.session["sign_in"]["challenge"])
+    for window in browsers:
+        challenge = Challenge.objects.get(pk=window.session["sign_in"]["challenge"])
         found.append(codes.mailed_code(challenge.secret))
     return found
 
 
-def give(browser: Client, otp: str):
-    return lambda: browser.post(OTP, {"otp": otp}).status_code
+def give(window: Client, otp: str):
+    return lambda: window.post(OTP, {"otp": otp}).status_code
 
 
 @pytest.fixture
@@ -45,7 +51,93 @@ def no_limits(settings):
     settings.ADDRESS_FAILURES = 1000
 
 
-@pytest.mark.parametrize("change", ["a new app", "address", "sign out", "password"])
+CHANGES = ["a new app", "address", "sign out", "password"]
+
+
+@pytest.fixture
+def then_first(monkeypatch):
+    """Let something happen just before a function is called, once: nothing is replaced."""
+
+    def arrange(module, name, happens) -> None:
+        real, waiting = getattr(module, name), [happens]
+
+        def after_it(*args, **kwargs):
+            while waiting:
+                waiting.pop()()
+            return real(*args, **kwargs)
+
+        monkeypatch.setattr(module, name, after_it)
+
+    return arrange
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_session_written_after_the_change_is_over_at_its_first_request(client, dana_with_email, change, then_first):
+    """SR-25: the sign-in was finished before the change, under the lock."""
+    give_credentials(client, "dana")
+    otp = codes_for(dana_with_email, [client])[0]
+    then_first(browser, "start_session", prepared(dana_with_email, change))
+
+    assert client.post(OTP, {"otp": otp}).status_code == 302
+
+    assert not is_signed_in(client)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_so_is_one_that_needed_no_code(client, dana, change, then_first):
+    """SR-25: MFA is off until the change."""
+    then_first(signing_in, "start_session", prepared(dana, change))
+
+    give_credentials(client, "dana")
+
+    assert not is_signed_in(client)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_so_is_one_of_a_remembered_browser(client, dana_with_email, change, then_first):
+    """SR-25, SR-37."""
+    give_credentials(client, "dana")
+    client.post(OTP, {"otp": codes_for(dana_with_email, [client])[0], "remember": "on"})
+    client.post("/account/logout")
+    then_first(browser, "start_session", prepared(dana_with_email, change))
+
+    assert give_credentials(client, "dana").url == "/account"
+
+    assert not is_signed_in(client)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_token_written_after_the_change_opens_nothing(dana_with_email, change, then_first):
+    """SR-25, SR-35."""
+    terminal = Client()
+    begun = terminal.post("/auth/signin", {"identifier": "dana", "password": PASSWORD}, "application/json").json()
+    secret = Challenge.objects.get(pk=begun["mfaID"]).secret
+    then_first(tokens, "issue", prepared(dana_with_email, change))
+
+    answer = terminal.post(f"/auth/signin/mfa/{begun['mfaID']}", {"otp": codes.mailed_code(secret)}, "application/json")
+
+    assert answer.status_code == 200
+    assert tokens.find(answer.json()["sessionToken"]) is None
+
+
+def test_a_session_that_is_ended_under_a_step_up_is_not_made_anew(client, dana_with_email, then_first):
+    """SR-25: a proof gives a session a new key, but only one that still exists."""
+    give_credentials(client, "dana")
+    client.post(OTP, {"otp": codes_for(dana_with_email, [client])[0]})
+    client.get("/account/confirm")
+    challenge = Challenge.objects.get(purpose="step_up")
+    challenges.send_code(challenge, ORIGIN)
+    then_first(browser, "remember_proof", prepared(dana_with_email, "sign out"))
+
+    answer = client.post("/account/confirm", {"otp": codes.mailed_code(challenge.secret), "next": "/account"})
+
+    assert answer.status_code == 400
+    assert not is_signed_in(client)
+    assert not Session.objects.filter(user=dana_with_email).exists()
+
+
+@in_the_same_instant
+@pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("_round", range(3))
 def test_no_session_made_with_what_was_before_survives_a_change(dana_with_email, no_limits, change, _round):
     """SR-25: whichever of the two comes first."""
@@ -54,11 +146,11 @@ def test_no_session_made_with_what_was_before_survives_a_change(dana_with_email,
     otps = codes_for(user, browsers)
     act = prepared(user, change)
 
-    at_once(*[give(browser, otp) for browser, otp in zip(browsers, otps, strict=True)], act)
+    at_once(*[give(window, otp) for window, otp in zip(browsers, otps, strict=True)], act)
 
     version = User.objects.get(pk=user.pk).credential_version
     assert version == 1
-    assert [browser for browser in browsers if is_signed_in(browser)] == []
+    assert [window for window in browsers if is_signed_in(window)] == []
 
 
 def prepared(user, change: str):
@@ -71,8 +163,6 @@ def prepared(user, change: str):
         proof = addresses.ask(user, "elsewhere@example.com", ORIGIN)
         return lambda: addresses.complete(proof, proof.code, ORIGIN, session_key=None)
     if change == "password":
-        from accounts import passwords
-
         return lambda: passwords.change(user, "a brand new password", ORIGIN, current=PASSWORD, session_key=None)
     return lambda: sessions.end_all_others(user, ORIGIN, keep=None)
 
@@ -83,6 +173,7 @@ def codes_otp(enrolment: Challenge) -> str:
     return pyotp.TOTP(codes.base32(enrolment.secret)).at(timezone.now())
 
 
+@in_the_same_instant
 @pytest.mark.parametrize("_round", range(3))
 def test_no_token_made_with_the_old_factors_survives_their_change(dana_with_both, no_limits, _round):
     """SR-25, SR-35."""
@@ -111,27 +202,24 @@ def test_no_token_made_with_the_old_factors_survives_their_change(dana_with_both
     assert Token.objects.count() <= len(given)
 
 
+@in_the_same_instant
 def test_a_session_that_was_ended_is_not_made_anew_by_a_request_under_way(dana_with_app):
     """SR-25: a step-up in the session, and its end from elsewhere, in the same instant."""
     for _round in range(5):
         Session.objects.all().delete()
         User.objects.filter(pk=dana_with_app.pk).update(credential_version=0)
-        browser = Client()
-        give_credentials(browser, dana_with_app.email)
-        from mfa.models import Factor
-
+        window = Client()
+        give_credentials(window, dana_with_app.email)
         Factor.objects.update(last_step=0)
-        browser.post(OTP, {"otp": app_code(dana_with_app)})
-        assert is_signed_in(browser)
-        browser.get("/account/confirm")
+        window.post(OTP, {"otp": app_code(dana_with_app)})
+        assert is_signed_in(window)
+        window.get("/account/confirm")
         Factor.objects.update(last_step=0)
         otp = app_code(dana_with_app)
 
         at_once(
-            lambda browser=browser, otp=otp: (
-                browser.post("/account/confirm", {"otp": otp, "next": "/account"}) and None
-            ),
+            lambda window=window, otp=otp: window.post("/account/confirm", {"otp": otp, "next": "/account"}) and None,
             lambda: sessions.end_all_others(dana_with_app, Origin("192.0.2.9"), keep=None) and None,
         )
 
-        assert not is_signed_in(browser)
+        assert not is_signed_in(window)
