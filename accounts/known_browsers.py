@@ -31,13 +31,16 @@ def find(user: User, origin: Origin) -> KnownBrowser | None:
 def place_of(user: User, origin: Origin, *, channel: Channel) -> str:
     """Return a name for where the user has signed in before: this browser or, at the command line, this network.
 
-    Blank where the user has not. Counts that are kept by this name belong to that place and to that user.
+    Blank where the user has not. Counts that are kept by this name belong to that place and to that user. With MFA on,
+    a place counts only if a factor or the mailbox was proven there: a thief of the password may have signed in before.
     """
     if channel == Channel.BROWSER:
         known = find(user, origin)
-        return f"browser:{known.digest}" if known else ""
+        return f"browser:{known.digest}" if known and (known.proven_at or not user.mfa_is_on) else ""
     since = timezone.now() - KNOWN_NETWORK_FOR
     events = SecurityEvent.objects.filter(user=user, kind=Kind.SIGNED_IN, at__gt=since)
+    if user.mfa_is_on:
+        events = events.exclude(mode="")
     signed_in_here = origin.address is not None and events.filter(address=origin.address).exists()
     return f"network:{origin.network}" if signed_in_here else ""
 

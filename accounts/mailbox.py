@@ -120,10 +120,15 @@ def _limit_by_network(kind: str, origin: Origin) -> None:
 
 
 def ask_reset(identifier: str, origin: Origin) -> MailboxProof:
-    """Mail a code for a new password, if there is such an account. Raises ``TooManyTries``."""
-    _limit_by_network("reset", origin)
+    """Mail a code for a new password, if there is such an account. Raises ``TooManyTries``.
+
+    The limit of a network, which its strangers may have used up, does not hold back a known browser (SR-57).
+    """
+    user = find_user(identifier)
+    if user is None or not known_browsers.place_of(user, origin, channel=Channel.BROWSER):
+        _limit_by_network("reset", origin)
     with transaction.atomic():
-        return _ask(find_user(identifier), Purpose.RESET_PASSWORD, origin, count_as=key_of(identifier))
+        return _ask(user, Purpose.RESET_PASSWORD, origin, count_as=key_of(identifier))
 
 
 def ask_confirmation(user: User, origin: Origin) -> MailboxProof:

@@ -76,11 +76,14 @@ def _find(identifier: str) -> User | None:
 
 
 def _slots(identifier: str, user: User | None, origin: Origin, channel: Channel) -> list[Slot]:
-    """Return what a wrong password counts for: the name (or the user's known place) and the client's network."""
+    """Return what a wrong password counts for: the user's known place, or else the name and the client's network.
+
+    What strangers of the same network have used up does not hold back a known place (SR-57).
+    """
     place = known_browsers.place_of(user, origin, channel=channel) if user else ""
-    name = throttles.password_of(key_of(identifier))
     if user and place:
-        name = throttles.password_in_known_place(user, place)
+        return [throttles.password_in_known_place(user, place)]
+    name = throttles.password_of(key_of(identifier))
     count, window = settings.ADDRESS_FAILURES, settings.ADDRESS_FAILURE_WINDOW
     return [name, throttles.by_network("password", origin, count=count, window=window)]
 

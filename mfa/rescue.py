@@ -15,12 +15,13 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts import mailbox, outbox, security_log, throttles
+from accounts import known_browsers, mailbox, outbox, security_log, throttles
 from accounts.housekeeping import KEPT_FOR, delete_in_batches
 from accounts.identifiers import new_code
-from accounts.models import Mode, User
+from accounts.models import Channel, Mode, User
 from accounts.refusals import Refused
 from accounts.security_log import Kind, Origin
+from accounts.throttles import Slot
 from mfa import recovery
 from mfa.models import AssistedReset, Factor
 
@@ -102,8 +103,7 @@ def confirm(user: User | None, code: str, origin: Origin) -> datetime:
     ``user`` is None for an unknown account: the answer is the same (SR-3). Raises ``WrongCode`` (counted) or
     ``TooManyTries``.
     """
-    count, window = settings.ADDRESS_FAILURES, settings.ADDRESS_FAILURE_WINDOW
-    throttles.take([throttles.by_network("assisted-reset", origin, count=count, window=window)])
+    throttles.take([_slot_of(user, origin)])
     now = timezone.now()
     due = now + settings.ASSISTED_RESET_WAIT
     with transaction.atomic(durable=True):
@@ -119,6 +119,15 @@ def confirm(user: User | None, code: str, origin: Origin) -> datetime:
     if not right:
         raise WrongCode
     return due
+
+
+def _slot_of(user: User | None, origin: Origin) -> Slot:
+    """Return what a wrong code of the first mail counts for: the user's known browser, or else the client's network."""
+    count, window = settings.ADDRESS_FAILURES, settings.ADDRESS_FAILURE_WINDOW
+    place = known_browsers.place_of(user, origin, channel=Channel.BROWSER) if user else ""
+    if user and place:
+        return throttles.in_window("assisted-reset-in-place", f"{user.pk}:{place}", count=count, window=window)
+    return throttles.by_network("assisted-reset", origin, count=count, window=window)
 
 
 def hours_to_wait() -> int:

@@ -51,6 +51,12 @@ class Person:
         self.clicks("Complete MFA Activation")
         self.reads("Multi-factor Authentication successfully enabled!")
 
+    def confirms_mailbox(self) -> None:
+        """Enter the code that comes before the first mode in a browser that has not proven the mailbox."""
+        self.reads("Confirm your email")
+        self.page.get_by_label("Code from the email").fill(self.stack.wait_for_code(self.address))
+        self.clicks("Continue")
+
     def scans_the_picture(self) -> str:
         picture = self.page.locator(".qr").screenshot()
         (found,) = zxingcpp.read_barcodes(Image.open(io.BytesIO(picture)))

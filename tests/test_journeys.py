@@ -91,6 +91,7 @@ def test_i_add_my_app_switch_at_the_prompt_prefer_and_disable(person):
 def test_i_sign_in_with_my_app_alone(person):
     person.goes_to("/account/mfa/activate?type=authenticator")
     person.gives_credentials("Activate")
+    person.confirms_mailbox()
     person.scans_the_picture()
     person.types_code(person.reads_phone())
     person.clicks("Complete MFA Activation")

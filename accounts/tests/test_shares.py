@@ -7,12 +7,13 @@ import time_machine
 from django.test import Client
 from django.utils import timezone
 
-from accounts.models import MailboxProof, Session, Throttle
+from accounts.models import MailboxProof, Mode, Session, Throttle
 from accounts.security_log import Origin
 from accounts.tests.factories import PASSWORD
 from conftest import OTP, app_code, give_credentials, mailed_code, read_mail, sign_in, text_of
 from mfa import code_failures, recovery
 from mfa.models import Challenge
+from mfa.tests.factories import add_mode
 
 pytestmark = pytest.mark.django_db
 
@@ -206,6 +207,48 @@ def shut(user, clock) -> None:
     for stranger in strangers(60):
         clock.shift(timedelta(minutes=16))
         give_credentials(stranger, "dana", "wrong")
+
+
+class TestOneNetwork:
+    """An office, or every request that comes through a Unix socket."""
+
+    @pytest.fixture
+    def settings(self, settings):
+        settings.ADDRESS_FAILURES = settings.ADDRESS_MAILS_PER_HOUR = 3
+        return settings
+
+    def test_guesses_of_a_neighbour_do_not_hold_back_a_known_browser(self, client, dana, sam, settings):
+        """SR-6, SR-57."""
+        sign_in(client, dana)
+        client.post("/account/logout")
+        for number in range(4):
+            give_credentials(Client(), f"somebody{number}", "wrong")
+
+        assert give_credentials(Client(), "sam").status_code == 429
+        assert give_credentials(client, "dana").url == "/account"
+
+    def test_neither_do_resets_that_a_neighbour_asks_for(self, client, dana, settings):
+        """SR-57."""
+        sign_in(client, dana)
+        client.post("/account/logout")
+        for number in range(4):
+            Client().post(RESET, {"identifier": f"somebody{number}"})
+
+        assert Client().post(RESET, {"identifier": "sam"}).status_code == 429
+        client.post(RESET, {"identifier": "dana"})
+
+        assert choose(client, mailed_code()).url == "/account/login"
+
+    def test_a_browser_in_which_only_the_password_was_right_is_no_known_place_once_mfa_is_on(self, client, dana):
+        """SR-57: a thief had signed in there before the owner added a factor."""
+        sign_in(client, dana)
+        client.post("/account/logout")
+        add_mode(dana, Mode.EMAIL)
+
+        for _sign_in in range(30):
+            give_credentials(client, "dana")
+
+        assert len([message for message in read_mail() if "one-time password" in message.subject]) == 10
 
 
 class TestCodes:
