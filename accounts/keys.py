@@ -178,7 +178,7 @@ def check_signature(text: str, signature: str, *, nonce: str, timestamp: str, na
 def _key_of_holder(print_of_key: str, named: str) -> PublicKey:
     """Return the key of the account that a right signature is for (SR-38).
 
-    Anybody can add the public key of somebody else. Only the account that the client names can be the first to sign
+    Any account can add the public key of another one. Only the account that the client names can be the first to sign
     in with a key, so that one which merely stores it is never found without a name.
     """
     rows = PublicKey.objects.select_related("user").filter(fingerprint=print_of_key, user__is_active=True)

@@ -175,7 +175,7 @@ def new_proof(user: User | None, purpose: Purpose, *, email: str = "", password:
 def post(proof: MailboxProof, origin: Origin, *, count_as: str = "") -> None:
     """Mail the code of a proof unless its mailbox had too many mails lately. Call within a transaction.
 
-    Which of both is told to nobody: it would tell whether there is such an account. ``count_as`` names an unknown one.
+    The page does not say which: that would tell whether there is such an account. ``count_as`` names an unknown one.
     """
     known = proof.user is not None and bool(known_browsers.place_of(proof.user, origin, channel=Channel.BROWSER))
     kind = f"{mail_limits.MAILBOX_CODES}-{proof.purpose}"

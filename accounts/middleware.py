@@ -54,7 +54,7 @@ def tell_of_ended_session(get_response: GetResponse) -> GetResponse:
 
 
 def _was_signed_in(request: HttpRequest) -> bool:
-    """Whether a browser in which somebody has signed in before brings a session cookie that opens nothing any more.
+    """Return whether a browser in which a user has signed in before brings a session cookie of a session that is over.
 
     Signing out takes the cookie away, and Django does so too with the answer to this very request: it is told once.
     """

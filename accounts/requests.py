@@ -15,6 +15,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts import known_browsers, mailbox
 from accounts.models import KNOWN_BROWSER_FOR, MailboxProof, User
@@ -68,6 +69,17 @@ def remember_invitation(request: HttpRequest, code: str) -> None:
 def proof_of(request: HttpRequest, purpose: MailboxProof.Purpose) -> MailboxProof | None:
     """Find the open proof that this browser asked for."""
     return mailbox.find(request.session.get(MAILBOX_PROOF), purpose)
+
+
+def send_mailbox_code_again(request: HttpRequest, proof: MailboxProof) -> None:
+    """Mail the code of a proof again, and say so without telling whether there is such an account (SR-3)."""
+    try:
+        mailbox.resend(proof, origin_of(request))
+    except Refused as refused:
+        messages.warning(request, refused.text)
+    else:
+        text = _("Another email is on its way, unless this mailbox got many in the last hour. Use the newest code.")
+        messages.success(request, text)
 
 
 def proof_is_over(request: HttpRequest, start_again: str) -> HttpResponse:

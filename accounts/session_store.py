@@ -14,7 +14,7 @@ from django.utils import timezone
 from accounts.models import Session
 
 SIGNED_IN = "signed_in"  # the columns of ``SignedIn`` but the last use, which every save is
-KEEP_UNTIL = "keep_until"  # of a session that nobody is signed in to: Unix time up to which it is needed
+KEEP_UNTIL = "keep_until"  # of a session without a user: Unix time up to which it is needed
 # A use is noted once in so long: "last used" needs no more, and reading a page should rarely write.
 NOTE_USE_AFTER = timedelta(minutes=1)
 ROW_KEY_LENGTH = 40  # hexadecimal digits: the width of Django's column, 160 bits

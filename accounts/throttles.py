@@ -98,7 +98,7 @@ def _password_slot(key: str, max_in_row: int = 0) -> Slot:
 
 
 def by_network(kind: str, origin: Origin, *, count: int, window: timedelta) -> Slot:
-    """Count tries from one client, whoever they are about (SR-6)."""
+    """Count tries from one client, whichever account they are about (SR-6)."""
     return in_window(kind, origin.network, count=count, window=window)
 
 

@@ -167,7 +167,7 @@ MESSAGE_COOKIE_NAME = "__Host-messages" if SECURE else "messages"
 
 # Marks a browser in which somebody has signed in before (SR-5).
 BROWSER_COOKIE_NAME = "__Host-browser" if SECURE else "browser"
-# Keeps the invitation that somebody has opened while they register or sign in.
+# Keeps the invitation that brought a user here while they register or sign in.
 INVITATION_COOKIE_NAME = "__Host-invitation" if SECURE else "invitation"
 # Spares a browser the one-time password (SR-37).
 REMEMBERED_COOKIE_NAME = "__Host-remembered" if SECURE else "remembered"

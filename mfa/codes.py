@@ -51,7 +51,7 @@ def matching_step(secret: bytes, otp: str, *, now: datetime, after: int, drift: 
 
     Later than the last accepted step, not merely another code: else the one before it works again
     (RFC 6238 section 5.2, SR-11). ``drift``: how many steps the phone's clock was ahead last time (section 6). Steps
-    around the server's own time count too: whoever sets the phone's clock right is not locked out (SR-13).
+    around the server's own time count too: setting the phone's clock right locks no one out (SR-13).
     """
     current = step_at(now)
     first = min(current, current + drift) - STEPS_EITHER_SIDE

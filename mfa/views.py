@@ -34,6 +34,7 @@ from accounts.requests import (
     proof_of,
     refuse,
     remember_mailbox_proof,
+    send_mailbox_code_again,
     waits_until,
 )
 from mfa import activation, browser, challenges, codes, modes, qr, recovery, remembered, rescue, stepup
@@ -373,12 +374,7 @@ def confirm_mailbox_resend(request: HttpRequest) -> HttpResponse:
     proof = _waiting_proof(request)
     if proof is None:
         return _enrolment_is_over(request)
-    try:
-        mailbox.resend(proof, origin_of(request))
-    except Refused as refused:
-        messages.warning(request, refused.text)
-    else:
-        messages.success(request, _("We have sent the code again."))
+    send_mailbox_code_again(request, proof)
     return redirect("mfa:confirm_mailbox")
 
 

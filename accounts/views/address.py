@@ -22,6 +22,7 @@ from accounts.requests import (
     proof_of,
     refuse,
     remember_mailbox_proof,
+    send_mailbox_code_again,
     waits_until,
 )
 from mfa import browser, modes
@@ -91,12 +92,7 @@ def resend_email(request: HttpRequest) -> HttpResponse:
     proof = _proof(request)
     if proof is None:
         return proof_is_over(request, "accounts:change_email")
-    try:
-        mailbox.resend(proof, origin_of(request))
-    except Refused as refused:
-        messages.warning(request, refused.text)
-    else:
-        messages.success(request, _("We have sent the code again."))
+    send_mailbox_code_again(request, proof)
     return redirect("accounts:confirm_email")
 
 

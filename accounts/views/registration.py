@@ -26,6 +26,7 @@ from accounts.requests import (
     proof_of,
     refuse,
     remember_mailbox_proof,
+    send_mailbox_code_again,
     waits_until,
 )
 from organizations import invitations
@@ -99,10 +100,5 @@ def verify_email_resend(request: HttpRequest) -> HttpResponse:
     proof = proof_of(request, Purpose.REGISTER)
     if proof is None:
         return proof_is_over(request, "accounts:register")
-    try:
-        mailbox.resend(proof, origin_of(request))
-    except Refused as refused:
-        messages.warning(request, refused.text)
-    else:
-        messages.success(request, _("We have sent the code again."))
+    send_mailbox_code_again(request, proof)
     return redirect("accounts:verify_email")
