@@ -18,6 +18,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts import security_log
+from accounts.locks import lock_unchanged
 from accounts.models import PublicKey, UsedNonce, User
 from accounts.refusals import Refused
 from accounts.security_log import Kind, Origin
@@ -127,7 +128,7 @@ def add(user: User, name: str, text: str, origin: Origin) -> PublicKey:
         raise NotAName
     _key, text = parse(text)
     with transaction.atomic():
-        user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
+        user = lock_unchanged(user)
         if PublicKey.objects.filter(user=user).count() >= KEYS_AT_MOST:
             raise TooManyKeys
         try:
@@ -142,6 +143,7 @@ def add(user: User, name: str, text: str, origin: Origin) -> PublicKey:
 def remove(user: User, name: str, origin: Origin) -> None:
     """Remove a key by its name. Raises ``NoSuchKey``."""
     with transaction.atomic():
+        user = lock_unchanged(user)
         if not PublicKey.objects.filter(user=user, name=name).delete()[0]:
             raise NoSuchKey
         security_log.record(user, Kind.KEY_REMOVED, origin)

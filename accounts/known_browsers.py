@@ -5,13 +5,14 @@ browser has a token of their own in its cookie: who used the browser earlier hol
 """
 
 import secrets
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.utils import timezone
 
 from accounts import security_log
 from accounts.identifiers import digest_of
+from accounts.locks import is_unchanged, lock_user
 from accounts.models import KNOWN_BROWSER_FOR, Channel, KnownBrowser, SecurityEvent, User
 from accounts.security_log import Kind, Origin
 
@@ -28,51 +29,65 @@ def find(user: User, origin: Origin) -> KnownBrowser | None:
     return KnownBrowser.objects.filter(user=user, digest__in=digests, last_used_at__gt=since).first()
 
 
-def place_of(user: User, origin: Origin, *, channel: Channel) -> str:
+def place_of(user: User, origin: Origin, *, channel: Channel, by_factor: bool = False) -> str:
     """Return a name for where the user has signed in before: this browser or, at the command line, this network.
 
     Blank where the user has not. Counts that are kept by this name belong to that place and to that user. With MFA on,
-    a place counts only if a factor or the mailbox was proven there: a thief of the password may have signed in before.
+    a place counts only if a factor or the mailbox was proven there, because a thief of the password may have signed in
+    before. ``by_factor``: only if a factor was, because a thief of the mailbox may guess at codes.
     """
     if channel == Channel.BROWSER:
         known = find(user, origin)
-        return f"browser:{known.digest}" if known and (known.proven_at or not user.mfa_is_on) else ""
+        return f"browser:{known.digest}" if known and _counts(known, user, by_factor=by_factor) else ""
     since = timezone.now() - KNOWN_NETWORK_FOR
     events = SecurityEvent.objects.filter(user=user, kind=Kind.SIGNED_IN, at__gt=since)
-    if user.mfa_is_on:
+    if by_factor or user.mfa_is_on:
         events = events.exclude(mode="")
     signed_in_here = origin.address is not None and events.filter(address=origin.address).exists()
     return f"network:{origin.network}" if signed_in_here else ""
 
 
-def note_sign_in(user: User, origin: Origin, *, proven: bool) -> tuple[str, ...]:
+def _counts(known: KnownBrowser, user: User, *, by_factor: bool) -> bool:
+    if by_factor:
+        return known.factor_proven_at is not None
+    return not user.mfa_is_on or known.factor_proven_at is not None or known.mailbox_proven_at is not None
+
+
+def has_proven_mailbox(user: User, origin: Origin) -> bool:
+    """Return whether the browser of ``origin`` has proven the user's mailbox or a factor before (SR-23)."""
+    known = find(user, origin)
+    return known is not None and (known.mailbox_proven_at or known.factor_proven_at) is not None
+
+
+def note_sign_in(user: User, origin: Origin, *, by_factor: bool) -> tuple[str, ...]:
     """Note that ``user`` has signed in with the browser of ``origin``; return the tokens for its cookie.
 
-    ``proven``: a factor or the mailbox was proven too. The owner is told of a browser that is new, unless it is the
-    account's first.
+    ``user`` is the one that the sign-in has read under its lock; ``by_factor``: a factor was proven. The owner is told
+    of a browser that is new, unless it is the account's first.
     """
-    known = find(user, origin)
     now = timezone.now()
-    if known is not None:
-        KnownBrowser.objects.filter(pk=known.pk).update(last_used_at=now, **({"proven_at": now} if proven else {}))
+    proven = {"factor_proven_at": now} if by_factor else {}
+    return _note(user, origin, tell=True, last_used_at=now, **proven)
+
+
+def note_mailbox(user: User, origin: Origin) -> tuple[str, ...]:
+    """Note that the browser of ``origin`` has proven the user's mailbox; return the tokens for its cookie."""
+    return _note(user, origin, tell=False, mailbox_proven_at=timezone.now())
+
+
+def _note(user: User, origin: Origin, *, tell: bool, **columns: datetime) -> tuple[str, ...]:
+    if (known := find(user, origin)) is not None:
+        KnownBrowser.objects.filter(pk=known.pk).update(**columns)
         return origin.browser_tokens
     token = secrets.token_urlsafe(32)
     with transaction.atomic():
+        # A reset that came after the proof has forgotten all browsers: this one too (SR-25).
+        if not is_unchanged(user, lock_user(user)):
+            return origin.browser_tokens
         is_first = not KnownBrowser.objects.filter(user=user).exists()
-        KnownBrowser.objects.create(user=user, digest=digest_of(token), proven_at=now if proven else None)
-        if not is_first:
+        KnownBrowser.objects.create(user=user, digest=digest_of(token), **columns)
+        if tell and not is_first:
             security_log.record(user, Kind.NEW_BROWSER, origin)
-    return (*origin.browser_tokens, token)[-MAX_TOKENS:]
-
-
-def note_proof(user: User, origin: Origin) -> tuple[str, ...]:
-    """Note that the browser of ``origin`` has proven the user's mailbox; return the tokens for its cookie."""
-    now = timezone.now()
-    if (known := find(user, origin)) is not None:
-        KnownBrowser.objects.filter(pk=known.pk).update(proven_at=now)
-        return origin.browser_tokens
-    token = secrets.token_urlsafe(32)
-    KnownBrowser.objects.create(user=user, digest=digest_of(token), proven_at=now)
     return (*origin.browser_tokens, token)[-MAX_TOKENS:]
 
 

@@ -21,7 +21,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts import known_browsers, mail_limits, outbox, security_log, sessions, signin, throttles
 from accounts.identifiers import key_of, new_code
 from accounts.models import AddressChange, Channel, MailboxProof, PublicKey, User
-from accounts.refusals import Refused
+from accounts.refusals import Counted, Refused, counted
 from accounts.security_log import Kind, Origin
 
 Purpose = MailboxProof.Purpose
@@ -33,8 +33,8 @@ MAILS_ALLOWED = 5
 CODE_SHARED_FOR = timedelta(hours=1)
 
 
-class WrongCode(Refused):
-    """Counted."""
+class WrongCode(Counted):
+    """Not the code of the mail."""
 
     message = _("That code is not right. Copy it from the newest email that we sent you.")
 
@@ -43,6 +43,10 @@ class ProofOver(Refused):
     """Expired, used, or guessed at too often."""
 
     message = _("That code has expired or was used. Please ask for a new one.")
+
+
+class LastWrongCode(Counted, ProofOver):
+    """The wrong code that ended the proof."""
 
 
 class TooManyMails(Refused):
@@ -239,26 +243,19 @@ def spend(proof: MailboxProof, code: str, then: Callable[[MailboxProof, User | N
     Proofs of the same mailbox and purpose end with it: they may share the code. Raises ``WrongCode`` (counted) or
     ``ProofOver``.
     """
-    refusal: Refused | None = None
     now = timezone.now()
-    with transaction.atomic(durable=True):
+    with counted():
         user = User.objects.select_for_update(no_key=True).filter(pk=proof.user_id).first() if proof.user_id else None
         proof = MailboxProof.objects.select_for_update().get(pk=proof.pk)
         if not proof.is_open(now):
-            refusal = ProofOver()
-        elif not compare_digest(proof.code.encode(), code.encode("utf-8", "surrogatepass")) or not proof.mailbox_key:
-            refusal = _count_failure(proof, now)
-        else:
-            _end_with_its_siblings(proof, now)
-            if user and not proof.email:
-                user.email_verified_at = user.email_verified_at or now
-                user.save(update_fields=["email_verified_at"])
-            user = then(proof, user)
-
-    # Raised out here: inside the block it would roll the failure count back (SR-7).
-    if refusal or user is None:
-        raise refusal or ProofOver()
-    return user
+            raise ProofOver
+        if not compare_digest(proof.code.encode(), code.encode("utf-8", "surrogatepass")) or not proof.mailbox_key:
+            raise _count_failure(proof, now)
+        _end_with_its_siblings(proof, now)
+        if user and not proof.email:
+            user.email_verified_at = user.email_verified_at or now
+            user.save(update_fields=["email_verified_at"])
+        return then(proof, user)
 
 
 def _end_with_its_siblings(proof: MailboxProof, now: datetime) -> None:
@@ -274,11 +271,11 @@ def end_proofs(user: User) -> None:
     MailboxProof.objects.filter(user=user, ended_at=None).update(ended_at=timezone.now(), mailbox_key="")
 
 
-def _count_failure(proof: MailboxProof, now: datetime) -> Refused:
+def _count_failure(proof: MailboxProof, now: datetime) -> Counted:
     proof.failures += 1
     proof.ended_at = now if proof.failures >= FAILURES_ALLOWED else None
     proof.save(update_fields=["failures", "ended_at"])
-    return ProofOver() if proof.ended_at else WrongCode()
+    return LastWrongCode() if proof.ended_at else WrongCode()
 
 
 def confirm_mailbox(proof: MailboxProof, code: str, origin: Origin) -> User:

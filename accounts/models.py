@@ -185,8 +185,9 @@ class KnownBrowser(models.Model):
     digest = models.CharField(max_length=64)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
     last_used_at = models.DateTimeField(default=timezone.now, db_index=True)
-    # When this browser proved the user's mailbox or a factor; without it, only a password was right here (SR-23).
-    proven_at = models.DateTimeField(null=True)
+    # What was proven here besides a password (SR-23).
+    mailbox_proven_at = models.DateTimeField(null=True)
+    factor_proven_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints: ClassVar = [models.UniqueConstraint(fields=["digest", "user"], name="browser_once_a_user")]
@@ -273,7 +274,7 @@ class SignInAttempt(Expiring):
     channel = models.CharField(max_length=8, choices=Channel.choices)
     address = models.GenericIPAddressField(null=True)
     agent = models.CharField(max_length=255, blank=True)
-    # Names the browser or, at the command line, the network in which the user has signed in before; blank elsewhere.
+    # Names the browser or, at the command line, the network in which a factor was proven before; blank elsewhere.
     known_place = models.CharField(max_length=80, blank=True)
     by_key = models.BooleanField(default=False)  # an SSH key stood in place of the password
 

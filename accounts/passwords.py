@@ -4,6 +4,7 @@ from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
 from accounts import security_log, sessions, throttles
+from accounts.locks import lock_unchanged
 from accounts.models import User
 from accounts.refusals import Refused
 from accounts.security_log import Kind, Origin
@@ -31,7 +32,7 @@ def change(user: User, password: str, origin: Origin, *, current: str, session_k
     """
     confirm(user, current)
     with transaction.atomic():
-        user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
+        user = lock_unchanged(user)
         user.set_password(password)
         user.save(update_fields=["password"])
         sessions.end_others(user, keep=session_key)

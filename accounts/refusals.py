@@ -1,9 +1,12 @@
 """The base of every refusal: an exception that can tell a person what happened and what to do."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import ClassVar
 
+from django.db import transaction
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import ngettext
@@ -30,6 +33,27 @@ class Refused(Exception):
     def text(self) -> str:
         """The message and, where it helps, how long to wait."""
         return f"{self.message} {wait_in_words(self.retry_at)}" if self.retry_at else str(self.message)
+
+
+class Counted(Refused):
+    """A refusal whose count is kept: raised within ``counted()``, it is raised again after the commit (SR-7)."""
+
+
+@contextmanager
+def counted() -> Iterator[None]:
+    """Open the outermost transaction of a check that counts failures.
+
+    A ``Counted`` refusal commits what the block has written, above all the count, and is raised after that. Any other
+    exception rolls back. Raises ``RuntimeError`` within another transaction, which could roll the count back.
+    """
+    refusal: Counted | None = None
+    with transaction.atomic(durable=True):
+        try:
+            yield
+        except Counted as raised:
+            refusal = raised
+    if refusal:
+        raise refusal
 
 
 def seconds_until(moment: datetime) -> int:

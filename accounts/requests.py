@@ -109,11 +109,11 @@ def know_browser(request: HttpRequest, tokens: tuple[str, ...]) -> None:
     set_cookie(request, settings.BROWSER_COOKIE_NAME, ".".join(tokens))
 
 
-def start_session(request: HttpRequest, user: User, *, mode: str, proven: bool) -> None:
+def start_session(request: HttpRequest, user: User, *, mode: str, by_factor: bool) -> None:
     """Make this the session of a user whose sign-in was finished; ``mode`` proved it besides the password.
 
     ``user`` is the one that the sign-in has read under its lock: the session carries the fingerprint of then (SR-25).
-    ``proven``: a factor was proven just now.
+    ``by_factor``: a factor was proven just now.
     """
     auth.login(request, user, backend="django.contrib.auth.backends.ModelBackend")
     origin, now = origin_of(request), timezone.now()
@@ -124,7 +124,7 @@ def start_session(request: HttpRequest, user: User, *, mode: str, proven: bool) 
         "address": origin.address,
         "agent": origin.agent[:255],
     }
-    know_browser(request, known_browsers.note_sign_in(user, origin, proven=proven))
+    know_browser(request, known_browsers.note_sign_in(user, origin, by_factor=by_factor))
     # A fixed end: use does not put it off (SR-34).
     request.session.set_expiry(now + timedelta(seconds=settings.SESSION_COOKIE_AGE))
 

@@ -8,10 +8,13 @@ from django.db.models import CharField, QuerySet, Value
 from django.utils import timezone
 
 from accounts import security_log
-from accounts.models import Channel, Session, SignInAttempt, Token, User
+from accounts.locks import lock_unchanged
+from accounts.models import Channel, MailboxProof, Session, SignInAttempt, Token, User
 from accounts.security_log import Kind, Origin
 from accounts.session_store import row_key
 
+# A reset is begun without a session: a thief of a session must not end it.
+BEGUN_IN_SESSIONS = (MailboxProof.Purpose.CHANGE_EMAIL, MailboxProof.Purpose.CONFIRM_MAILBOX)
 COLUMNS = ("public_id", "created_at", "last_used_at", "mode", "address", "agent")
 
 
@@ -45,7 +48,10 @@ def end_others(user: User, *, keep: str | None) -> None:
     """
     Session.objects.filter(user=user).exclude(session_key=row_key(keep)).delete()
     Token.objects.filter(user=user).delete()
-    SignInAttempt.objects.filter(user=user, ended_at=None).update(ended_at=timezone.now())
+    now = timezone.now()
+    SignInAttempt.objects.filter(user=user, ended_at=None).update(ended_at=now)
+    begun_in_sessions = MailboxProof.objects.filter(user=user, purpose__in=BEGUN_IN_SESSIONS, ended_at=None)
+    begun_in_sessions.update(ended_at=now, mailbox_key="")
     user.credential_version += 1
     user.save(update_fields=["credential_version"])
 
@@ -53,7 +59,7 @@ def end_others(user: User, *, keep: str | None) -> None:
 def end_all_others(user: User, origin: Origin, *, keep: str | None) -> User:
     """End all others because the user asked for it; return the user, whose fingerprint the kept session needs."""
     with transaction.atomic():
-        user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
+        user = lock_unchanged(user)
         end_others(user, keep=keep)
         security_log.record(user, Kind.SESSIONS_ENDED, origin)
     return user

@@ -116,7 +116,7 @@ def begin(user: User, *, channel: Channel, origin: Origin, by_key: bool = False)
             by_key=by_key,
             address=origin.address,
             agent=origin.agent[:255],
-            known_place=known_browsers.place_of(user, origin, channel=channel),
+            known_place=known_browsers.place_of(user, origin, channel=channel, by_factor=True),
             expires_at=timezone.now() + settings.CHALLENGE_LIFETIME,
         )
 

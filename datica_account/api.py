@@ -14,7 +14,7 @@ from ninja import NinjaAPI, Swagger
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 from accounts import api as accounts_api
-from accounts import keys, signin, throttles
+from accounts import keys, locks, signin, throttles
 from accounts.refusals import Refused
 from mfa import challenges, modes
 from organizations import api as organizations_api
@@ -57,6 +57,7 @@ REFUSALS: dict[type[Refused], Kind] = {
     challenges.CodeUsed: WRONG_CODE,
     challenges.ChallengeOver: SIGN_IN_OVER,
     signin.AttemptOver: SIGN_IN_OVER,
+    locks.ChangedMeanwhile: NOT_SIGNED_IN,
     throttles.TooManyTries: TOO_MANY,
     throttles.NoMoreTries: TOO_MANY,
     challenges.TooManyFailures: TOO_MANY,

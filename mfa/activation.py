@@ -1,6 +1,6 @@
 """Enabling a mode: an enrolment is a challenge whose right answer makes its mode a factor."""
 
-from datetime import datetime
+from functools import partial
 
 from django.conf import settings
 from django.db import transaction
@@ -9,9 +9,9 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import signin
 from accounts.models import Mode, User
-from accounts.refusals import Refused
+from accounts.refusals import Refused, counted
 from accounts.security_log import Origin
-from mfa import challenges, code_failures, codes, modes
+from mfa import challenges, codes, modes
 from mfa.models import Challenge, Factor
 
 
@@ -65,50 +65,31 @@ def complete(
 
     Spent, not only checked: it cannot sign in a moment later (RFC 6238 section 5.2, SR-11). Ends the user's
     other sessions, sign-ins and enrolments, so one that began with a password alone never outlives the first
-    factor. Raises ``WrongCode`` (counted), ``TooManyFailures`` or ``ChallengeOver`` (``otp`` was not looked at).
+    factor. Raises a ``RefusedCode`` (counted), or ``TooManyFailures`` or ``ChallengeOver`` (``otp`` was not looked at).
     """
-    refusal: Refused | None = None
-    factor: Factor | None = None
-    now = timezone.now()
-    with transaction.atomic(durable=True):
-        user = User.objects.select_for_update(no_key=True).get(pk=enrolment.user_id)
-        enrolment = Challenge.objects.select_for_update().get(pk=enrolment.pk)
-        enrolment.user = user
-        if not enrolment.is_open(now) or not user.is_active:
-            refusal = challenges.ChallengeOver()
-        elif blocked := code_failures.refusal_of(slot := challenges.slot_of(enrolment, otp, origin)):
-            refusal = challenges.TooManyFailures(retry_at=blocked.retry_at)
-        elif (step := _matching_step(enrolment, otp)) is None:
-            challenges.count_failure(enrolment, slot, now, origin)
-            refusal = _why_refused(enrolment, otp, now)
-            challenges.tell_what_is_left(refusal, enrolment, slot)
-        else:
-            challenges.accept(enrolment, now, origin)
-            if enrolment.mode == Mode.EMAIL and user.email_verified_at is None:
-                user.email_verified_at = now
-                user.save(update_fields=["email_verified_at"])
-            modes.end_everything_else(user, session_key=session_key)
-            secret = None if enrolment.mode == Mode.EMAIL else enrolment.secret
-            factor = modes.add(
-                user, enrolment.mode, secret=secret, last_step=step, prefer=set_as_preferred, origin=origin
-            )
-
-    # Raised out here: inside the block it would roll the failure count back (SR-7).
-    if refusal or factor is None:
-        raise refusal or challenges.ChallengeOver()
-    factor.user = user
+    with counted():
+        user, enrolment = challenges.lock(enrolment)
+        if not user.is_active:
+            raise challenges.ChallengeOver
+        step = challenges.judge(enrolment, otp, origin, partial(_matching_step, enrolment, otp))
+        if enrolment.mode == Mode.EMAIL and user.email_verified_at is None:
+            user.email_verified_at = timezone.now()
+            user.save(update_fields=["email_verified_at"])
+        modes.end_everything_else(user, session_key=session_key)
+        secret = None if enrolment.mode == Mode.EMAIL else enrolment.secret
+        factor = modes.add(user, enrolment.mode, secret=secret, last_step=step, prefer=set_as_preferred, origin=origin)
+        factor.user = user
     return factor
 
 
-def _why_refused(enrolment: Challenge, otp: str, now: datetime) -> Refused:
+def _matching_step(enrolment: Challenge, otp: str) -> int:
+    """Return the time step of a new app's first code, 0 for a mailed one. Raises a ``RefusedCode``."""
     if enrolment.mode == Mode.EMAIL:
-        return challenges.WrongCode()
-    step = codes.recognised_step(enrolment.secret, otp, now=now)
-    return challenges.WrongCode() if step is None else challenges.clock_off(step, now)
-
-
-def _matching_step(enrolment: Challenge, otp: str) -> int | None:
-    if enrolment.mode == Mode.EMAIL:
-        right = enrolment.mails > 0 and codes.same(codes.mailed_code(enrolment.secret), otp)
-        return 0 if right else None
-    return codes.matching_step(enrolment.secret, otp, now=timezone.now(), after=0)
+        challenges.check_mailed_code(enrolment, otp)
+        return 0
+    now = timezone.now()
+    step = codes.matching_step(enrolment.secret, otp, now=now, after=0)
+    if step is None:
+        near = codes.recognised_step(enrolment.secret, otp, now=now)
+        raise challenges.WrongCode if near is None else challenges.clock_off(near, now)
+    return step

@@ -83,7 +83,7 @@ def sign_in(request: HttpRequest, factor: Factor, *, remember: bool) -> dict[str
     ``remember``: spare this browser the next codes; only after a code of a mode, not after a makeshift.
     """
     remembers = request.session.pop(SIGN_IN, {})
-    start_session(request, factor.user, mode=factor.proved_as, proven=factor.proved_as in Mode.values)
+    start_session(request, factor.user, mode=factor.proved_as, by_factor=factor.proved_as in Mode.values)
     _note_proof(request, factor)  # starting the session gave it a new key
     if remember and factor.proved_as in Mode.values:
         tokens = remembered.note(factor.user, tokens_in_cookie(request, REMEMBERED), origin_of(request))
@@ -101,7 +101,7 @@ def sign_in_remembered(request: HttpRequest, user: User) -> bool:
     if signed_in is None:
         return False
     forget_person(request)
-    start_session(request, signed_in, mode=remembered.MODE, proven=False)
+    start_session(request, signed_in, mode=remembered.MODE, by_factor=False)
     preferred = signed_in.preferred_mode
     otp_login(request, next(factor for factor in modes.enabled(signed_in) if factor.mode == preferred))
     return True
@@ -109,13 +109,12 @@ def sign_in_remembered(request: HttpRequest, user: User) -> bool:
 
 def has_proven_mailbox(request: HttpRequest, user: User) -> bool:
     """Return whether this browser has proven the user's mailbox or a factor before (SR-23). One query at most."""
-    known = known_browsers.find(user, origin_of(request))
-    return known is not None and known.proven_at is not None
+    return known_browsers.has_proven_mailbox(user, origin_of(request))
 
 
 def remember_mailbox(request: HttpRequest, user: User) -> None:
     """Note that this browser has just proven the user's mailbox."""
-    know_browser(request, known_browsers.note_proof(user, origin_of(request)))
+    know_browser(request, known_browsers.note_mailbox(user, origin_of(request)))
 
 
 def wait_for_mailbox(request: HttpRequest, user: User, mode: str, proof: MailboxProof) -> None:

@@ -3,7 +3,10 @@
 The lock on the user's row comes first, so neither two challenges nor two doors can spend one code (SR-12).
 """
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
+from typing import TypeVar
 
 import structlog
 from django.conf import settings
@@ -15,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts import known_browsers, mail_limits, outbox, security_log, signin
 from accounts.housekeeping import KEPT_FOR, delete_in_batches
 from accounts.models import Channel, Mode, SignInAttempt, User
-from accounts.refusals import Refused
+from accounts.refusals import Counted, Refused, counted
 from accounts.security_log import Kind, Origin
 from accounts.throttles import Slot
 from mfa import code_failures, codes, modes, recovery, rescue, tries
@@ -25,9 +28,10 @@ from mfa.modes import NotEnabled
 log = structlog.get_logger(__name__)
 
 MAIL_TASK = "mfa.send_one_time_password"
+Proof = TypeVar("Proof")
 
 
-class Counted(Refused):
+class RefusedCode(Counted):
     """A code that was looked at and refused (SR-15).
 
     ``left`` says what that leaves, where one can try again; ``is_last``, that it ended the challenge.
@@ -47,7 +51,7 @@ class Counted(Refused):
         return f"{self.reason} {self.left}".strip()
 
 
-class WrongCode(Counted):
+class WrongCode(RefusedCode):
     """None of the codes that would be right at any time."""
 
     message = _("That code is not right. Please check it and try again.")
@@ -66,7 +70,7 @@ class NotACode(Refused):
     message = _("A one-time password has six digits. Type them without a blank between them.")
 
 
-class ClockOff(Counted):
+class ClockOff(RefusedCode):
     """A code of the app that is right for another time, some ``minutes`` away. Counted."""
 
     def __init__(self, *, minutes: int) -> None:
@@ -96,7 +100,7 @@ class ClockAhead(ClockOff):
     )
 
 
-class CodeUsed(Counted):
+class CodeUsed(RefusedCode):
     """A code of the app that was accepted before, or that was told to be of no use."""
 
     message = _("That code was already used. Wait until your app shows the next one.")
@@ -179,10 +183,10 @@ def find(challenge_id: str | None, purpose: str, **filters: object) -> Challenge
 
 
 def known_place_of(challenge: Challenge, origin: Origin) -> str:
-    """Return the name of the browser or network of a challenge if its user has signed in there before, else blank."""
+    """Return the name of the browser or network of a challenge if a factor was proven there before, else blank."""
     if challenge.attempt:
         return challenge.attempt.known_place
-    return known_browsers.place_of(challenge.user, origin, channel=Channel.BROWSER)
+    return known_browsers.place_of(challenge.user, origin, channel=Channel.BROWSER, by_factor=True)
 
 
 def send_code(challenge: Challenge, origin: Origin) -> None:
@@ -192,7 +196,7 @@ def send_code(challenge: Challenge, origin: Origin) -> None:
     """
     now = timezone.now()
     with transaction.atomic(durable=True):
-        user, challenge = _lock(challenge)
+        user, challenge = lock(challenge)
         if not challenge.is_open(now) or challenge.mode != Mode.EMAIL:
             raise ChallengeOver
         _refuse_too_many_mails(user, challenge, now, origin)
@@ -223,7 +227,7 @@ def switch(challenge: Challenge, mode: str) -> Challenge:
     """Ask for another enabled mode in this challenge alone; the preference stays. Raises ``NotEnabled``."""
     now = timezone.now()
     with transaction.atomic(durable=True):
-        user, challenge = _lock(challenge)
+        user, challenge = lock(challenge)
         if not challenge.is_open(now):
             raise ChallengeOver
         if mode not in Mode.values or not Factor.objects.filter(user=user, mode=mode).exists():
@@ -236,38 +240,48 @@ def switch(challenge: Challenge, mode: str) -> Challenge:
 def answer(challenge: Challenge, otp: str, origin: Origin) -> Factor:
     """Spend ``otp`` (six ASCII digits, or a recovery code) on a challenge; a sign-in's attempt is finished with it.
 
-    Gives the factor that proved it, or in whose place the recovery code stood, with its user. Raises ``WrongCode``,
-    ``CodeUsed`` or ``CodeTooOld`` (counted); ``TooManyFailures`` or ``ChallengeOver`` (``otp`` was not looked at).
+    Returns the factor that proved it, or in whose place the recovery code stood, with its user. Raises a
+    ``RefusedCode`` (counted), or ``TooManyFailures`` or ``ChallengeOver`` (``otp`` was not looked at).
     """
-    refusal: Refused | None = None
-    now = timezone.now()
-    with transaction.atomic(durable=True):
-        user, challenge = _lock(challenge)
+    with counted():
+        user, challenge = lock(challenge)
         factor: Factor | None = Factor.objects.filter(user=user, mode=challenge.mode).first()
-        if factor is None or not challenge.is_open(now):
-            refusal = ChallengeOver()
-        elif blocked := code_failures.refusal_of(slot := slot_of(challenge, otp, origin)):
-            refusal = TooManyFailures(retry_at=blocked.retry_at)
-        else:
-            refusal, factor.proved_as = _check(challenge, factor, otp, origin)
-            if refusal:
-                count_failure(challenge, slot, now, origin)
-                tell_what_is_left(refusal, challenge, slot)
-            else:
-                accept(challenge, now, origin)
-                if factor.proved_as != rescue.MODE:
-                    rescue.cancel(user, origin)
-                if challenge.attempt:
-                    signin.finish(challenge.attempt, origin, mode=factor.proved_as)
-
-    # Raised out here: inside the block it would roll the failure count back (SR-7).
-    if refusal or factor is None:
-        raise refusal or ChallengeOver()
-    factor.user = user
+        if factor is None:
+            raise ChallengeOver
+        factor.user = user
+        factor.proved_as = judge(challenge, otp, origin, partial(_spend, challenge, factor, otp, origin))
+        if factor.proved_as != rescue.MODE:
+            rescue.cancel(user, origin)
+        if challenge.attempt:
+            signin.finish(challenge.attempt, origin, mode=factor.proved_as)
     return factor
 
 
-def slot_of(challenge: Challenge, otp: str, origin: Origin) -> Slot:
+def judge(challenge: Challenge, otp: str, origin: Origin, check: Callable[[], Proof]) -> Proof:
+    """Let ``check`` look at a code, and return what it proves. Call under the lock, within ``counted()``.
+
+    A right code closes the challenge. Raises the ``RefusedCode`` of ``check`` once it is counted, or ``ChallengeOver``
+    or ``TooManyFailures`` without a look at the code.
+    """
+    now = timezone.now()
+    if not challenge.is_open(now):
+        raise ChallengeOver
+    slot = _slot_of(challenge, otp, origin)
+    if blocked := code_failures.refusal_of(slot):
+        raise TooManyFailures(retry_at=blocked.retry_at)
+    try:
+        proof = check()
+    except RefusedCode as refusal:
+        _count_failure(challenge, slot, now, origin)
+        _tell_what_is_left(refusal, challenge, slot)
+        raise
+    challenge.ended_at = now
+    challenge.save(update_fields=["ended_at"])
+    code_failures.forgive(challenge.user, known_place_of(challenge, origin))
+    return proof
+
+
+def _slot_of(challenge: Challenge, otp: str, origin: Origin) -> Slot:
     """Return where a wrong code is counted: a recovery code apart from one-time passwords."""
     place = known_place_of(challenge, origin)
     if len(otp) == recovery.LENGTH:
@@ -275,42 +289,47 @@ def slot_of(challenge: Challenge, otp: str, origin: Origin) -> Slot:
     return code_failures.slot_of(challenge.user, place)
 
 
-def _lock(challenge: Challenge) -> tuple[User, Challenge]:
+def lock(challenge: Challenge) -> tuple[User, Challenge]:
+    """Lock and reread the user, then the challenge: what a door has read is older than the lock."""
     user = User.objects.select_for_update(no_key=True).get(pk=challenge.user_id)
     challenge = Challenge.objects.select_for_update(of=("self",)).select_related("attempt").get(pk=challenge.pk)
     challenge.user = user
     return user, challenge
 
 
-def _check(challenge: Challenge, factor: Factor, otp: str, origin: Origin) -> tuple[Refused | None, str]:
-    """Spend what was typed: six digits, a recovery code or the code of an assisted reset. Gives what it proved as."""
+def _spend(challenge: Challenge, factor: Factor, otp: str, origin: Origin) -> str:
+    """Spend six digits, a recovery code or the code of an assisted reset; return what it proves. Raises a refusal."""
     if len(otp) != recovery.LENGTH:
-        return _spend(challenge, factor, otp, timezone.now()), factor.mode
+        _spend_digits(challenge, factor, otp, timezone.now())
+        return str(factor.mode)
     if recovery.spend(challenge.user, otp, origin):
-        return None, recovery.MODE
+        return recovery.MODE
     # Only at a browser's sign-in: its session opens an enrolment and nothing else, which no token could.
     in_browser = challenge.attempt is not None and challenge.attempt.channel == Channel.BROWSER
     if in_browser and rescue.spend(challenge.user, otp, origin):
-        return None, rescue.MODE
-    return WrongCode(), ""
+        return rescue.MODE
+    raise WrongCode
 
 
-def _spend(challenge: Challenge, factor: Factor, otp: str, now: datetime) -> Refused | None:
+def _spend_digits(challenge: Challenge, factor: Factor, otp: str, now: datetime) -> None:
     if challenge.mode == Mode.EMAIL:
-        # Before the first mail nobody can know the code: whoever hits it has guessed.
-        if not challenge.mails or not codes.same(codes.mailed_code(challenge.secret), otp):
-            return WrongCode()
+        check_mailed_code(challenge, otp)
     else:
         step = codes.matching_step(factor.secret, otp, now=now, after=factor.last_step, drift=factor.drift)
         if step is None or step in factor.refused_steps:
-            return _why_refused(factor, otp, now)
+            raise _why_refused(factor, otp, now)
         factor.last_step, factor.drift = step, codes.drift_of(step, now)
     factor.last_used_at = now
     factor.save(update_fields=["last_step", "drift", "last_used_at"])
-    return None
 
 
-def _why_refused(factor: Factor, otp: str, now: datetime) -> Refused:
+def check_mailed_code(challenge: Challenge, otp: str) -> None:
+    """Raise ``WrongCode`` unless ``otp`` is the code of the challenge's mails; before the first, a hit is a guess."""
+    if not challenge.mails or not codes.same(codes.mailed_code(challenge.secret), otp):
+        raise WrongCode
+
+
+def _why_refused(factor: Factor, otp: str, now: datetime) -> RefusedCode:
     step = codes.recognised_step(factor.secret, otp, now=now)
     if step is None:
         return WrongCode()
@@ -336,14 +355,7 @@ def _minutes(steps: int) -> int:
     return max(1, round(steps * codes.SECONDS_A_STEP / 60))
 
 
-def accept(challenge: Challenge, now: datetime, origin: Origin) -> None:
-    """Close a challenge that was answered rightly. Call under the lock."""
-    challenge.ended_at = now
-    challenge.save(update_fields=["ended_at"])
-    code_failures.forgive(challenge.user, known_place_of(challenge, origin))
-
-
-def count_failure(challenge: Challenge, slot: Slot, now: datetime, origin: Origin) -> None:
+def _count_failure(challenge: Challenge, slot: Slot, now: datetime, origin: Origin) -> None:
     """Count a wrong code for the challenge and for the account; the last one ends the challenge (SR-15)."""
     user = challenge.user
     code_failures.count(slot)
@@ -357,10 +369,10 @@ def count_failure(challenge: Challenge, slot: Slot, now: datetime, origin: Origi
     log.info("mfa.code_refused", user_id=str(user.pk), purpose=challenge.purpose, mode=challenge.mode)
 
 
-def tell_what_is_left(refusal: Refused, challenge: Challenge, slot: Slot) -> None:
-    """Let a counted refusal say how many tries are left. At the command line there is one, which is over."""
+def _tell_what_is_left(refusal: RefusedCode, challenge: Challenge, slot: Slot) -> None:
+    """Let a refusal say how many tries are left. At the command line there is one, which is over."""
     at_command_line = challenge.attempt is not None and challenge.attempt.channel == Channel.CLI
-    if isinstance(refusal, Counted) and not at_command_line:
+    if not at_command_line:
         refusal.is_last = challenge.ended_at is not None
         refusal.left = tries.left_in_words(challenge, slot)
 

@@ -8,6 +8,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts import security_log, sessions
+from accounts.locks import lock_unchanged
 from accounts.models import Mode, User
 from accounts.refusals import Refused
 from accounts.security_log import Kind, Origin
@@ -86,7 +87,7 @@ def disable(
     every policy. Raises ``NotEnabled`` or ``StillRequired``.
     """
     with transaction.atomic(durable=True):
-        user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
+        user = lock_unchanged(user)
         factors = enabled(user)
         left = [factor for factor in factors if factor.mode != mode]
         if len(left) == len(factors):
@@ -109,7 +110,7 @@ def disable(
 def prefer(user: User, mode: str, *, origin: Origin) -> None:
     """Make an enabled mode the preferred one. Raises ``NotEnabled``."""
     with transaction.atomic(durable=True):
-        user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
+        user = lock_unchanged(user)
         if not Factor.objects.filter(user=user, mode=mode).exists():
             raise NotEnabled
         if user.preferred_mode != mode:

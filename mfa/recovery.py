@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import security_log
 from accounts.identifiers import UNMISTAKABLE, in_groups, new_code
+from accounts.locks import lock_unchanged
 from accounts.models import User
 from accounts.refusals import Refused
 from accounts.security_log import Kind, Origin
@@ -50,7 +51,7 @@ def make(user: User) -> list[str]:
     """
     made = [new_code(LENGTH) for _code in range(CODES)]
     with transaction.atomic():
-        user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
+        user = lock_unchanged(user)
         if not user.mfa_is_on:
             raise MfaIsOff
         row = RecoveryCodes.objects.filter(user=user).first() or RecoveryCodes(user=user)
@@ -65,7 +66,7 @@ def confirm(user: User, typed: str, origin: Origin) -> None:
     """Let the codes made last count; ``typed`` is one of them and stays good. Raises ``NotOneOfThem``."""
     code = normal(typed)
     with transaction.atomic():
-        user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
+        user = lock_unchanged(user)
         row = RecoveryCodes.objects.filter(user=user).first()
         if row is None or code is None or not _is_in(row.waiting, _mark(row.secret, code)):
             raise NotOneOfThem

@@ -16,6 +16,7 @@ from django.utils.crypto import constant_time_compare, salted_hmac
 from accounts import security_log, signin
 from accounts.identifiers import digest_of
 from accounts.known_browsers import MAX_TOKENS
+from accounts.locks import is_unchanged, lock_user
 from accounts.models import Channel, User
 from accounts.security_log import Kind, Origin
 from mfa.models import Factor, RememberedBrowser
@@ -34,12 +35,16 @@ def note(user: User, tokens: tuple[str, ...], origin: Origin) -> tuple[str, ...]
     """Remember the browser of a user who has just proven a factor; return the tokens that its cookie is to hold.
 
     ``tokens`` are those that it holds already, one for each of its users. The new one is new each time: an earlier user
-    of the browser, who may have kept a copy of the cookie, does not know it.
+    of the browser, who may have kept a copy of the cookie, does not know it. Nothing is remembered if what signs the
+    user in was changed since the factor was proven (SR-25).
     """
     now = timezone.now()
     token = secrets.token_urlsafe(32)
     with transaction.atomic():
-        user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
+        locked = lock_user(user)
+        if not is_unchanged(user, locked):
+            return tokens
+        user = locked
         _of_tokens(user, tokens).delete()
         RememberedBrowser.objects.create(
             digest=digest_of(token),

@@ -59,7 +59,7 @@ class TooManyStarts(Refused):
 
 
 class WrongCode(Refused):
-    """No open reset of this account waits for this code. Counted."""
+    """No open reset of this account waits for this code. The network that sent it is charged."""
 
     message = _("That is not right. Copy the code from the newest email about the reset, and give your own account.")
 
@@ -109,15 +109,13 @@ def confirm(user: User | None, code: str, origin: Origin) -> datetime:
     with transaction.atomic(durable=True):
         user = User.objects.select_for_update(no_key=True).filter(pk=user.pk).first() if user else None
         reset = _open(user, now) if user else None
-        right = _is_right(reset, code)
-        if right and reset and user:
-            reset.due_at, reset.expires_at = due, due + settings.ASSISTED_RESET_LIFETIME
-            # As long as a recovery code: it is typed into the same field.
-            reset.secret = new_code(recovery.LENGTH).encode()
-            reset.save()
-            security_log.record(user, Kind.ASSISTED_RESET_CONFIRMED, origin)
-    if not right:
-        raise WrongCode
+        if user is None or reset is None or not _is_right(reset, code):
+            raise WrongCode
+        reset.due_at, reset.expires_at = due, due + settings.ASSISTED_RESET_LIFETIME
+        # As long as a recovery code: it is typed into the same field.
+        reset.secret = new_code(recovery.LENGTH).encode()
+        reset.save()
+        security_log.record(user, Kind.ASSISTED_RESET_CONFIRMED, origin)
     return due
 
 
@@ -135,15 +133,13 @@ def hours_to_wait() -> int:
     return int(settings.ASSISTED_RESET_WAIT.total_seconds() // 3600)
 
 
-def _is_right(reset: AssistedReset | None, code: str) -> bool:
+def _is_right(reset: AssistedReset, code: str) -> bool:
     """Compare the code of the first mail.
 
     Wrong ones count for the network that sent them and never end a reset (SR-28): against 43 bits, fifty tries of a
     network in a quarter of an hour find nothing in three days.
     """
-    if reset is None or reset.due_at is not None:
-        return False
-    return compare_digest(reset.secret, code.encode("utf-8", "surrogatepass"))
+    return reset.due_at is None and compare_digest(reset.secret, code.encode("utf-8", "surrogatepass"))
 
 
 def tell_ready() -> int:

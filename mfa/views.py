@@ -77,7 +77,7 @@ def _prompt_context(challenge: Challenge) -> dict[str, object]:
 
 def _ended_by(refused: Refused | None) -> str:
     """Return the words of a wrong code that ended its challenge; blank if it was over for another reason."""
-    return refused.text if isinstance(refused, challenges.Counted) and refused.is_last else ""
+    return refused.text if isinstance(refused, challenges.RefusedCode) and refused.is_last else ""
 
 
 def _sign_in_is_over(request: HttpRequest, refused: Refused | None = None) -> HttpResponse:

@@ -599,8 +599,9 @@ def test_without_a_name_a_key_that_was_never_used_signs_in_nowhere(cli, dana, sa
 def test_a_name_that_does_not_hold_the_key_is_answered_like_an_unknown_key(cli, dana, sam):
     """SR-3, SR-38."""
     stores(sam)
-    sam_disabled = UserFactory(is_active=False)
+    sam_disabled = UserFactory()
     stores(sam_disabled)
+    User.objects.filter(pk=sam_disabled.pk).update(is_active=False)
     answers = set()
     for number, name in ((1, str(dana.pk)), (0, str(dana.pk)), (0, str(sam_disabled.pk)), (0, NOBODY), (0, "no id")):
         body, headers = signed_by(rsa_key(number), nonce(), str(int(time.time())))

@@ -8,20 +8,21 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from accounts import addresses, passwords, sessions, tokens
-from accounts.models import Mode, Session, Token, User
+from accounts import addresses, keys, mailbox, passwords, sessions, tokens
+from accounts.models import KnownBrowser, MailboxProof, Mode, PublicKey, Session, Token, User
 from accounts.security_log import Origin
-from accounts.tests.factories import PASSWORD
+from accounts.tests.factories import PASSWORD, new_key
 from accounts.views import signing_in
-from conftest import OTP, give_credentials, is_signed_in
-from mfa import activation, browser, challenges, codes, modes
-from mfa.models import Challenge, Factor
+from conftest import OTP, give_credentials, is_signed_in, sign_in
+from mfa import activation, browser, challenges, code_failures, codes, modes, recovery, remembered
+from mfa.models import Challenge, Factor, RememberedBrowser
 from tests.test_concurrency import ORIGIN, app_code, at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 in_the_same_instant = pytest.mark.postgresql
 
 SIGN_INS = 8
+OWN = "only the owner knows this"
 
 
 def waiting_browsers(user) -> list[Client]:
@@ -134,6 +135,97 @@ def test_a_session_that_is_ended_under_a_step_up_is_not_made_anew(client, dana_w
     assert answer.status_code == 400
     assert not is_signed_in(client)
     assert not Session.objects.filter(user=dana_with_email).exists()
+
+
+def owner_resets(user):
+    """Return the reset with which an owner throws a thief out."""
+
+    def reset() -> None:
+        proof = mailbox.ask_reset(user.email, Origin("192.0.2.77"))
+        code = MailboxProof.objects.get(pk=proof.pk).code
+        mailbox.reset_password(proof, code, OWN, Origin("192.0.2.77"), also=code_failures.ease)
+
+    return reset
+
+
+class TestARequestUnderWayWhenItsSessionEnds:
+    """SR-25, SR-27: it must not act after the reset that was meant to throw it out."""
+
+    def test_changes_no_password(self, client, dana, then_first):
+        sign_in(client, dana)
+        then_first(passwords.throttles, "give_back", owner_resets(dana))
+
+        fields = {"password": "the thief's own secret", "password_confirm": "the thief's own secret"}
+        page = client.post("/account/password/change", {"current_password": PASSWORD, **fields})
+
+        assert page.status_code == 400
+        assert User.objects.get(pk=dana.pk).check_password(OWN)
+
+    def test_changes_no_address(self, client, dana, then_first):
+        sign_in(client, dana)
+        client.post("/account/confirm", {"password": PASSWORD})
+        client.post("/account/email", {"email": "thief@example.org"})
+        code = MailboxProof.objects.get(purpose="change_email").code
+        then_first(addresses, "complete", owner_resets(dana))
+
+        client.post("/account/email/confirm", {"code": code})
+
+        assert User.objects.get(pk=dana.pk).email == "Dana@example.com"
+
+    def test_adds_no_key(self, dana, then_first):
+        terminal = Client()
+        body = {"identifier": "dana", "password": PASSWORD}
+        token = terminal.post("/auth/signin", body, "application/json").json()["sessionToken"]
+        then_first(keys, "add", owner_resets(dana))
+
+        answer = terminal.post(
+            "/keys", {"name": "x", "key": new_key()}, "application/json", headers={"Authorization": f"Bearer {token}"}
+        )
+
+        assert (answer.status_code, answer.json()["code"]) == (401, 4013)
+        assert not PublicKey.objects.exists()
+
+    @pytest.mark.parametrize(("path", "function"), [("disable", "disable"), ("prefer", "prefer")])
+    def test_changes_no_mode(self, client, dana_with_both, then_first, path, function):
+        sign_in(client, dana_with_both)
+        then_first(modes, function, owner_resets(dana_with_both))
+
+        client.post(f"/account/mfa/email/{path}")
+
+        dana_with_both.refresh_from_db()
+        assert dana_with_both.preferred_mode == Mode.AUTHENTICATOR
+        assert Factor.objects.filter(user=dana_with_both).count() == 2
+
+    def test_makes_no_recovery_codes_count(self, client, dana_with_app, then_first):
+        sign_in(client, dana_with_app)
+        made = client.post("/account/mfa/recovery-codes").context["codes"]
+        then_first(recovery, "confirm", owner_resets(dana_with_app))
+
+        client.post("/account/mfa/recovery-codes/confirm", {"code": made[0]})
+
+        assert recovery.left(dana_with_app) == 0
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_no_browser_is_remembered_with_what_was_proven_before_a_change(client, dana_with_email, change, then_first):
+    """SR-37: the record would be bound to what is true after it."""
+    give_credentials(client, "dana")
+    then_first(remembered, "note", prepared(dana_with_email, change))
+
+    client.post(OTP, {"otp": codes_for(dana_with_email, [client])[0], "remember": "on"})
+
+    assert not RememberedBrowser.objects.exists()
+
+
+def test_no_browser_is_known_that_signed_in_before_a_reset(client, dana_with_email, then_first):
+    """SR-5: the reset has forgotten all."""
+    give_credentials(client, "dana")
+    otp = codes_for(dana_with_email, [client])[0]
+    then_first(browser, "start_session", owner_resets(dana_with_email))
+
+    client.post(OTP, {"otp": otp})
+
+    assert not KnownBrowser.objects.exists()
 
 
 @in_the_same_instant

@@ -5,7 +5,8 @@ class Migration(migrations.Migration):
     dependencies = [("accounts", "0012_credential_fingerprints")]
 
     operations = [
-        migrations.AddField(model_name="knownbrowser", name="proven_at", field=models.DateTimeField(null=True)),
+        migrations.AddField(model_name="knownbrowser", name="mailbox_proven_at", field=models.DateTimeField(null=True)),
+        migrations.AddField(model_name="knownbrowser", name="factor_proven_at", field=models.DateTimeField(null=True)),
         migrations.AddField(
             model_name="signinattempt",
             name="known_place",

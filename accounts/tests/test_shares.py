@@ -7,7 +7,7 @@ import time_machine
 from django.test import Client
 from django.utils import timezone
 
-from accounts.models import MailboxProof, Mode, Session, Throttle
+from accounts.models import MailboxProof, Mode, SecurityEvent, Session, Throttle
 from accounts.security_log import Origin
 from accounts.tests.factories import PASSWORD
 from conftest import OTP, app_code, give_credentials, mailed_code, read_mail, sign_in, text_of
@@ -302,6 +302,32 @@ class TestCodes:
         code_failures.ease(dana_with_app)
 
         assert Throttle.objects.get(digest=slot.digest).in_a_row == 100
+
+    def test_a_thief_of_the_mailbox_gains_no_guesses_by_resetting_again_and_again(self, dana_with_app, clock):
+        """SR-15: each reset makes a browser known that has proven no factor."""
+        thief = Client(REMOTE_ADDR="203.0.113.9")
+        looked_at = 0
+        for number in range(8):
+            thief.post(RESET, {"identifier": "dana"})
+            choose(thief, mailed_code(), f"{NEW} {number}")
+            for _sign_in in range(3):
+                give_credentials(thief, "dana", f"{NEW} {number}")
+                pages = [thief.post(OTP, {"otp": "000000"}).status_code for _try in range(5)]
+                looked_at += pages.count(400) + pages.count(302)
+
+        assert looked_at <= 20
+
+    def test_a_thief_of_the_password_gains_no_guesses_by_new_browsers(self, dana, clock):
+        """SR-15: the first mode is enrolled by a mailed code, which is guessed at from browsers made for it."""
+        sign_in(Client(), dana)
+        for _browser in range(20):
+            thief = Client(REMOTE_ADDR="203.0.113.9")
+            give_credentials(thief, "dana")
+            thief.post("/account/mfa/activate", {"type": "email", "identifier": "dana", "password": PASSWORD})
+            for _try in range(5):
+                thief.post("/account/mfa/activate/complete", {"otp": "000000"})
+
+        assert SecurityEvent.objects.filter(kind="code_refused").count() == 10
 
     def test_a_recovery_code_is_looked_at_even_then(self, client, dana_with_app, clock):
         """SR-15."""

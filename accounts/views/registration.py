@@ -77,7 +77,7 @@ def verify_email(request: HttpRequest) -> HttpResponse:
             status = refuse(request, form, "code", refused)
         else:
             request.session.pop(MAILBOX_PROOF, None)
-            know_browser(request, known_browsers.note_proof(user, origin_of(request)))
+            know_browser(request, known_browsers.note_mailbox(user, origin_of(request)))
             messages.success(request, _("Your email address is verified. Sign in to your new account."))
             return redirect(_after_registration(request))
     context = {

@@ -57,7 +57,7 @@ def _sign_in(request: HttpRequest, user: User, next_path: str) -> HttpResponse:
     forget_person(request)
     origin = origin_of(request)
     user = signin.finish(signin.begin(user, channel=Channel.BROWSER, origin=origin), origin)
-    start_session(request, user, mode="", proven=False)
+    start_session(request, user, mode="", by_factor=False)
     browser.remember_password(request)
     return redirect(next_path or "accounts:dashboard")
 

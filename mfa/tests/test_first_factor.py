@@ -124,7 +124,7 @@ def test_who_has_just_registered_is_not_asked_again(client):
     page = client.post(ACTIVATE, {"type": "authenticator", "identifier": "new@example.com", "password": NEW})
 
     assert page.url == COMPLETE
-    assert KnownBrowser.objects.get().proven_at
+    assert KnownBrowser.objects.get().mailbox_proven_at
 
 
 def test_the_browser_of_another_account_has_proven_nothing(client, dana, sam):
