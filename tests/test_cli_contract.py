@@ -19,7 +19,7 @@ from django.utils import timezone
 from accounts import keys, passwords, sessions
 from accounts.encryption import seal
 from accounts.identifiers import digest_of
-from accounts.models import Mode, PublicKey, SecurityEvent, SignInAttempt, Token
+from accounts.models import Mode, PublicKey, SecurityEvent, SignInAttempt, Token, User
 from accounts.security_log import Origin
 from accounts.tests.factories import PASSWORD, UserFactory
 from conftest import app_code, mailed_code, read_mail, sign_in
