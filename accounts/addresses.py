@@ -51,7 +51,7 @@ def ask(user: User, email: str, origin: Origin) -> MailboxProof:
     with transaction.atomic():
         if not _is_free(user, email):
             mailbox.tell_owner(email, origin)
-            return mailbox.new_proof(None, MailboxProof.Purpose.CHANGE_EMAIL, email=email)
+            return mailbox.unsent_proof(MailboxProof.Purpose.CHANGE_EMAIL, email=email)
         proof = mailbox.new_proof(user, MailboxProof.Purpose.CHANGE_EMAIL, email=email)
         mailbox.post(proof, origin)
     return proof

@@ -32,13 +32,23 @@ def key_of(identifier: str) -> str:
     return unicodedata.normalize("NFKC", folded)
 
 
+NOT_IN_ADDRESSES = frozenset('"[]\\ ')
+
+
 def is_compared_as_written(email: str) -> bool:
-    """Return whether an e-mail address differs from the form in which it is compared by ASCII case alone (SR-4).
+    """Return whether an e-mail address is the only spelling, but for ASCII case, of the mailbox that it names (SR-4).
 
     Mail must go to exactly what is compared: ``\u017fam@example.com`` is compared as ``sam@example.com``, but its mail
-    would go elsewhere.
+    would go elsewhere. Quoted local parts and domains that IDNA maps or shortens are further spellings of one mailbox.
     """
-    return _ascii_lower(email.strip()) == key_of(email)
+    email = email.strip()
+    if not email.isprintable() or set(email) & NOT_IN_ADDRESSES or _ascii_lower(email) != key_of(email):
+        return False
+    domain = email.rpartition("@")[2].casefold()
+    try:
+        return domain.encode("idna").decode("idna") == domain
+    except UnicodeError:
+        return False
 
 
 def _ascii_lower(text: str) -> str:

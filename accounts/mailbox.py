@@ -72,7 +72,7 @@ def register(email: str, password: str, origin: Origin, *, proven: bool) -> Mail
     with transaction.atomic():
         if is_kept_free(email) or User.objects.filter(email_key=key_of(email)).exists():
             tell_owner(email, origin)
-            return new_proof(None, Purpose.REGISTER)
+            return unsent_proof(Purpose.REGISTER)
         if proven:
             _create_account(email, hashed, origin)
             return None
@@ -159,7 +159,9 @@ def _ask(
     return proof
 
 
-def new_proof(user: User | None, purpose: Purpose, *, email: str = "", password: str = "") -> MailboxProof:
+def new_proof(
+    user: User | None, purpose: Purpose, *, email: str = "", password: str = "", can_be_right: bool = True
+) -> MailboxProof:
     """Open a proof without mailing anything; ``email`` is the address to prove where it is not the account's."""
     lifetimes = {
         Purpose.REGISTER: settings.VERIFY_EMAIL_LIFETIME,
@@ -169,10 +171,18 @@ def new_proof(user: User | None, purpose: Purpose, *, email: str = "", password:
     }
     proof = MailboxProof(user=user, purpose=purpose, email=email, password=password)
     proof.expires_at = timezone.now() + lifetimes[purpose]
-    if user is not None or purpose == Purpose.REGISTER:
+    if can_be_right and (user is not None or purpose == Purpose.REGISTER):
         proof.mailbox_key = key_of(email or (user.email if user else ""))
     proof.code = new_code(CODE_LENGTH)
     proof.save()
+    return proof
+
+
+def unsent_proof(purpose: Purpose, *, email: str = "") -> MailboxProof:
+    """Open a proof that no code is right for: of an address that is taken. It looks as if it had been mailed (SR-3)."""
+    proof = new_proof(None, purpose, email=email, can_be_right=False)
+    proof.mails, proof.last_mail_at = 1, timezone.now()
+    proof.save(update_fields=["mails", "last_mail_at"])
     return proof
 
 

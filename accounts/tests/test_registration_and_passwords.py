@@ -66,6 +66,19 @@ def test_an_address_that_is_taken_gets_the_same_answer_and_its_owner_a_mail(clie
     assert dana.check_password(PASSWORD)
 
 
+def test_sending_again_tells_nothing_of_an_address(client, another_browser, dana):
+    """SR-3: as often for an address that is taken."""
+    answers = []
+    for browser, email in ((client, "free@example.com"), (another_browser(), "dana@example.com")):
+        register(browser, email)
+        with time_machine.travel(timezone.now(), tick=False) as clock:
+            for _time in range(7):
+                clock.shift(timedelta(seconds=31))
+                answers.append((email[-11:], text_of(browser.post(f"{VERIFY}/resend", follow=True))))
+
+    assert answers[:7] == answers[7:]
+
+
 def test_the_pages_after_registering_read_the_same_for_a_taken_address(client, another_browser, dana):
     """SR-3."""
     other = another_browser()
