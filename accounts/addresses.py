@@ -44,7 +44,6 @@ def ask(user: User, email: str, origin: Origin) -> MailboxProof:
     throttles.take(
         [
             throttles.in_window("change-email", str(user.pk), count=CHANGES_AN_HOUR, window=HOUR),
-            throttles.in_window("change-email-to", key_of(email), count=CHANGES_AN_HOUR, window=HOUR),
             throttles.by_network("change-email", origin, count=settings.ADDRESS_MAILS_PER_HOUR, window=HOUR),
         ]
     )
@@ -75,9 +74,9 @@ def complete(proof: MailboxProof, code: str, origin: Origin, *, session_key: str
         old, was_verified = user.email, user.email_verified_at is not None
         if not _is_free(user, proof.email):
             raise AddressGone
-        _give(user, proof.email)
         sessions.end_others(user, keep=session_key)
         mailbox.end_proofs(user)
+        _give(user, proof.email)  # last: writing the unique address takes a lock for which inserts of others wait
         security_log.record(user, Kind.EMAIL_CHANGED, origin)
         # Who never proved the old address may have mistyped it: its holder must not get the account.
         if was_verified and key_of(old) != user.email_key:
@@ -128,11 +127,11 @@ def undo(change: AddressChange, origin: Origin, *, remove_factors: Callable[[Use
             return
         # Later changes were made by the same hand.
         AddressChange.objects.filter(user=user, at__gte=change.at, undone_at=None).update(undone_at=now)
-        _give(user, change.old_email)
         user.set_unusable_password()
         user.save(update_fields=["password"])
         sessions.end_others(user, keep=None)
         mailbox.end_proofs(user)  # their codes went to the other address
+        _give(user, change.old_email)
         if not change.mfa_was_on:
             remove_factors(user)
         PublicKey.objects.filter(user=user).delete()

@@ -17,6 +17,7 @@ from accounts.models import KNOWN_BROWSER_FOR, Channel, KnownBrowser, SecurityEv
 from accounts.security_log import Kind, Origin
 
 KNOWN_NETWORK_FOR = timedelta(days=30)
+MAX_SIGN_INS = 100  # the newest whose networks are looked at
 MAX_TOKENS = 8  # users of one browser whose tokens its cookie holds
 
 
@@ -43,7 +44,10 @@ def place_of(user: User, origin: Origin, *, channel: Channel, by_factor: bool = 
     events = SecurityEvent.objects.filter(user=user, kind=Kind.SIGNED_IN, at__gt=since)
     if by_factor or user.mfa_is_on:
         events = events.exclude(mode="")
-    signed_in_here = origin.address is not None and events.filter(address=origin.address).exists()
+    if origin.address is None:
+        return ""
+    addresses = events.order_by("-at").values_list("address", flat=True)[:MAX_SIGN_INS]
+    signed_in_here = any(Origin(address).network == origin.network for address in addresses if address)
     return f"network:{origin.network}" if signed_in_here else ""
 
 

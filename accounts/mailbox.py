@@ -3,8 +3,8 @@
 A code instead of a link: mail scanners open links, and no secret belongs in a URL (SR-19, SR-47). The proof
 is found by an id that the browser's session keeps, so the browser that asked is the one that confirms.
 
-Anonymous requests can use up the mails of a mailbox. Their proofs share one code, so its owner needs no mail of their
-own: the code in the newest mail works in every browser that has asked (SR-57).
+Anonymous requests can use up the mails of a mailbox. Its owner needs no mail of their own then: each code that was
+mailed there in the last hour works in every browser that has asked for the same (SR-57).
 """
 
 from collections.abc import Callable
@@ -15,6 +15,7 @@ from django.conf import settings
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.password_validation import validate_password
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -29,8 +30,9 @@ Purpose = MailboxProof.Purpose
 CODE_LENGTH = 9  # of 29 signs: 43 bits against five guesses
 FAILURES_ALLOWED = 5
 MAILS_ALLOWED = 5
-# A mailed code is used for further proofs of the same mailbox for so long, and longer while no mail may be sent.
+# A mailed code opens other proofs of the same mailbox and purpose for so long: as long as a mail limit lasts.
 CODE_SHARED_FOR = timedelta(hours=1)
+MAX_SHARED_CODES = 20
 
 
 class WrongCode(Counted):
@@ -193,26 +195,12 @@ def post(proof: MailboxProof, origin: Origin, *, count_as: str = "") -> None:
     """
     known = proof.user is not None and bool(known_browsers.place_of(proof.user, origin, channel=Channel.BROWSER))
     kind = f"{mail_limits.MAILBOX_CODES}-{proof.purpose}"
-    may_mail = not mail_limits.take(kind, proof.mailbox_key or f"?{count_as}", origin, is_known_place=known)
-    _share_code(proof, may_mail=may_mail)
-    if may_mail:
-        proof.mails += 1
-        proof.last_mail_at = timezone.now()
+    proof.mails += 1
+    proof.last_mail_at = timezone.now()
+    if not mail_limits.take(kind, proof.mailbox_key or f"?{count_as}", origin, is_known_place=known):
+        proof.mailed_at = proof.last_mail_at
         outbox.post("accounts.send_mailbox_code", user=proof.user, about=proof.pk, queue=outbox.OTP_QUEUE)
-    proof.save(update_fields=["mails", "last_mail_at", "sealed_code", "code_made_at"])
-
-
-def _share_code(proof: MailboxProof, *, may_mail: bool) -> None:
-    """Give a proof that was not mailed yet the code of the newest mail to its mailbox, if that is new enough."""
-    if proof.mails or not proof.mailbox_key:
-        return
-    now = timezone.now()
-    mailed = MailboxProof.objects.filter(
-        mailbox_key=proof.mailbox_key, purpose=proof.purpose, user=proof.user, last_mail_at__gt=now - CODE_SHARED_FOR
-    )
-    newest = mailed.order_by("-last_mail_at").first()
-    if newest and (not may_mail or newest.code_made_at > now - CODE_SHARED_FOR):
-        proof.sealed_code, proof.code_made_at = newest.sealed_code, newest.code_made_at
+    proof.save(update_fields=["mails", "last_mail_at", "mailed_at"])
 
 
 def resend(proof: MailboxProof, origin: Origin) -> None:
@@ -250,7 +238,7 @@ def is_wanted(proof: MailboxProof) -> bool:
 def spend(proof: MailboxProof, code: str, then: Callable[[MailboxProof, User | None], User]) -> User:
     """Check a code and, in the same transaction, do ``then`` for the proof and its user; return what that returns.
 
-    Proofs of the same mailbox and purpose end with it: they may share the code. Raises ``WrongCode`` (counted) or
+    Proofs of the same mailbox and purpose end with it. Raises ``WrongCode`` (counted) or
     ``ProofOver``.
     """
     now = timezone.now()
@@ -259,7 +247,7 @@ def spend(proof: MailboxProof, code: str, then: Callable[[MailboxProof, User | N
         proof = MailboxProof.objects.select_for_update().get(pk=proof.pk)
         if not proof.is_open(now):
             raise ProofOver
-        if not compare_digest(proof.code.encode(), code.encode("utf-8", "surrogatepass")) or not proof.mailbox_key:
+        if not _is_right(proof, user, code, now):
             raise _count_failure(proof, now)
         _end_with_its_siblings(proof, now)
         if user and not proof.email:
@@ -268,11 +256,29 @@ def spend(proof: MailboxProof, code: str, then: Callable[[MailboxProof, User | N
         return then(proof, user)
 
 
+def _siblings(proof: MailboxProof) -> "QuerySet[MailboxProof]":
+    """Return the proofs of the same mailbox, purpose and user, itself among them."""
+    return MailboxProof.objects.filter(mailbox_key=proof.mailbox_key, purpose=proof.purpose, user=proof.user_id)
+
+
+def _is_right(proof: MailboxProof, user: User | None, code: str, now: datetime) -> bool:
+    """Return whether ``code`` was mailed for a proof, or lately for another one of its mailbox and purpose.
+
+    Every one is compared: the time taken must not tell which it was. A mailbox that is no longer the account's proves
+    nothing.
+    """
+    if not proof.mailbox_key or (user and not proof.email and proof.mailbox_key != user.email_key):
+        return False
+    mailed = _siblings(proof).filter(mailed_at__gt=now - CODE_SHARED_FOR).order_by("-mailed_at")
+    typed = code.encode("utf-8", "surrogatepass")
+    candidates = [proof, *mailed[:MAX_SHARED_CODES]]
+    return any([compare_digest(other.code.encode(), typed) for other in candidates])  # noqa: C419
+
+
 def _end_with_its_siblings(proof: MailboxProof, now: datetime) -> None:
-    """End every proof of a mailbox and purpose, and let none of their codes be shared again."""
-    siblings = MailboxProof.objects.filter(mailbox_key=proof.mailbox_key, purpose=proof.purpose, user=proof.user_id)
+    """End every proof of a mailbox and purpose: none of their codes is right again."""
     # Registrations share no user's lock: one that is being spent this very moment is left to its own transaction.
-    keys = list(siblings.select_for_update(skip_locked=True).values_list("pk", flat=True))
+    keys = list(_siblings(proof).select_for_update(skip_locked=True).values_list("pk", flat=True))
     MailboxProof.objects.filter(pk__in=keys).update(ended_at=now, mailbox_key="")
 
 

@@ -306,7 +306,7 @@ class MailboxProof(Expiring):
     email = models.EmailField(max_length=254, blank=True)  # the new address, where one is to be proven
     password = models.CharField(max_length=128, blank=True)  # of a registration: the hash that its account will have
     mailbox_key = models.CharField(max_length=254, blank=True)  # where mail goes; blank for an unknown account
-    code_made_at = models.DateTimeField(default=timezone.now)  # proofs of one mailbox may share a code
+    mailed_at = models.DateTimeField(null=True)  # when its code was last mailed; others count as asked only
     sealed_code = models.TextField()
     failures = models.PositiveSmallIntegerField(default=0)
     mails = models.PositiveSmallIntegerField(default=0)
@@ -315,8 +315,8 @@ class MailboxProof(Expiring):
     class Meta:
         indexes: ClassVar = [
             models.Index(
-                fields=["mailbox_key", "purpose", "-last_mail_at"],
-                condition=Q(last_mail_at__isnull=False),
+                fields=["mailbox_key", "purpose", "-mailed_at"],
+                condition=Q(mailed_at__isnull=False),
                 name="mailed_codes_of_mailbox",
             ),
         ]

@@ -99,6 +99,13 @@ def forget_person(request: HttpRequest) -> None:
     auth.logout(request)
 
 
+def sign_out(request: HttpRequest) -> None:
+    """End the session. An opened invitation is forgotten with it, unless its page leads on to another account."""
+    auth.logout(request)
+    if not request.POST.get("keep_invitation"):
+        remember_invitation(request, "")
+
+
 def set_cookie(request: HttpRequest, name: str, value: str, *, lifetime: timedelta = KNOWN_BROWSER_FOR) -> None:
     """Let the answer set a signed cookie, or delete it where ``value`` is empty."""
     setattr(request, COOKIES, {**getattr(request, COOKIES, {}), name: (value, lifetime)})

@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import known_browsers, security_log, sessions, throttles
 from accounts.identifiers import key_of
-from accounts.models import Channel, SecurityEvent, SignInAttempt, User
+from accounts.models import Channel, PublicKey, SecurityEvent, SignInAttempt, User
 from accounts.refusals import Refused
 from accounts.security_log import Kind, Origin
 from accounts.throttles import Slot
@@ -216,4 +216,5 @@ def disown(event: SecurityEvent, origin: Origin) -> None:
         user.set_unusable_password()
         user.save(update_fields=["password"])
         sessions.end_others(user, keep=None)
+        PublicKey.objects.filter(user=user).delete()  # a key stands in place of the password
         security_log.record(user, Kind.PASSWORD_WITHDRAWN, origin)

@@ -5,6 +5,7 @@ nothing sensitive has a default, and a missing or wrong variable stops the start
 """
 
 import logging
+import re
 import secrets
 from datetime import timedelta
 from ipaddress import ip_network
@@ -23,6 +24,8 @@ from datica_account.refusal import NOT_SET, Problems
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 env = Env(eager=False)
+AT_LEAST_ONE = validate.Range(min=1)  # a limit of 0 would be no limit
+POSITIVE = validate.Range(min=timedelta(seconds=1), max=timedelta(days=3660))
 
 DEVELOPMENT = env.bool("DEVELOPMENT", default=False)
 # Django's own error pages, which show code and settings: for whoever changes the portal, not for trying it.
@@ -86,8 +89,8 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "django_permissions_policy.PermissionsPolicyMiddleware",
     "datica_account.middleware.speak_json",
-    "datica_account.middleware.refuse_malformed_requests",
     "accounts.middleware.answer_headers",
+    "datica_account.middleware.refuse_malformed_requests",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -152,12 +155,12 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 SESSION_ENGINE = "accounts.session_store"
 SESSION_COOKIE_NAME = "__Host-session" if SECURE else "session"
-SESSION_LIFETIME = env.timedelta("SESSION_LIFETIME", default=timedelta(days=14))
+SESSION_LIFETIME = env.timedelta("SESSION_LIFETIME", default=timedelta(days=14), validate=POSITIVE)
 # Without a request for so long a browser is signed out (SR-34).
-SESSION_IDLE = env.timedelta("SESSION_IDLE", default=timedelta(hours=12))
+SESSION_IDLE = env.timedelta("SESSION_IDLE", default=timedelta(hours=12), validate=POSITIVE)
 # The same for the command-line client (SR-35).
-TOKEN_LIFETIME = env.timedelta("TOKEN_LIFETIME", default=timedelta(days=30))
-TOKEN_IDLE = env.timedelta("TOKEN_IDLE", default=timedelta(hours=24))
+TOKEN_LIFETIME = env.timedelta("TOKEN_LIFETIME", default=timedelta(days=30), validate=POSITIVE)
+TOKEN_IDLE = env.timedelta("TOKEN_IDLE", default=timedelta(hours=24), validate=POSITIVE)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
@@ -177,12 +180,12 @@ REMEMBERED_COOKIE_NAME = "__Host-remembered" if SECURE else "remembered"
 # Wrong passwords in a row: so many are free, then the delay doubles until the longest; after the last only a new
 # password by mail helps (SR-5).
 PASSWORD_FAILURES_FREE = env.int("PASSWORD_FAILURES_FREE", default=5, validate=validate.Range(min=1))
-PASSWORD_FIRST_DELAY = env.timedelta("PASSWORD_FIRST_DELAY", default=timedelta(seconds=5))
-PASSWORD_LONGEST_DELAY = env.timedelta("PASSWORD_LONGEST_DELAY", default=timedelta(minutes=15))
+PASSWORD_FIRST_DELAY = env.timedelta("PASSWORD_FIRST_DELAY", default=timedelta(seconds=5), validate=POSITIVE)
+PASSWORD_LONGEST_DELAY = env.timedelta("PASSWORD_LONGEST_DELAY", default=timedelta(minutes=15), validate=POSITIVE)
 PASSWORD_FAILURES_IN_A_ROW = env.int("PASSWORD_FAILURES_IN_A_ROW", default=100, validate=validate.Range(min=2))
 # Wrong passwords from one client address in a while (SR-6).
 ADDRESS_FAILURES = env.int("ADDRESS_FAILURES", default=50, validate=validate.Range(min=1))
-ADDRESS_FAILURE_WINDOW = env.timedelta("ADDRESS_FAILURE_WINDOW", default=timedelta(minutes=15))
+ADDRESS_FAILURE_WINDOW = env.timedelta("ADDRESS_FAILURE_WINDOW", default=timedelta(minutes=15), validate=POSITIVE)
 # Registrations, and mails for a new password, asked for from one client address in an hour.
 ADDRESS_MAILS_PER_HOUR = env.int("ADDRESS_MAILS_PER_HOUR", default=100, validate=validate.Range(min=1))
 # Mails of one purpose to one mailbox in an hour that anonymous requests may ask for.
@@ -194,35 +197,35 @@ TRUST_UNIX_SOCKET = "unix" in TRUSTED_PROXY_NAMES
 TRUSTED_PROXY_NETWORKS = [name for name in TRUSTED_PROXY_NAMES if name != "unix"]
 
 # How long what happened to an account is kept (SR-53).
-SECURITY_LOG_KEPT_FOR = env.timedelta("SECURITY_LOG_KEPT_FOR", default=timedelta(days=400))
+SECURITY_LOG_KEPT_FOR = env.timedelta("SECURITY_LOG_KEPT_FOR", default=timedelta(days=400), validate=POSITIVE)
 
 # --- one-time passwords: numbers of the security requirements ---------------------------------
 
 OTP_TOTP_ISSUER = SITE_NAME
 # How long a sign-in may take (SR-31), and a code from an e-mail works (SR-14): mail can be slow,
 # yet each minute more helps a thief.
-CHALLENGE_LIFETIME = env.timedelta("CHALLENGE_LIFETIME", default=timedelta(minutes=10))
+CHALLENGE_LIFETIME = env.timedelta("CHALLENGE_LIFETIME", default=timedelta(minutes=10), validate=POSITIVE)
 # How long a QR code may be scanned (SR-20).
-ENROLMENT_LIFETIME = env.timedelta("ENROLMENT_LIFETIME", default=timedelta(minutes=15))
+ENROLMENT_LIFETIME = env.timedelta("ENROLMENT_LIFETIME", default=timedelta(minutes=15), validate=POSITIVE)
 # How long a proof by a factor lets its session change factors and policy (SR-22).
-STEP_UP_LIFETIME = env.timedelta("STEP_UP_LIFETIME", default=timedelta(minutes=10))
+STEP_UP_LIFETIME = env.timedelta("STEP_UP_LIFETIME", default=timedelta(minutes=10), validate=POSITIVE)
 # Wrong codes: for one challenge, for an account in a while, for an account in a row (SR-15).
-OTP_FAILURES_PER_CHALLENGE = env.int("OTP_FAILURES_PER_CHALLENGE", default=5)
-OTP_FAILURES_PER_WINDOW = env.int("OTP_FAILURES_PER_WINDOW", default=10)
-OTP_FAILURE_WINDOW = env.timedelta("OTP_FAILURE_WINDOW", default=timedelta(minutes=15))
-OTP_FAILURES_IN_A_ROW = env.int("OTP_FAILURES_IN_A_ROW", default=100)
+OTP_FAILURES_PER_CHALLENGE = env.int("OTP_FAILURES_PER_CHALLENGE", default=5, validate=AT_LEAST_ONE)
+OTP_FAILURES_PER_WINDOW = env.int("OTP_FAILURES_PER_WINDOW", default=10, validate=AT_LEAST_ONE)
+OTP_FAILURE_WINDOW = env.timedelta("OTP_FAILURE_WINDOW", default=timedelta(minutes=15), validate=POSITIVE)
+OTP_FAILURES_IN_A_ROW = env.int("OTP_FAILURES_IN_A_ROW", default=100, validate=AT_LEAST_ONE)
 # Mails with codes: pause between two, number for one challenge, number an hour for an account (SR-17).
-OTP_MAIL_PAUSE = env.timedelta("OTP_MAIL_PAUSE", default=timedelta(seconds=30))
-OTP_MAILS_PER_CHALLENGE = env.int("OTP_MAILS_PER_CHALLENGE", default=5)
-OTP_MAILS_PER_HOUR = env.int("OTP_MAILS_PER_HOUR", default=20)
+OTP_MAIL_PAUSE = env.timedelta("OTP_MAIL_PAUSE", default=timedelta(seconds=30), validate=POSITIVE)
+OTP_MAILS_PER_CHALLENGE = env.int("OTP_MAILS_PER_CHALLENGE", default=5, validate=AT_LEAST_ONE)
+OTP_MAILS_PER_HOUR = env.int("OTP_MAILS_PER_HOUR", default=20, validate=AT_LEAST_ONE)
 # How long an invitation can be accepted (SR-43).
-INVITATION_LIFETIME = env.timedelta("INVITATION_LIFETIME", default=timedelta(days=7))
+INVITATION_LIFETIME = env.timedelta("INVITATION_LIFETIME", default=timedelta(days=7), validate=POSITIVE)
 # Codes that prove a mailbox: after registration, for a new password.
-VERIFY_EMAIL_LIFETIME = env.timedelta("VERIFY_EMAIL_LIFETIME", default=timedelta(hours=24))
-PASSWORD_RESET_LIFETIME = env.timedelta("PASSWORD_RESET_LIFETIME", default=timedelta(hours=1))
+VERIFY_EMAIL_LIFETIME = env.timedelta("VERIFY_EMAIL_LIFETIME", default=timedelta(hours=24), validate=POSITIVE)
+PASSWORD_RESET_LIFETIME = env.timedelta("PASSWORD_RESET_LIFETIME", default=timedelta(hours=1), validate=POSITIVE)
 
 # How long the holder of an account's old address can undo its change (SR-29).
-EMAIL_CHANGE_UNDO_FOR = env.timedelta("EMAIL_CHANGE_UNDO_FOR", default=timedelta(days=7))
+EMAIL_CHANGE_UNDO_FOR = env.timedelta("EMAIL_CHANGE_UNDO_FOR", default=timedelta(days=7), validate=POSITIVE)
 # For how long a browser may be spared the one-time password; 0 offers it to nobody (SR-37).
 REMEMBER_BROWSER_FOR = env.timedelta(
     "REMEMBER_BROWSER_FOR",
@@ -230,26 +233,27 @@ REMEMBER_BROWSER_FOR = env.timedelta(
     validate=validate.Range(min=timedelta(0), max=timedelta(days=30)),
 )
 # An assisted reset waits so long after the member confirmed it; its code then works for so long (SR-28).
-ASSISTED_RESET_WAIT = env.timedelta("ASSISTED_RESET_WAIT", default=timedelta(hours=24))
-ASSISTED_RESET_LIFETIME = env.timedelta("ASSISTED_RESET_LIFETIME", default=timedelta(days=3))
+ASSISTED_RESET_WAIT = env.timedelta("ASSISTED_RESET_WAIT", default=timedelta(hours=24), validate=POSITIVE)
+ASSISTED_RESET_LIFETIME = env.timedelta("ASSISTED_RESET_LIFETIME", default=timedelta(days=3), validate=POSITIVE)
 
 # --- e-mail ---------------------------------------------------------------------------------
 
+REAL_PROVIDER = re.compile(r"anymail\.backends\.(?!console|test)\w+\.EmailBackend")
 SMTP = "django.core.mail.backends.smtp.EmailBackend"
 EMAIL_BACKEND = required("EMAIL_BACKEND", "datica_account.development.MailFiles")
 DEFAULT_FROM_EMAIL = required("DEFAULT_FROM_EMAIL", f"{SITE_NAME} <no-reply@localhost>")
 # The inbox page shows every mail to everybody: only where mail goes nowhere else.
 DEVELOPMENT_INBOX = DEVELOPMENT and EMAIL_BACKEND == "datica_account.development.MailFiles"
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
-EMAIL_TIMEOUT = env.int("EMAIL_TIMEOUT", default=20)
+EMAIL_TIMEOUT = env.int("EMAIL_TIMEOUT", default=20, validate=AT_LEAST_ONE)
 EMAIL_URL = env.str("EMAIL_URL", default="")
 # Settings of the provider as JSON, for instance {"MAILGUN_API_KEY": "…"}.
 ANYMAIL = env.json("ANYMAIL", default={})
 
 # A worker that took a mail and has not come back by then is taken for dead.
-SENDING_TAKES_AT_MOST = env.timedelta("SENDING_TAKES_AT_MOST", default=timedelta(minutes=3))
+SENDING_TAKES_AT_MOST = env.timedelta("SENDING_TAKES_AT_MOST", default=timedelta(minutes=3), validate=POSITIVE)
 # The sweep leaves alone what the queue is probably about to deliver.
-QUEUE_MAY_TAKE = env.timedelta("QUEUE_MAY_TAKE", default=timedelta(minutes=1))
+QUEUE_MAY_TAKE = env.timedelta("QUEUE_MAY_TAKE", default=timedelta(minutes=1), validate=POSITIVE)
 
 # --- queue ----------------------------------------------------------------------------------
 
@@ -390,10 +394,13 @@ except ValueError:
     smtp = {}
 if EMAIL_URL and smtp.get("EMAIL_BACKEND") != SMTP:
     problems.add("EMAIL_URL", "is not the address of a mail server.")
+TRUSTED_PROXIES = []
 try:
     TRUSTED_PROXIES = [ip_network(network) for network in TRUSTED_PROXY_NETWORKS or []]
 except ValueError:
     problems.add("TRUSTED_PROXIES", "is not a list of networks.")
+if any(network.prefixlen == 0 for network in TRUSTED_PROXIES or []):
+    problems.add("TRUSTED_PROXIES", "trusts every machine.")
 if any(not prefix.startswith("/") or prefix.endswith("/") for prefix in API_PREFIXES or []):
     problems.add("API_PREFIXES", "is not a list of prefixes.")
 if not SITE_URL.startswith(("http://", "https://")):
@@ -405,7 +412,7 @@ if LOG_LEVEL not in logging.getLevelNamesMapping():
 if not DEVELOPMENT:
     if DEBUG:
         problems.add("DEBUG", "shows code and settings to everyone. It needs DEVELOPMENT=1.")
-    if EMAIL_BACKEND != SMTP and not EMAIL_BACKEND.startswith("anymail."):
+    if EMAIL_BACKEND != SMTP and not REAL_PROVIDER.fullmatch(EMAIL_BACKEND):
         problems.add("EMAIL_BACKEND", "sends no mail.")
     if EMAIL_BACKEND == SMTP and not EMAIL_URL:
         problems.add("EMAIL_URL", "is not set, but EMAIL_BACKEND needs a mail server.")
@@ -415,6 +422,10 @@ if not DEVELOPMENT:
         problems.add("ENCRYPTION_KEYS", "is not set.")
     elif any(len(key) < 32 for key in ENCRYPTION_KEYS):
         problems.add("ENCRYPTION_KEYS", "has a key that is too short.")
+    if "*" in (ALLOWED_HOSTS or []):
+        problems.add("ALLOWED_HOSTS", "lets every host in.")
+    if len(set(SECRET_KEY)) < 10:
+        problems.add("SECRET_KEY", "is not random.")
     if not any(ALLOWED_HOSTS or []):
         problems.add("ALLOWED_HOSTS", "is not set.")
 

@@ -9,6 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from accounts.admin import PortalModelAdmin
 from accounts.models import User
 from accounts.origin import origin_of
 from accounts.refusals import Refused
@@ -18,7 +19,7 @@ from mfa.models import AssistedReset
 
 
 @admin.register(AssistedReset)
-class AssistedResetAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no subscript at run time
+class AssistedResetAdmin(PortalModelAdmin):
     """Resets: who started them and why, and how far they are. Never a code."""
 
     list_display = ("user", "started_by", "authority", "created_at", "due_at", "ended_at")

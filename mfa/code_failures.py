@@ -56,8 +56,8 @@ def count(slot: Slot) -> None:
 
 
 def forgive(user: User, known_place: str) -> None:
-    """Begin all counts anew: a right code was given."""
-    throttles.clear({slot_of(user, known_place), slot_of(user, "")})
+    """Begin the count of this place anew: a right code was given there. What was guessed elsewhere still counts."""
+    throttles.clear([slot_of(user, known_place)])
 
 
 def ease(user: User) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
+from accounts.admin import PortalModelAdmin
 from accounts.origin import origin_of
 from accounts.requests import person
 from organizations import membership
@@ -12,7 +13,7 @@ from organizations.models import Environment, EventKind, Organization, Pod
 
 
 @admin.register(Pod)
-class PodAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no subscript at run time
+class PodAdmin(PortalModelAdmin):
     """Places where environments run."""
 
     list_display = ("name", "phi_safe", "import_requires_length")
@@ -20,7 +21,7 @@ class PodAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no subscript at r
 
 
 @admin.register(Environment)
-class EnvironmentAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no subscript at run time
+class EnvironmentAdmin(PortalModelAdmin):
     """Environments of all organizations; what staff do is written into the organization's log too."""
 
     list_display = ("name", "organization", "pod", "created_at")
@@ -50,7 +51,7 @@ class EnvironmentAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no subscr
 
 
 @admin.register(Organization)
-class OrganizationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no subscript at run time
+class OrganizationAdmin(PortalModelAdmin):
     """Organizations. Their policy is their owners' alone."""
 
     list_display = ("name", "created_at", "mfa_required_at")

@@ -50,6 +50,16 @@ def test_a_complete_environment_starts():
         ("ANYMAIL", "{not json"),
         ("EMAIL_TIMEOUT", "long"),
         ("DEBUG", "1"),
+        ("EMAIL_BACKEND", "anymail.backends.console.EmailBackend"),
+        ("EMAIL_BACKEND", "anymail.backends.test.EmailBackend"),
+        ("OTP_FAILURES_PER_CHALLENGE", "0"),
+        ("OTP_FAILURES_PER_WINDOW", "0"),
+        ("OTP_FAILURES_IN_A_ROW", "0"),
+        ("CHALLENGE_LIFETIME", "-1"),
+        ("SESSION_LIFETIME", "0"),
+        ("TRUSTED_PROXIES", "0.0.0.0/0"),
+        ("ALLOWED_HOSTS", "*"),
+        ("SECRET_KEY", "=" * 60),
     ],
 )
 def test_a_missing_or_wrong_setting_is_named(name, value):

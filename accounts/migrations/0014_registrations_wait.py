@@ -1,4 +1,3 @@
-import django.utils.timezone
 from django.db import migrations, models
 from django.db.models import Q
 
@@ -29,16 +28,12 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="mailboxproof", name="mailbox_key", field=models.CharField(blank=True, max_length=254)
         ),
-        migrations.AddField(
-            model_name="mailboxproof",
-            name="code_made_at",
-            field=models.DateTimeField(default=django.utils.timezone.now),
-        ),
+        migrations.AddField(model_name="mailboxproof", name="mailed_at", field=models.DateTimeField(null=True)),
         migrations.AddIndex(
             model_name="mailboxproof",
             index=models.Index(
-                condition=Q(("last_mail_at__isnull", False)),
-                fields=["mailbox_key", "purpose", "-last_mail_at"],
+                condition=Q(("mailed_at__isnull", False)),
+                fields=["mailbox_key", "purpose", "-mailed_at"],
                 name="mailed_codes_of_mailbox",
             ),
         ),

@@ -7,7 +7,7 @@ import time_machine
 from django.test import Client
 from django.utils import timezone
 
-from accounts.models import MailboxProof, Mode, SecurityEvent, Session, Throttle
+from accounts.models import MailboxProof, Mode, SecurityEvent, Session, Throttle, User
 from accounts.security_log import Origin
 from accounts.tests.factories import PASSWORD
 from conftest import OTP, app_code, give_credentials, mailed_code, read_mail, sign_in, text_of
@@ -108,6 +108,14 @@ class TestResets:
         assert choose(again, code, "yet another long phrase").status_code == 400
         assert choose(others[0], code, "yet another long phrase").url == RESET
 
+    def test_a_mailbox_that_is_no_longer_the_accounts_resets_nothing(self, client, dana, clock):
+        """SR-29: a code that went to the old address."""
+        client.post(RESET, {"identifier": "dana"})
+        code = mailed_code()
+        User.objects.filter(pk=dana.pk).update(email="else@example.com", email_key="else@example.com")
+
+        assert choose(client, code).status_code == 400
+
     def test_a_code_is_renewed_after_an_hour(self, client, dana, clock):
         client.post(RESET, {"identifier": "dana"})
         first = mailed_code()
@@ -161,6 +169,16 @@ class TestPasswords:
 
         assert client.post("/auth/signin", body, "application/json").status_code == 429
         assert home.post("/auth/signin", body, "application/json").status_code == 200
+
+    def test_the_network_of_a_terminal_is_that_of_one_customer(self, client, dana, clock):
+        """SR-6: of IPv6 a /64."""
+        body = {"identifier": "dana", "password": PASSWORD}
+        home, later = Client(REMOTE_ADDR="2001:db8:1:2::1"), Client(REMOTE_ADDR="2001:db8:1:2::99")
+        home.post("/auth/signin", body, "application/json")
+        for stranger in strangers(10):
+            give_credentials(stranger, "dana", "wrong")
+
+        assert later.post("/auth/signin", body, "application/json").status_code == 200
 
     def test_a_browser_that_has_reset_the_password_is_known_at_once(self, client, dana, clock, settings):
         """SR-57: strangers go on guessing right after it."""

@@ -1,6 +1,6 @@
 """Pages of signing in and out."""
 
-from django.contrib import auth, messages
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
@@ -19,6 +19,7 @@ from accounts.refusals import Refused
 from accounts.requests import (
     forget_person,
     refuse,
+    sign_out,
     start_session,
 )
 from mfa import browser
@@ -68,7 +69,7 @@ def logout(request: HttpRequest) -> HttpResponse:
     """End this session."""
     if request.user.is_authenticated:
         security_log.record(request.user, security_log.Kind.SIGNED_OUT, origin_of(request))
-    auth.logout(request)
+    sign_out(request)
     messages.success(request, _("You have been signed out."))
     return redirect("accounts:login")
 

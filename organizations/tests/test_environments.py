@@ -173,6 +173,32 @@ def test_a_change_needs_a_proof_of_moments_ago(client, staff, clinic, pod):
         assert client.post("/admin/logout/").url == "/account/login"
 
 
+@pytest.mark.parametrize("lookup", ["password__regex", "password__startswith", "credential_version", "email__contains"])
+def test_no_column_can_be_read_sign_by_sign(client, staff, lookup):
+    """SR-52: the address of a list filters by what the list offers."""
+    add_mode(staff, Mode.AUTHENTICATOR)
+    sign_in(client, staff)
+
+    assert client.get("/admin/accounts/user/?is_staff__exact=1").status_code == 200
+    assert client.get(f"/admin/accounts/user/?{lookup}=a").status_code == 400
+
+
+def test_an_account_that_is_enabled_again_begins_without_sessions(client, another_browser, staff, dana):
+    """SR-25."""
+    add_mode(staff, Mode.AUTHENTICATOR)
+    sign_in(client, staff)
+    browser = another_browser()
+    sign_in(browser, dana)
+    change = f"/admin/accounts/user/{dana.pk}/change/"
+
+    client.post(change, {})
+    client.post(change, {"is_active": "on"})
+
+    dana.refresh_from_db()
+    assert dana.is_active
+    assert browser.get("/account/view").status_code == 302
+
+
 def test_staff_neither_delete_organizations_nor_set_their_policy(client, staff, clinic):
     add_mode(staff, Mode.AUTHENTICATOR)
     sign_in(client, staff)

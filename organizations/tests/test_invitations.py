@@ -6,6 +6,7 @@ import pytest
 
 from accounts.models import User
 from accounts.security_log import Origin
+from accounts.tests.factories import UserFactory
 from conftest import give_credentials, mailed_code, read_mail, sign_in, text_of
 from mfa.tests.test_activation import COMPLETE, activate
 from organizations import invitations
@@ -90,6 +91,39 @@ def test_a_link_that_is_not_valid(client, code):
 
     assert page.status_code == 404
     assert "This invitation is not valid any more" in text_of(page)
+
+
+def test_what_is_accepted_is_what_the_page_has_shown(client, clinic, sam):
+    """SR-43: another link was opened in the meantime."""
+    other = MembershipFactory(user=UserFactory(), role=Role.OWNER).organization
+    sign_in(client, sam)
+    shown = client.get(link_for(clinic, sam.email), follow=True).context["invitation"]
+    client.get(link_for(other, sam.email))
+
+    page = client.post(PAGE, {"invitation": str(shown.pk)})
+
+    assert page.status_code == 200
+    assert not Membership.objects.filter(user=sam).exists()
+
+
+def test_a_link_that_is_over_takes_no_other_away(client, clinic, sam):
+    sign_in(client, sam)
+    client.get(link_for(clinic, sam.email))
+
+    assert client.get(f"{PAGE}?code=wrong").status_code == 404
+    client.post(PAGE)
+
+    assert Membership.objects.filter(user=sam).exists()
+
+
+def test_the_next_user_of_a_browser_finds_no_invitation_in_it(client, clinic, sam, dana):
+    """SR-43: nor registers the address that it was sent to."""
+    client.get(link_for(clinic, "new@example.com"))
+    sign_in(client, sam)
+    client.post("/account/logout")
+
+    fields = {"email": "new@example.com", "password": "a strangers phrase", "password_confirm": "a strangers phrase"}
+    assert client.post("/account/register", fields).url == "/account/verify-email"
 
 
 def test_accepting_needs_a_sign_in(client, clinic, sam):

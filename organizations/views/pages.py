@@ -228,14 +228,18 @@ def accept_invitation(request: HttpRequest) -> HttpResponse:
     at it stores nothing.
     """
     if request.method != "POST" and (code := request.GET.get(invitations.CODE_PARAMETER)):
-        remember_invitation(request, code if CODE.match(code) else "")
+        if not CODE.match(code) or invitations.find(code) is None:
+            return render(request, "organizations/invitation_over.html", status=404)
+        remember_invitation(request, code)
         return redirect("organizations:accept_invitation")
     code = invitation_of(request)
     invitation = invitations.find(code) if code else None
     if invitation is None:
         remember_invitation(request, "")
         return render(request, "organizations/invitation_over.html", status=404)
-    if request.method == "POST" and request.user.is_authenticated:
+    # What is accepted is what the page has shown: another link may have been opened since.
+    is_shown = request.POST.get("invitation", str(invitation.pk)) == str(invitation.pk)
+    if request.method == "POST" and request.user.is_authenticated and is_shown:
         return _accept(request, code)
     user = request.user
     context = {
