@@ -14,7 +14,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts import outbox
-from accounts.models import Mail, Mode
+from accounts.models import Mail
 from accounts.tests.factories import PASSWORD, UserFactory
 from mfa import codes
 from mfa.models import Factor
@@ -65,20 +65,20 @@ def sam(db):
 
 @pytest.fixture
 def dana_with_email(dana):
-    add_mode(dana, Mode.EMAIL)
+    add_mode(dana, "email")
     return dana
 
 
 @pytest.fixture
 def dana_with_app(dana):
-    add_mode(dana, Mode.AUTHENTICATOR)
+    add_mode(dana, "authenticator")
     return dana
 
 
 @pytest.fixture
 def dana_with_both(dana):
-    add_mode(dana, Mode.AUTHENTICATOR)
-    add_mode(dana, Mode.EMAIL)
+    add_mode(dana, "authenticator")
+    add_mode(dana, "email")
     return dana
 
 
@@ -90,7 +90,7 @@ def another_browser():
 
 def app_code(user, *, step: int = 0) -> str:
     """Read the user's authenticator app, ``step`` time steps from now."""
-    secret = Factor.objects.get(user=user, mode=Mode.AUTHENTICATOR).secret
+    secret = Factor.objects.get(user=user, mode="authenticator").secret
     return pyotp.HOTP(codes.base32(secret)).at(codes.step_at(timezone.now()) + step)
 
 
@@ -124,7 +124,7 @@ def sign_in(client, user):
     response = give_credentials(client, user.email)
     user.refresh_from_db()
     if user.preferred_mode:
-        otp = app_code(user) if user.preferred_mode == Mode.AUTHENTICATOR else mailed_code()
+        otp = app_code(user) if user.preferred_mode == "authenticator" else mailed_code()
         response = client.post(OTP, {"otp": otp})
     assert response.status_code == 302, text_of(response)
     return response

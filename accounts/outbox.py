@@ -37,8 +37,8 @@ TRIES = 6
 PATIENCE = timedelta(days=1)
 SWEEP_BATCH = 500
 BATCH = 1000
-# Bulk mails that one worker takes at a time: as many are late by SENDING_TAKES_AT_MOST if it dies.
-TAKEN_AT_ONCE = 20
+# Bulk mails that one worker takes at a time: as many are late by OUTBOX_SEND_TIMEOUT if it dies.
+SEND_BATCH_SIZE = 20
 # Where one worker serves all queues, this is the longest that a code waits for a mailing.
 TURN_SECONDS = 2.0
 SERVER_AWAY_PAUSE = timedelta(seconds=20)
@@ -143,7 +143,7 @@ def deliver(mail_id: str) -> timedelta | None:
 
 def _take(mails: "QuerySet[Mail]") -> int:
     """Note that this process sends ``mails`` now; gives how many it got."""
-    due_at = timezone.now() + settings.SENDING_TAKES_AT_MOST
+    due_at = timezone.now() + settings.OUTBOX_SEND_TIMEOUT
     return mails.update(state=Mail.State.SENDING, tries=F("tries") + 1, due_at=due_at)
 
 
@@ -222,7 +222,7 @@ def send_bulk() -> None:
 def _take_some() -> list[Mail]:
     with transaction.atomic():
         due = _due(BULK_QUEUE).select_for_update(skip_locked=True, of=("self",)).select_related("user")
-        batch = list(due[:TAKEN_AT_ONCE])
+        batch = list(due[:SEND_BATCH_SIZE])
         _take(Mail.objects.filter(pk__in=[mail.pk for mail in batch]))
     for mail in batch:
         mail.tries += 1
@@ -277,7 +277,7 @@ def sweep() -> int:
     """
     count = 0
     for queue in (OTP_QUEUE, DEFAULT_QUEUE):
-        for mail in _due(queue).filter(due_at__lt=timezone.now() - settings.QUEUE_MAY_TAKE)[:SWEEP_BATCH]:
+        for mail in _due(queue).filter(due_at__lt=timezone.now() - settings.OUTBOX_REQUEUE_AFTER)[:SWEEP_BATCH]:
             count += _queue_again(mail)
     if _due(BULK_QUEUE).exists():
         call(BULK_TASK, queue=BULK_QUEUE)

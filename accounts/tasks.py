@@ -3,16 +3,16 @@
 from celery import shared_task
 from django.core.mail import EmailMultiAlternatives
 
-from accounts import housekeeping, mailbox, outbox, security_log, signin
-from accounts import mail as mails
-from accounts.models import AddressChange, Mail, MailboxProof, SecurityEvent
+from accounts import email_verification, housekeeping, outbox, security_log, signin
+from accounts import emails as mails
+from accounts.models import EmailChange, EmailVerification, Mail, SecurityEvent
 
 
 @outbox.sends("accounts.send_mailbox_code")
 def mailbox_code(mail: Mail) -> EmailMultiAlternatives | None:
     """Mail the code that proves a mailbox."""
-    proof = MailboxProof.objects.select_related("user").filter(pk=mail.about).first()
-    return mails.mailbox_code(proof) if proof and mailbox.is_wanted(proof) else None
+    proof = EmailVerification.objects.select_related("user").filter(pk=mail.about).first()
+    return mails.mailbox_code(proof) if proof and email_verification.is_wanted(proof) else None
 
 
 @outbox.sends("accounts.tell_address_taken")
@@ -24,7 +24,7 @@ def address_taken(mail: Mail) -> EmailMultiAlternatives | None:
 @outbox.sends("accounts.tell_old_address")
 def old_address(mail: Mail) -> EmailMultiAlternatives | None:
     """Tell the holder of an account's old address that it has another one, and how to undo it."""
-    change = AddressChange.objects.select_related("user").filter(pk=mail.about, undone_at=None).first()
+    change = EmailChange.objects.select_related("user").filter(pk=mail.about, undone_at=None).first()
     return mails.old_address(change) if change else None
 
 
@@ -53,7 +53,7 @@ def forget_expired() -> int:
     return housekeeping.forget_expired() + security_log.forget_old()
 
 
-@shared_task(name="accounts.tell_of_unfinished")
-def tell_of_unfinished() -> int:
+@shared_task(name="accounts.report_unfinished")
+def report_unfinished() -> int:
     """Tell owners of sign-ins that a stranger could not finish."""
-    return signin.tell_of_unfinished()
+    return signin.report_unfinished()

@@ -7,8 +7,8 @@ from django.utils import timezone
 from accounts import outbox
 from accounts.housekeeping import delete_in_batches
 from accounts.models import Mail
-from mfa import challenges, rescue
-from mfa import mail as mails
+from mfa import assisted_reset, challenges
+from mfa import emails as mails
 from mfa.models import AssistedReset, Challenge, RememberedBrowser
 
 
@@ -43,11 +43,11 @@ def reset_ready(mail: Mail) -> EmailMultiAlternatives | None:
 @shared_task(name="mfa.tell_resets_ready")
 def tell_resets_ready() -> int:
     """Mail the codes of all assisted resets whose waiting time is over."""
-    return rescue.tell_ready()
+    return assisted_reset.tell_ready()
 
 
 @shared_task(name="mfa.forget_expired")
 def forget_expired() -> int:
     """Delete expired challenges, remembered browsers and assisted resets."""
     browsers = RememberedBrowser.objects.filter(expires_at__lt=timezone.now())
-    return challenges.forget_expired() + rescue.forget_expired() + delete_in_batches(browsers)
+    return challenges.forget_expired() + assisted_reset.forget_expired() + delete_in_batches(browsers)

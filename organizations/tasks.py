@@ -6,7 +6,7 @@ from django.core.mail import EmailMultiAlternatives
 from accounts import outbox
 from accounts.models import Mail
 from organizations import compliance, invitations, membership, policy_changes, reminders
-from organizations import mail as mails
+from organizations import emails as mails
 from organizations.models import Invitation, OrganizationEvent, Reminder
 
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from accounts import housekeeping, outbox
-from accounts.models import Mail, MailboxProof, Session, SignInAttempt, Throttle
+from accounts.models import EmailVerification, Mail, Session, SignInAttempt, Throttle
 from accounts.tests.factories import UserFactory
 from conftest import OTP, give_credentials, mailed_code, read_mail
 
@@ -293,7 +293,7 @@ class TestMailings:
 
 def test_a_name_cannot_add_a_header_or_markup_to_a_mail(client, another_browser):
     """SR-48."""
-    from accounts.mailing import compose
+    from accounts.compose import compose
 
     message = compose("security_notice", to="a@example.com", what="x\r\nBcc: thief@example.com", event=None)
 
@@ -303,7 +303,7 @@ def test_a_name_cannot_add_a_header_or_markup_to_a_mail(client, another_browser)
 
 def test_html_mail_escapes_what_people_chose():
     """SR-48."""
-    from accounts.mailing import compose
+    from accounts.compose import compose
 
     message = compose("security_notice", to="a@example.com", what="<script>alert(1)</script>", event=None)
 
@@ -330,7 +330,7 @@ def test_what_expired_is_forgotten_in_batches(client, dana_with_email, monkeypat
     client.post("/account/password/reset", {"identifier": "dana"})
 
     with time_machine.travel(timezone.now() + timedelta(days=30)):
-        rows = (Session, SignInAttempt, MailboxProof, Throttle)
+        rows = (Session, SignInAttempt, EmailVerification, Throttle)
         expired = sum(model.objects.count() for model in rows)
         assert housekeeping.forget_expired() == expired
 

@@ -12,8 +12,8 @@ from django.utils import timezone
 from accounts.models import Session, SignInAttempt
 from accounts.tests.factories import PASSWORD
 from conftest import OTP, app_code, give_credentials, is_signed_in, mailed_code, read_mail, sign_in, text_of
+from mfa.factors import enabled
 from mfa.models import Challenge, Factor
-from mfa.modes import enabled
 from mfa.tests.factories import add_mode
 
 pytestmark = pytest.mark.django_db

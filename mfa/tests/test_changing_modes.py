@@ -6,10 +6,10 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from accounts.models import Mode, Session
+from accounts.models import Session
 from conftest import app_code, is_signed_in, mailed_code, read_mail, sign_in, text_of
+from mfa.factors import enabled
 from mfa.models import Challenge, Factor
-from mfa.modes import enabled
 from mfa.tests.factories import add_mode
 
 pytestmark = pytest.mark.django_db
@@ -247,7 +247,7 @@ def test_the_settings_ask_the_database_six_times_at_most(client, dana_with_both,
 
 
 def test_a_factor_of_somebody_else_is_out_of_reach(client, dana_with_app, sam):
-    add_mode(sam, Mode.EMAIL)
+    add_mode(sam, "email")
     sign_in(client, dana_with_app)
 
     client.post(path("email", "disable"))

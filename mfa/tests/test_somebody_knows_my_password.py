@@ -13,7 +13,7 @@ from accounts.models import SignInAttempt
 from accounts.security_log import Origin
 from accounts.tests.factories import PASSWORD
 from conftest import OTP, app_code, give_credentials, is_signed_in, mailed_code, read_mail, sign_in, text_of
-from mfa.modes import enabled
+from mfa.factors import enabled
 
 pytestmark = pytest.mark.django_db
 
@@ -43,15 +43,15 @@ def link() -> str:
 
 
 def test_a_sign_in_that_nobody_finished_is_told_when_it_expires(dana_with_app, thief, clock):
-    assert signin.tell_of_unfinished() == 0
+    assert signin.report_unfinished() == 0
     clock.shift(timedelta(minutes=11))
 
-    assert signin.tell_of_unfinished() == 1
+    assert signin.report_unfinished() == 1
 
     (message,) = told()
     assert "192.0.2.66" in message.body
     assert "Somebody knows your password" in message.body
-    assert signin.tell_of_unfinished() == 0
+    assert signin.report_unfinished() == 0
 
 
 def test_five_wrong_codes_are_told_at_once(dana_with_app, thief):
@@ -74,7 +74,7 @@ def test_i_am_told_once_a_day(dana_with_app, thief, clock):
 
     assert len(told()) == 1
     clock.shift(timedelta(hours=25))
-    signin.tell_of_unfinished()
+    signin.report_unfinished()
     assert len(told()) == 2
 
 
@@ -84,7 +84,7 @@ def test_not_of_my_own_browser(client, dana_with_app, clock):
     give_credentials(client, "dana")
     clock.shift(timedelta(minutes=11))
 
-    signin.tell_of_unfinished()
+    signin.report_unfinished()
 
     assert told() == []
 
@@ -94,7 +94,7 @@ def test_not_of_a_sign_in_that_was_begun_again_and_went_well(client, another_bro
     sign_in(another_browser(), dana_with_app)
     clock.shift(timedelta(minutes=11))
 
-    signin.tell_of_unfinished()
+    signin.report_unfinished()
 
     assert told() == []
 
@@ -107,7 +107,7 @@ def test_not_of_the_command_line_where_i_have_used_it_before(client, dana_with_e
             client.post(f"/auth/signin/mfa/{begun['mfaID']}", {"otp": mailed_code()}, "application/json")
         clock.shift(timedelta(minutes=11))
 
-    signin.tell_of_unfinished()
+    signin.report_unfinished()
 
     assert told() == []
 

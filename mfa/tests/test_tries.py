@@ -9,7 +9,7 @@ from django.utils import timezone
 from accounts.models import Channel, Throttle
 from accounts.security_log import Origin
 from conftest import OTP, app_code, give_credentials, is_signed_in, mailed_code, sign_in, text_of
-from mfa import challenges, code_failures
+from mfa import challenges, code_failures, code_refusals
 from mfa.tests.test_activation import COMPLETE, activate
 
 pytestmark = pytest.mark.django_db
@@ -167,7 +167,7 @@ def test_the_command_line_is_told_of_no_tries(dana_with_email):
     """It has one: the next command begins anew."""
     challenge = challenges.begin_sign_in(dana_with_email, channel=Channel.CLI, origin=Origin())
 
-    with pytest.raises(challenges.WrongCode) as refused:
+    with pytest.raises(code_refusals.WrongCode) as refused:
         challenges.answer(challenge, "000000", Origin())
 
     assert refused.value.text == "That code is not right. Please check it and try again."
