@@ -16,7 +16,6 @@ from accounts.models import EmailChange, EmailVerification, PublicKey, User
 from accounts.refusals import Refused
 from accounts.security_log import Kind, Origin
 
-TELL_TASK = "accounts.tell_old_address"
 UNDOING = "accounts.undo_address"
 MAX_CHANGES_PER_HOUR = 5
 HOUR = timedelta(hours=1)
@@ -83,7 +82,7 @@ def complete(proof: EmailVerification, code: str, origin: Origin, *, session_key
             made = EmailChange.objects.create(
                 user=user, old_email=old, old_email_key=key_of(old), mfa_was_on=user.mfa_is_on
             )
-            outbox.post(TELL_TASK, user=user, about=made.pk)
+            outbox.post("accounts.email_changed", user=user, about=made.pk)
         return user
 
     return email_verification.spend(proof, code, change)

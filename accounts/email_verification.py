@@ -117,7 +117,7 @@ def tell_owner(email: str, origin: Origin) -> None:
     """Tell the owner of an address that it was given for another account, if it has one. Call within a transaction."""
     owner = User.objects.filter(email_key=key_of(email)).first()
     if owner and not mail_limits.take(mail_limits.NOTICES, owner.email_key, origin, is_known_place=False):
-        outbox.post("accounts.tell_address_taken", user=owner)
+        outbox.post("accounts.email_taken", user=owner)
 
 
 def _limit_by_network(kind: str, origin: Origin) -> None:
@@ -199,7 +199,7 @@ def post(proof: EmailVerification, origin: Origin, *, count_as: str = "") -> Non
     proof.last_mail_at = timezone.now()
     if not mail_limits.take(kind, proof.mailbox_key or f"?{count_as}", origin, is_known_place=known):
         proof.mailed_at = proof.last_mail_at
-        outbox.post("accounts.send_mailbox_code", user=proof.user, about=proof.pk, queue=outbox.OTP_QUEUE)
+        outbox.post("accounts.verification_code", user=proof.user, about=proof.pk, queue=outbox.OTP_QUEUE)
     proof.save(update_fields=["mails", "last_mail_at", "mailed_at"])
 
 

@@ -109,7 +109,7 @@ def record(user: User, kind: Kind, origin: Origin, *, mode: str = "") -> Securit
     )
     metrics.count(kind, mode or "none")
     if kind in TOLD_BY_MAIL:
-        outbox.post("accounts.tell_of_event", user=user, about=event.pk)
+        outbox.post("accounts.security_notice", user=user, about=event.pk)
     return event
 
 

@@ -26,8 +26,6 @@ from mfa import factors, modes, recovery
 from mfa.models import AssistedReset
 
 MODE = "assisted reset"  # what a session or an event says in place of a mode
-CONFIRM_TASK = "mfa.ask_to_confirm_reset"
-READY_TASK = "mfa.tell_reset_ready"
 MAX_STARTS_PER_DAY = 3
 READY_BATCH_SIZE = 500
 
@@ -90,7 +88,7 @@ def start(user: User, *, by: User, authority: str, reason: str, origin: Origin) 
         reset.secret = new_code(email_verification.CODE_LENGTH).encode()
         reset.save()
         security_log.record(user, Kind.ASSISTED_RESET_STARTED, origin)
-        outbox.post(CONFIRM_TASK, user=user, about=reset.pk, queue=outbox.OTP_QUEUE)
+        outbox.post("mfa.confirm_reset", user=user, about=reset.pk, queue=outbox.OTP_QUEUE)
     return reset
 
 
@@ -151,7 +149,7 @@ def tell_ready() -> int:
     for reset in AssistedReset.objects.filter(ready).select_related("user").order_by("due_at")[:READY_BATCH_SIZE]:
         with transaction.atomic():
             if AssistedReset.objects.filter(ready, pk=reset.pk).update(told_at=now):
-                outbox.post(READY_TASK, user=reset.user, about=reset.pk, queue=outbox.OTP_QUEUE)
+                outbox.post("mfa.reset_ready", user=reset.user, about=reset.pk, queue=outbox.OTP_QUEUE)
                 count += 1
     return count
 

@@ -27,7 +27,6 @@ from mfa.models import Challenge, Factor
 
 log = structlog.get_logger(__name__)
 
-MAIL_TASK = "mfa.send_one_time_password"
 Proof = TypeVar("Proof")
 
 
@@ -130,7 +129,7 @@ def send_code(challenge: Challenge, origin: Origin) -> None:
         challenge.mails += 1
         challenge.last_mail_at = now
         challenge.save(update_fields=["mails", "last_mail_at"])
-        outbox.post(MAIL_TASK, user=user, about=challenge.pk, queue=outbox.OTP_QUEUE)
+        outbox.post("mfa.one_time_password", user=user, about=challenge.pk, queue=outbox.OTP_QUEUE)
 
 
 def _refuse_too_many_mails(user: User, challenge: Challenge, now: datetime, origin: Origin) -> None:

@@ -1,33 +1,42 @@
-"""Composes the mails of organizations."""
+"""The mails of organizations: one function a mail, which says to whom it goes and what its template is told."""
 
 from django.core.mail import EmailMultiAlternatives
 from django.urls import reverse
 
+from accounts import outbox
 from accounts.compose import compose
-from accounts.models import User
+from accounts.models import Mail
 from accounts.security_log import agent_in_words
-from organizations import invitations
+from organizations import invitations, reminders
 from organizations.models import Invitation, OrganizationEvent, Reminder
 
 
-def invitation(invitation: Invitation) -> EmailMultiAlternatives:
-    """Tell who invites to what, and the way in."""
-    sender = invitation.sender
+@outbox.email
+def invitation(mail: Mail) -> EmailMultiAlternatives | None:
+    """Mail who invites to which organization, and the link that accepts."""
+    found = Invitation.objects.select_related("organization", "sender").filter(pk=mail.about).first()
+    if found is None or not invitations.is_wanted(found):
+        return None
+    sender = found.sender
     return compose(
         "invitation",
-        to=invitation.email,
-        organization=invitation.organization.name,
+        to=found.email,
+        organization=found.organization.name,
         sender=(sender.name or sender.email) if sender else "",
-        link=invitations.link_of(invitation),
-        expires_at=invitation.expires_at,
+        link=invitations.link_of(found),
+        expires_at=found.expires_at,
     )
 
 
-def owners_notice(event: OrganizationEvent, owner: User) -> EmailMultiAlternatives:
-    """Tell an owner what was changed, by whom, when and from where (SR-54)."""
+@outbox.email
+def owners_notice(mail: Mail) -> EmailMultiAlternatives | None:
+    """Tell an owner, or a former one, what was changed, by whom, when and from where (SR-54)."""
+    event = OrganizationEvent.objects.select_related("organization").filter(pk=mail.about).first()
+    if event is None or mail.user is None or not mail.user.is_active:
+        return None
     return compose(
         "owners_notice",
-        to=owner.email,
+        to=mail.user.email,
         organization=event.organization.name,
         what=event.what,
         subject=event.subject,
@@ -39,8 +48,13 @@ def owners_notice(event: OrganizationEvent, owner: User) -> EmailMultiAlternativ
     )
 
 
-def reminder(run: Reminder, member: User) -> EmailMultiAlternatives:
-    """Remind a member of what an organization asks for, and from when; or tell that it no longer does."""
+@outbox.email
+def reminder(mail: Mail) -> EmailMultiAlternatives | None:
+    """Tell a member what an organization asks for and from when, or that it no longer does."""
+    run = Reminder.objects.select_related("organization").filter(pk=mail.about).first()
+    member = mail.user
+    if run is None or member is None or not reminders.is_wanted(run, member):
+        return None
     organization = run.organization
     if run.kind == Reminder.Kind.LIFTED:
         return compose("requirement_lifted", to=member.email, organization=organization.name)

@@ -25,7 +25,6 @@ from organizations import membership
 from organizations.models import MANAGERS, EventKind, Invitation, Membership, Organization, Role
 from organizations.policy import MfaMissing
 
-MAIL_TASK = "organizations.send_invitation"
 MAX_EMAIL_LENGTH = 254
 MAX_INVITATIONS_AT_ONCE = 2000
 RESEND_PAUSE = timedelta(minutes=1)
@@ -151,7 +150,7 @@ def _issue(
         membership.withdraw(manager, [row for row in replaced if row.email_key not in refused], origin)
         Invitation.objects.bulk_create(made, batch_size=membership.BATCH)
         membership.record_many(organization, manager.user, EventKind.INVITED, origin, [row.email for row in made])
-        post([Mail(task=MAIL_TASK, about=str(row.pk)) for row in made])
+        post([Mail(task="organizations.invitation", about=str(row.pk)) for row in made])
     return refused
 
 
@@ -254,7 +253,7 @@ def resend(manager: Membership, invitation_id: UUID, origin: Origin) -> Invitati
         invitation.expires_at = timezone.now() + settings.INVITATION_LIFETIME
         invitation.save(update_fields=["sender", "expires_at"])
         membership.record(organization, manager.user, EventKind.INVITED, origin, subject=invitation.email)
-        outbox.post(MAIL_TASK, user=None, about=invitation.pk)
+        outbox.post("organizations.invitation", user=None, about=invitation.pk)
     return invitation
 
 

@@ -14,7 +14,6 @@ from accounts.refusals import Refused
 from accounts.security_log import Origin
 from organizations.models import MANAGERS, EventKind, Invitation, Membership, Organization, OrganizationEvent, Role
 
-TELL_TASK = "organizations.tell_of_policy"
 MAX_OWNERS_TOLD = 100
 BATCH = 500
 
@@ -269,7 +268,7 @@ def _owners(organization: Organization) -> list[User]:
 
 def tell(users: Iterable[User], happened: OrganizationEvent) -> None:
     """Mail to some people what happened to an organization."""
-    outbox.post_many([Mail(task=TELL_TASK, user=user, about=str(happened.pk)) for user in users])
+    outbox.post_many([Mail(task="organizations.owners_notice", user=user, about=str(happened.pk)) for user in users])
 
 
 def tell_owners(happened: OrganizationEvent) -> None:

@@ -22,7 +22,7 @@ from mfa import modes
 from organizations import accepted_modes, membership
 from organizations.models import EventKind, Membership, Organization, Reminder
 
-MAIL_TASK = "organizations.send_reminder"
+REMINDER = "organizations.reminder"
 FAN_OUT_TASK = "organizations.fan_out_reminders"
 PAUSE = timedelta(hours=24)
 # Owners change their minds, and dates: nobody is written to about a policy that lived for a minute.
@@ -112,7 +112,7 @@ def tell(organization: Organization, user: User) -> None:
     run = _new(organization, Reminder.Kind.ONE)
     run.done_at, run.mails = timezone.now(), 1
     run.save()
-    outbox.post_in_bulk([Mail(task=MAIL_TASK, user=user, about=str(run.pk))])
+    outbox.post_in_bulk([Mail(task=REMINDER, user=user, about=str(run.pk))])
 
 
 def begin_due() -> int:
@@ -160,7 +160,7 @@ def _next_batch(run: Reminder) -> int | None:
         if mine is None:
             return None
         rows = [] if mine.superseded_at else _left(mine)
-        outbox.post_in_bulk([Mail(task=MAIL_TASK, user_id=user, about=str(mine.pk)) for _pk, user in rows])
+        outbox.post_in_bulk([Mail(task=REMINDER, user_id=user, about=str(mine.pk)) for _pk, user in rows])
         mine.place = rows[-1][0] if rows else mine.place
         mine.done_at = timezone.now() if len(rows) < BATCH else None
         mine.mails += len(rows)
@@ -191,7 +191,7 @@ def _told(run: Reminder, user: "User | OuterRef") -> QuerySet[Mail]:
     if lifted:
         about = about.filter(created_at__gt=lifted.created_at)
     ids = [str(pk) for pk in about.order_by("-created_at").values_list("pk", flat=True)[:RUNS_BATCH_SIZE]]
-    return Mail.objects.filter(about__in=ids, user=user, task=MAIL_TASK, state=Mail.State.SENT)  # type: ignore[misc]
+    return Mail.objects.filter(about__in=ids, user=user, task=REMINDER, state=Mail.State.SENT)  # type: ignore[misc]
 
 
 def is_wanted(run: Reminder, user: User) -> bool:

@@ -45,7 +45,7 @@ def test_the_broker_carries_only_the_id_of_the_mail(client, dana_with_email, dja
             give_credentials(client, "dana")
 
     row = Mail.objects.get()
-    assert sent == [(("mfa.send_one_time_password", [str(row.pk)]), {"queue": "otp", "retry": False})]
+    assert sent == [(("mfa.one_time_password", [str(row.pk)]), {"queue": "otp", "retry": False})]
     assert mailed_code() not in json.dumps(sent, default=str)
 
 
@@ -288,7 +288,7 @@ class TestMailings:
             outbox.sweep()
 
         code = Mail.objects.get(queue="otp")
-        assert mailing == [("mfa.send_one_time_password", [str(code.pk)]), ("accounts.send_bulk",)]
+        assert mailing == [("mfa.one_time_password", [str(code.pk)]), ("accounts.send_bulk",)]
 
 
 def test_a_name_cannot_add_a_header_or_markup_to_a_mail(client, another_browser):

@@ -253,9 +253,7 @@ class TestInvitations:
         assert "mo@example.com: This person already belongs to the organization." in page
         assert "broken@: This is not an email address." in page
         assert Invitation.objects.count() == 2
-        assert set(Mail.objects.filter(task="organizations.send_invitation").values_list("queue", flat=True)) == {
-            "bulk"
-        }
+        assert set(Mail.objects.filter(task="organizations.invitation").values_list("queue", flat=True)) == {"bulk"}
 
     def test_what_was_refused_stays_in_its_field_with_the_reason_beside_it(self, owner, clinic, mo):
         address = f"{clinic.get_absolute_url()}/invitations"

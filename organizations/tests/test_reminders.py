@@ -53,7 +53,7 @@ def told(address="m0@example.com") -> list[str]:
 
 
 def reminded() -> list[str]:
-    return sorted(mail.user.email for mail in Mail.objects.filter(task=reminders.MAIL_TASK).select_related("user"))
+    return sorted(mail.user.email for mail in Mail.objects.filter(task=reminders.REMINDER).select_related("user"))
 
 
 def test_one_click_reminds_everybody_who_is_left(client, clinic, olaf):
@@ -69,7 +69,7 @@ def test_one_click_reminds_everybody_who_is_left(client, clinic, olaf):
     assert "UTC, to 4 members. The next one is possible from" in shown
     assert "Remind 4" not in shown
     assert reminded() == [f"m{number}@example.com" for number in range(1, 5)]
-    assert set(Mail.objects.filter(task=reminders.MAIL_TASK).values_list("queue", flat=True)) == {"bulk"}
+    assert set(Mail.objects.filter(task=reminders.REMINDER).values_list("queue", flat=True)) == {"bulk"}
     told = [message for message in read_mail() if "Clinic asks you" in message.subject]
     assert len(told) == 4
     assert "It takes about a minute: http://testserver/account/mfa/activate" in told[0].body
