@@ -10,7 +10,6 @@ from accounts import mailbox
 from accounts.encryption import unseal
 from accounts.models import Mode
 from accounts.security_log import Origin
-from conftest import sign_in
 from mfa import recovery, rescue
 from mfa.models import Factor
 from mfa.tests.factories import add_mode
@@ -18,6 +17,7 @@ from organizations import invitations
 from organizations.management.commands import rotate_secrets
 from organizations.models import Role
 from organizations.tests.factories import MembershipFactory
+from tests.signing_in import sign_in
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
