@@ -25,19 +25,9 @@ def pytest_collection_modifyitems(items):
         item.add_marker(pytest.mark.xdist_group(stack or ("large" if "large" in item.fixturenames else "small")))
 
 
-def _or_skip(start):
-    """Without a server: a failure in CI, elsewhere a skip that says what to install."""
-    try:
-        return start()
-    except servers.MissingServerError as missing:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(missing))
-
-
 @pytest.fixture(scope="session")
 def chromium():
-    path = _or_skip(servers.chromium)
+    path = servers.or_skip(servers.chromium)
     with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
         # Playwright's loop runs in this thread; Django takes it for a server's and refuses to ask the database.
         patch.setitem(os.environ, "DJANGO_ALLOW_ASYNC_UNSAFE", "1")
@@ -55,7 +45,7 @@ def small():
 @pytest.fixture(scope="session")
 def large():
     context = stack.large()
-    yield _or_skip(context.__enter__)
+    yield servers.or_skip(context.__enter__)
     context.__exit__(None, None, None)
 
 

@@ -9,15 +9,29 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
+import pytest
+
+T = TypeVar("T")
 PATIENCE_SECONDS = 40
 
 
 class MissingServerError(RuntimeError):
     """A server is not installed. The message says which, and how to get it."""
+
+
+def or_skip(start: Callable[[], T]) -> T:
+    """Start a server. Where it is not installed, fail in CI; elsewhere skip the test and say what to install."""
+    try:
+        return start()
+    except MissingServerError as missing:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(missing))
 
 
 def free_port() -> int:

@@ -7,10 +7,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from accounts.models import User
-from conftest import give_credentials, sign_in, text_of
 from mfa.models import Factor
 from mfa.tests.factories import add_mode
 from organizations.tests.factories import MembershipFactory
+from tests.pages import text_of
+from tests.signing_in import give_credentials, sign_in
 
 pytestmark = pytest.mark.django_db
 

@@ -3,10 +3,11 @@
 import pytest
 from django.urls import reverse
 
-from conftest import OTP, app_code, give_credentials, sign_in
 from mfa.tests.factories import add_mode
 from mfa.tests.test_activation import activate
 from organizations.tests.factories import MembershipFactory
+from tests.codes import app_code
+from tests.signing_in import OTP, give_credentials, sign_in
 from tests.test_bad_input import SOME_ID, every_address
 
 pytestmark = pytest.mark.django_db

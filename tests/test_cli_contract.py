@@ -22,7 +22,6 @@ from accounts.identifiers import digest_of
 from accounts.models import PublicKey, SecurityEvent, SignInAttempt, Token, User
 from accounts.security_log import Origin
 from accounts.tests.factories import PASSWORD, UserFactory
-from conftest import app_code, mailed_code, read_mail, sign_in
 from mfa import factors, modes
 from mfa.models import Challenge
 from mfa.tests.factories import add_mode
@@ -30,6 +29,9 @@ from organizations import invitations
 from organizations.models import Environment, Invitation, Membership, Pod, Role
 from organizations.tests.factories import MembershipFactory, OrganizationFactory
 from tests.cli import Cli, FatalError, public_text, signed_by
+from tests.codes import app_code, mailed_code
+from tests.emails import read_mail
+from tests.signing_in import sign_in
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -18,7 +18,6 @@ from accounts.models import Channel, EmailVerification, Session, SignInAttempt, 
 from accounts.refusals import Refused
 from accounts.security_log import Origin
 from accounts.tests.factories import PASSWORD, UserFactory
-from conftest import OTP, give_credentials
 from mfa import activation, challenges, code_failures, codes, factors, recovery
 from mfa.models import Challenge, Factor
 from mfa.tests.factories import add_mode
@@ -26,6 +25,7 @@ from organizations import invitations, membership, policy, policy_changes, remin
 from organizations.models import Membership, OrganizationEvent, Reminder, Role
 from organizations.tests.factories import MembershipFactory, OrganizationFactory
 from tests.cli import public_text, signed_by
+from tests.signing_in import OTP, give_credentials
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.django_db(transaction=True)]
 

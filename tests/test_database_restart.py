@@ -10,7 +10,6 @@ from http.client import HTTPConnection
 import pytest
 
 from tests import servers
-from tests.conftest import _or_skip
 from tests.stack import PRODUCTION, ROOT, _clean_environment, _run
 
 pytestmark = pytest.mark.browser
@@ -21,7 +20,7 @@ REQUESTS = 30
 @pytest.fixture
 def database():
     context = servers.restartable_postgresql()
-    yield _or_skip(context.__enter__)
+    yield servers.or_skip(context.__enter__)
     context.__exit__(None, None, None)
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY
 
-from conftest import OTP, app_code, give_credentials
+from tests.codes import app_code
+from tests.signing_in import OTP, give_credentials
 
 pytestmark = pytest.mark.django_db
 

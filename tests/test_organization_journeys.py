@@ -10,11 +10,12 @@ import time_machine
 
 from accounts.models import User
 from accounts.tests.factories import PASSWORD, UserFactory
-from conftest import app_code, read_mail
 from mfa.tests.factories import add_mode
 from organizations import reminders
 from organizations.models import Membership, Organization, Role
 from tests.cli import Cli, FatalError
+from tests.codes import app_code
+from tests.emails import read_mail
 from tests.people import Person
 from tests.stack import PASSWORD as STACK_PASSWORD
 

@@ -14,9 +14,9 @@ from accounts.security_log import Origin
 from accounts.tests.factories import PASSWORD, new_key
 from accounts.web import pending_sign_in, proofs
 from accounts.web.views import signing_in
-from conftest import OTP, give_credentials, is_signed_in, sign_in
 from mfa import activation, challenges, code_failures, codes, factors, recovery, remembered_browsers
 from mfa.models import Challenge, Factor, RememberedBrowser
+from tests.signing_in import OTP, give_credentials, is_signed_in, sign_in
 from tests.test_concurrency import ORIGIN, app_code, at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)

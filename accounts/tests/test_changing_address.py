@@ -11,8 +11,11 @@ from accounts import ssh_keys, tokens
 from accounts.models import KnownBrowser, PublicKey, Token, User
 from accounts.security_log import Origin
 from accounts.tests.factories import PASSWORD, UserFactory, new_key
-from conftest import give_credentials, is_signed_in, mailed_code, read_mail, sign_in, text_of
 from mfa.tests.factories import add_mode
+from tests.codes import mailed_code
+from tests.emails import read_mail
+from tests.pages import text_of
+from tests.signing_in import give_credentials, is_signed_in, sign_in
 
 pytestmark = pytest.mark.django_db
 

@@ -7,10 +7,13 @@ from accounts.identifiers import as_plain_line, is_compared_as_written
 from accounts.models import User
 from accounts.security_log import Origin
 from accounts.tests.factories import UserFactory
-from conftest import give_credentials, mailed_code, read_mail, sign_in, text_of
 from organizations import invitations
 from organizations.models import Role
 from organizations.tests.factories import MembershipFactory
+from tests.codes import mailed_code
+from tests.emails import read_mail
+from tests.pages import text_of
+from tests.signing_in import give_credentials, sign_in
 
 pytestmark = pytest.mark.django_db
 

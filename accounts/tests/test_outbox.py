@@ -15,7 +15,9 @@ from kombu.exceptions import OperationalError
 from accounts import housekeeping, outbox
 from accounts.models import EmailVerification, Mail, Session, SignInAttempt, Throttle
 from accounts.tests.factories import UserFactory
-from conftest import OTP, give_credentials, mailed_code, read_mail
+from tests.codes import mailed_code
+from tests.emails import read_mail
+from tests.signing_in import OTP, give_credentials
 
 pytestmark = pytest.mark.django_db
 

@@ -10,7 +10,8 @@ from django.utils import timezone
 from accounts import security_log
 from accounts.models import SecurityEvent
 from accounts.security_log import Kind, Origin
-from conftest import give_credentials, sign_in, text_of
+from tests.pages import text_of
+from tests.signing_in import give_credentials, sign_in
 
 pytestmark = pytest.mark.django_db
 

@@ -13,8 +13,9 @@ from accounts.models import PublicKey, SecurityEvent, Session, Token
 from accounts.security_log import Origin
 from accounts.session_store import row_key
 from accounts.tests.factories import new_key
-from conftest import give_credentials, is_signed_in, sign_in, text_of
 from organizations.tests.factories import MembershipFactory
+from tests.pages import text_of
+from tests.signing_in import give_credentials, is_signed_in, sign_in
 
 pytestmark = pytest.mark.django_db
 
@@ -179,8 +180,8 @@ def test_use_does_not_put_off_the_end(client, dana):
 
 
 def test_a_mode_enabled_within_a_session_is_told_of_it(client, dana):
-    from conftest import mailed_code
     from mfa.tests.test_activation import COMPLETE, activate
+    from tests.codes import mailed_code
 
     sign_in(client, dana)
     activate(client, "email")
@@ -249,7 +250,7 @@ def test_a_copy_of_the_table_opens_no_session(client, another_browser, dana):
 
 def test_a_session_goes_on_when_its_own_user_signs_the_others_out_or_changes_what_signs_in(client, dana):
     """SR-25: the kept session carries the new fingerprint."""
-    from conftest import mailed_code
+    from tests.codes import mailed_code
 
     sign_in(client, dana)
     for _time in range(2):

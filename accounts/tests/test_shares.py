@@ -10,10 +10,13 @@ from django.utils import timezone
 from accounts.models import EmailVerification, SecurityEvent, Session, Throttle, User
 from accounts.security_log import Origin
 from accounts.tests.factories import PASSWORD
-from conftest import OTP, app_code, give_credentials, mailed_code, read_mail, sign_in, text_of
 from mfa import code_failures, recovery
 from mfa.models import Challenge
 from mfa.tests.factories import add_mode
+from tests.codes import app_code, mailed_code
+from tests.emails import read_mail
+from tests.pages import text_of
+from tests.signing_in import OTP, give_credentials, sign_in
 
 pytestmark = pytest.mark.django_db
 

@@ -5,7 +5,9 @@ from django.contrib.auth.hashers import PBKDF2PasswordHasher
 
 from accounts.models import SecurityEvent, Session, User
 from accounts.tests.factories import PASSWORD, UserFactory
-from conftest import ARGON2, LOGIN, give_credentials, is_signed_in, sign_in, text_of
+from tests.pages import text_of
+from tests.shortcuts import ARGON2
+from tests.signing_in import LOGIN, give_credentials, is_signed_in, sign_in
 
 pytestmark = pytest.mark.django_db
 

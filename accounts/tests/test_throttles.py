@@ -13,7 +13,10 @@ from accounts.models import Throttle
 from accounts.security_log import Origin
 from accounts.tests.factories import PASSWORD
 from accounts.web.origin import client_ip
-from conftest import give_credentials, mailed_code, read_mail, sign_in, text_of
+from tests.codes import mailed_code
+from tests.emails import read_mail
+from tests.pages import text_of
+from tests.signing_in import give_credentials, sign_in
 
 pytestmark = pytest.mark.django_db
 

@@ -11,10 +11,13 @@ from django.utils import timezone
 
 from accounts.models import Session, SignInAttempt
 from accounts.tests.factories import PASSWORD
-from conftest import OTP, app_code, give_credentials, is_signed_in, mailed_code, read_mail, sign_in, text_of
 from mfa.factors import enabled
 from mfa.models import Challenge, Factor
 from mfa.tests.factories import add_mode
+from tests.codes import app_code, mailed_code
+from tests.emails import read_mail
+from tests.pages import text_of
+from tests.signing_in import OTP, give_credentials, is_signed_in, sign_in
 
 pytestmark = pytest.mark.django_db
 

@@ -10,13 +10,15 @@ from django.utils import timezone
 from accounts.models import User
 from accounts.security_log import Origin
 from accounts.tests.factories import PASSWORD
-from conftest import OTP, give_credentials, is_signed_in, read_mail, sign_in, text_of
 from mfa import assisted_reset, recovery
 from mfa.models import AssistedReset, Factor
 from mfa.tests.factories import add_mode
 from mfa.tests.test_activation import activate
 from organizations.models import OrganizationEvent, Role
 from organizations.tests.factories import MembershipFactory
+from tests.emails import read_mail
+from tests.pages import text_of
+from tests.signing_in import OTP, give_credentials, is_signed_in, sign_in
 
 pytestmark = pytest.mark.django_db
 

@@ -7,10 +7,13 @@ import time_machine
 from django.utils import timezone
 
 from accounts.models import Session
-from conftest import app_code, is_signed_in, mailed_code, read_mail, sign_in, text_of
 from mfa.factors import enabled
 from mfa.models import Challenge, Factor
 from mfa.tests.factories import add_mode
+from tests.codes import app_code, mailed_code
+from tests.emails import read_mail
+from tests.pages import text_of
+from tests.signing_in import is_signed_in, sign_in
 
 pytestmark = pytest.mark.django_db
 
@@ -198,7 +201,7 @@ def test_a_spent_code_proves_nothing_again(client, dana_with_app):
 
 def test_a_code_mailed_for_a_step_up_does_not_sign_in(client, another_browser, dana_with_email):
     """SR-14: bound to its purpose."""
-    from conftest import OTP, give_credentials
+    from tests.signing_in import OTP, give_credentials
 
     sign_in(client, dana_with_email)
     client.post(f"{CONFIRM}/send", {"next": "/account/view"})

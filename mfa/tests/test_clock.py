@@ -7,9 +7,11 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from conftest import OTP, app_code, give_credentials, text_of
 from mfa import codes
 from mfa.models import Factor
+from tests.codes import app_code
+from tests.pages import text_of
+from tests.signing_in import OTP, give_credentials
 
 pytestmark = pytest.mark.django_db
 

@@ -9,9 +9,12 @@ from django.utils import timezone
 
 from accounts.models import KnownBrowser, User
 from accounts.tests.factories import PASSWORD
-from conftest import give_credentials, is_signed_in, mailed_code, read_mail, sign_in, text_of
 from mfa.models import Challenge, Factor
 from mfa.tests.test_activation import ACTIVATE, COMPLETE, CONFIRM, complete_with_app
+from tests.codes import mailed_code
+from tests.emails import read_mail
+from tests.pages import text_of
+from tests.signing_in import give_credentials, is_signed_in, sign_in
 
 pytestmark = pytest.mark.django_db
 

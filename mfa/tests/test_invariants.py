@@ -14,9 +14,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from accounts.models import EmailVerification, Session, Throttle, User
 from accounts.tests.factories import PASSWORD, UserFactory
-from conftest import LOGIN, OTP
 from mfa import codes, modes
 from mfa.models import Challenge, Factor
+from tests.signing_in import LOGIN, OTP
 
 pytestmark = pytest.mark.django_db
 

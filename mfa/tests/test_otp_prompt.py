@@ -8,9 +8,12 @@ from django.core import mail
 from django.utils import timezone
 
 from accounts.models import SecurityEvent, SignInAttempt
-from conftest import LOGIN, OTP, app_code, give_credentials, is_signed_in, mailed_code, read_mail, sign_in, text_of
 from mfa.models import Challenge, Factor
 from mfa.tests.factories import add_mode
+from tests.codes import app_code, mailed_code
+from tests.emails import read_mail
+from tests.pages import text_of
+from tests.signing_in import LOGIN, OTP, give_credentials, is_signed_in, sign_in
 
 pytestmark = pytest.mark.django_db
 

@@ -5,10 +5,13 @@ import re
 import pytest
 
 from accounts.models import SecurityEvent
-from conftest import OTP, app_code, give_credentials, is_signed_in, mailed_code, read_mail, sign_in, text_of
 from mfa import recovery
 from mfa.models import Challenge, RecoveryCodes
 from mfa.tests.factories import add_mode
+from tests.codes import app_code, mailed_code
+from tests.emails import read_mail
+from tests.pages import text_of
+from tests.signing_in import OTP, give_credentials, is_signed_in, sign_in
 
 pytestmark = pytest.mark.django_db
 

@@ -10,11 +10,14 @@ from accounts import known_browsers
 from accounts.models import User
 from accounts.security_log import Origin
 from accounts.tests.factories import PASSWORD
-from conftest import OTP, app_code, give_credentials, is_signed_in, mailed_code, read_mail, sign_in, text_of
 from mfa.models import RememberedBrowser
 from mfa.tests.factories import add_mode
 from organizations.models import Role
 from organizations.tests.factories import MembershipFactory
+from tests.codes import app_code, mailed_code
+from tests.emails import read_mail
+from tests.pages import text_of
+from tests.signing_in import OTP, give_credentials, is_signed_in, sign_in
 
 pytestmark = pytest.mark.django_db
 

@@ -9,10 +9,11 @@ from django.utils import timezone
 from accounts.models import Token
 from accounts.security_log import Origin
 from accounts.tests.factories import PASSWORD
-from conftest import sign_in, text_of
 from mfa.models import Challenge
 from mfa.tests.factories import add_mode
 from mfa.tests.test_activation import activate
+from tests.pages import text_of
+from tests.signing_in import sign_in
 
 pytestmark = pytest.mark.django_db
 

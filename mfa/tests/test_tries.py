@@ -8,9 +8,11 @@ from django.utils import timezone
 
 from accounts.models import Channel, Throttle
 from accounts.security_log import Origin
-from conftest import OTP, app_code, give_credentials, is_signed_in, mailed_code, sign_in, text_of
 from mfa import challenges, code_failures, code_refusals
 from mfa.tests.test_activation import COMPLETE, activate
+from tests.codes import app_code, mailed_code
+from tests.pages import text_of
+from tests.signing_in import OTP, give_credentials, is_signed_in, sign_in
 
 pytestmark = pytest.mark.django_db
 

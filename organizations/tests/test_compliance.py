@@ -8,12 +8,13 @@ from django.utils import timezone
 
 from accounts.security_log import Origin
 from accounts.tests.factories import UserFactory
-from conftest import sign_in, text_of
 from mfa.tests.factories import add_mode
 from organizations import compliance, member_counts, membership, policy_changes
 from organizations.models import ComplianceDay, Role
 from organizations.policy_changes import PolicySettings
 from organizations.tests.factories import MembershipFactory, OrganizationFactory
+from tests.pages import text_of
+from tests.signing_in import sign_in
 
 pytestmark = pytest.mark.django_db
 

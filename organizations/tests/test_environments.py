@@ -7,10 +7,12 @@ import time_machine
 from django.utils import timezone
 
 from accounts.models import SecurityEvent
-from conftest import app_code, sign_in, text_of
 from mfa.tests.factories import add_mode
 from organizations.models import Environment, OrganizationEvent, Pod, Role
 from organizations.tests.factories import MembershipFactory
+from tests.codes import app_code
+from tests.pages import text_of
+from tests.signing_in import sign_in
 
 pytestmark = pytest.mark.django_db
 

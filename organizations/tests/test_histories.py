@@ -13,12 +13,12 @@ from accounts.models import User
 from accounts.refusals import Refused
 from accounts.security_log import Origin
 from accounts.tests.factories import UserFactory
-from conftest import read_mail
 from mfa.tests.factories import add_mode
 from organizations import compliance, policy_changes, reminders
 from organizations.models import Organization, Role
 from organizations.policy_changes import PolicySettings
 from organizations.tests.factories import MembershipFactory, OrganizationFactory
+from tests.emails import read_mail
 
 pytestmark = pytest.mark.django_db
 

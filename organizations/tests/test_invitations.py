@@ -7,12 +7,15 @@ import pytest
 from accounts.models import User
 from accounts.security_log import Origin
 from accounts.tests.factories import UserFactory
-from conftest import give_credentials, mailed_code, read_mail, sign_in, text_of
 from mfa.tests.factories import add_mode
 from mfa.tests.test_activation import COMPLETE, activate
 from organizations import invitations
 from organizations.models import Membership, Role
 from organizations.tests.factories import MembershipFactory
+from tests.codes import mailed_code
+from tests.emails import read_mail
+from tests.pages import text_of
+from tests.signing_in import give_credentials, sign_in
 
 pytestmark = pytest.mark.django_db
 

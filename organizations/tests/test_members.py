@@ -10,11 +10,13 @@ from django.utils import timezone
 
 from accounts.models import Mail, User
 from accounts.tests.factories import PASSWORD, UserFactory
-from conftest import read_mail, sign_in, text_of
 from mfa.tests.factories import add_mode
 from organizations import member_list
 from organizations.models import Invitation, Membership, OrganizationEvent, Role
 from organizations.tests.factories import MembershipFactory, OrganizationFactory
+from tests.emails import read_mail
+from tests.pages import text_of
+from tests.signing_in import sign_in
 
 pytestmark = pytest.mark.django_db
 

@@ -4,11 +4,12 @@ from uuid import uuid4
 
 import pytest
 
-from conftest import is_signed_in, sign_in, text_of
 from mfa.factors import enabled
 from mfa.tests.factories import add_mode
 from organizations.models import Membership, OrganizationEvent, Role
 from organizations.tests.factories import MembershipFactory, OrganizationFactory
+from tests.pages import text_of
+from tests.signing_in import is_signed_in, sign_in
 
 pytestmark = pytest.mark.django_db
 
@@ -176,8 +177,8 @@ def test_leaving_sets_me_free(client, another_browser, clinic, member, olaf_the_
 
 
 def test_enabling_a_mode_sets_me_free(client, another_browser, clinic, member, olaf_the_owner):
-    from conftest import mailed_code
     from mfa.tests.test_activation import COMPLETE, activate
+    from tests.codes import mailed_code
 
     sign_in(client, member.user)
     required(clinic, olaf_the_owner, another_browser())

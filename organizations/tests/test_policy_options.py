@@ -12,7 +12,6 @@ from accounts.models import Channel, User
 from accounts.security_log import Origin
 from accounts.tests.factories import UserFactory
 from accounts.web.access import Mark, marks_of
-from conftest import app_code, mailed_code, read_mail, sign_in, text_of
 from mfa import challenges
 from mfa.models import Factor
 from mfa.tests.factories import add_mode
@@ -20,6 +19,10 @@ from organizations import compliance, invitations, membership, policy_changes
 from organizations.models import Membership, OrganizationEvent, RehearsalHit, Role
 from organizations.policy_changes import PolicySettings
 from organizations.tests.factories import MembershipFactory, OrganizationFactory
+from tests.codes import app_code, mailed_code
+from tests.emails import read_mail
+from tests.pages import text_of
+from tests.signing_in import sign_in
 
 pytestmark = pytest.mark.django_db
 

@@ -9,12 +9,14 @@ from django.utils import timezone
 from accounts.models import Mail, User
 from accounts.security_log import Origin
 from accounts.tests.factories import UserFactory
-from conftest import read_mail, sign_in, text_of
 from mfa.tests.factories import add_mode
 from organizations import policy_changes, reminders
 from organizations.models import Membership, Reminder, Role
 from organizations.policy_changes import PolicySettings
 from organizations.tests.factories import MembershipFactory, OrganizationFactory
+from tests.emails import read_mail
+from tests.pages import text_of
+from tests.signing_in import sign_in
 
 pytestmark = pytest.mark.django_db
 

@@ -12,11 +12,13 @@ from accounts import tokens
 from accounts.models import User
 from accounts.security_log import Origin
 from accounts.tests.factories import UserFactory
-from conftest import read_mail, sign_in, text_of
 from mfa.tests.factories import add_mode
 from organizations import assisted_reset, invitations, membership, policy_changes, reminders
 from organizations.models import Invitation, Membership, OrganizationEvent, Role
 from organizations.tests.factories import MembershipFactory, OrganizationFactory
+from tests.emails import read_mail
+from tests.pages import text_of
+from tests.signing_in import sign_in
 
 pytestmark = pytest.mark.django_db
 

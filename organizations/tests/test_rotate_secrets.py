@@ -9,7 +9,6 @@ from django.core.management import CommandError, call_command
 from accounts import email_verification
 from accounts.encryption import unseal
 from accounts.security_log import Origin
-from conftest import sign_in
 from mfa import assisted_reset, recovery
 from mfa.models import Factor
 from mfa.tests.factories import add_mode
@@ -17,6 +16,7 @@ from organizations import invitations
 from organizations.management.commands import rotate_secrets
 from organizations.models import Role
 from organizations.tests.factories import MembershipFactory
+from tests.signing_in import sign_in
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
