@@ -112,6 +112,7 @@ def mailed_code() -> str:
 def text_of(response) -> str:
     """Give what a page says, without its tags."""
     page = re.sub(r"(?s)<(script|style|svg).*?</\1>", " ", response.content.decode())
+    page = re.sub(r"</?time\b[^>]*>", "", page)  # stands within a sentence
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", page)).split())
 
 
