@@ -73,6 +73,7 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "django.forms",
     "django_otp",
     "anymail",
     "csp",
@@ -124,6 +125,8 @@ TEMPLATES = [
         },
     },
 ]
+
+FORM_RENDERER = "datica_account.form_renderer.FormRenderer"
 
 # --- data -----------------------------------------------------------------------------------
 

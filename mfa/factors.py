@@ -1,4 +1,4 @@
-"""The enabled modes of a user and the preferred one among them (design, decision 2; SR-24)."""
+"""The enabled modes of a user and the preferred one among them (docs/decisions.md#b; SR-24)."""
 
 from collections.abc import Callable
 

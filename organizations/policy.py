@@ -1,4 +1,4 @@
-"""MFA policy: a question asked of memberships on each request, never a flag on the user (design, decision 6)."""
+"""MFA policy: a question asked of memberships on each request, never a flag on the user (docs/decisions.md#f)."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class MfaMissing(Refused):
         """The message, with the organization that asks and the mode that counts there."""
         text = str(self.message) % {"name": self.organization.name}
         if mode := self.organization.accepted_modes:
-            text += " " + gettext("Only this mode counts there: %(mode)s.") % {"mode": mode}
+            text += " " + gettext("The only accepted mode is %(mode)s.") % {"mode": mode}
         return text
 
 

@@ -142,7 +142,7 @@ def test_every_mail_of_a_sign_in_works(client, dana_with_email):
     with later(seconds=31):
         client.post(RESEND)
         assert mailed_code() == first
-        assert "2 mails sent" in text_of(client.get(OTP))
+        assert "We sent 2 emails" in text_of(client.get(OTP))
 
         client.post(OTP, {"otp": first})
 

@@ -44,7 +44,7 @@ def test_an_owner_makes_renames_and_removes_one(client, dana, clinic, page, pod)
     assert "The environment clinic-live is created." in text_of(made)
     assert "clinic-main pod01" in text_of(renamed)
     assert "Remove the environment clinic-main?" in text_of(asked)
-    assert "There are none yet." in text_of(removed)
+    assert "This organization has no environments yet." in text_of(removed)
     assert list(OrganizationEvent.objects.order_by("pk").values_list("kind", "subject")) == [
         ("environment_created", "clinic-live"),
         ("environment_renamed", "clinic-live → clinic-main"),

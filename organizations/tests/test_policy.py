@@ -133,7 +133,7 @@ def test_a_member_without_mfa_is_led_to_one_page_that_explains(client, another_b
     assert page.redirect_chain == [(REQUIRED, 302)]
     text = text_of(page)
     assert "Clinic has required multi-factor authentication of all its members since" in text
-    assert "It was decided by olaf@example.com." in text
+    assert "olaf@example.com decided this." in text
     for what in ("Activate", "Help", "Your account settings", "Leave Clinic", "Sign out"):
         assert what in text
 

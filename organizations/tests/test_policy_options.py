@@ -92,7 +92,10 @@ class TestBeforeTheClick:
 
         page = text_of(owner.get(clinic.get_absolute_url()))
 
-        assert "1 of 2 members meet it (50 %). 1 would be stopped until they enable it: Dana@example.com." in page
+        assert (
+            "1 of 2 members has MFA (50 %). Requiring MFA blocks 1 member until they set it up: Dana@example.com."
+            in page
+        )
         assert "Signed in right now: Dana@example.com (in a browser: 1)." in page
 
     def test_the_confirmation_repeats_it(self, owner, clinic, member):
@@ -117,7 +120,7 @@ class TestBeforeTheClick:
         assert "1 pending invitation can be accepted only with it." in page
         for line in ("Nobody is signed out", "Every command about them is refused"):
             assert line in page
-        assert "What each of them would meet" in text_of(owner.get(clinic.get_absolute_url()))
+        assert "What would happen to these members" in text_of(owner.get(clinic.get_absolute_url()))
 
     def test_it_tells_browsers_command_lines_and_keys_apart(self, owner, clinic, member, client, dana):
         sign_in(client, dana)
@@ -130,7 +133,9 @@ class TestBeforeTheClick:
 
     def test_the_list_of_who_does_not_meet_it_knows_which_modes_count(self, owner, clinic, member, dana):
         add_mode(dana, "email")
-        assert "There is no such member." in text_of(owner.get(f"{clinic.get_absolute_url()}/members?mfa=missing"))
+        assert "No member matches your search." in text_of(
+            owner.get(f"{clinic.get_absolute_url()}/members?mfa=missing")
+        )
 
         set_policy(owner, clinic, counting="authenticator")
 
@@ -149,7 +154,7 @@ class TestBeforeTheClick:
         MembershipFactory(organization=clinic, user=dana, role=Role.OWNER)
         sign_in(client, dana)
 
-        assert "Your own account does not meet it yet" in text_of(client.get(clinic.get_absolute_url()))
+        assert "Your own account does not meet the policy yet" in text_of(client.get(clinic.get_absolute_url()))
 
     def test_owners_are_told_of_what_changed(self, owner, clinic):
         """SR-54."""
@@ -167,7 +172,7 @@ class TestFromADateOn:
         sign_in(client, dana)
 
         page = text_of(client.get(clinic.get_absolute_url()))
-        assert "Clinic requires multi-factor authentication from 1 December 2026 on: 6 days left." in page
+        assert "Clinic requires multi-factor authentication from 1 December 2026: 6 days left." in page
         assert cli(client, dana, clinic) == 200
 
         clock.move_to("2026-12-01T00:00:01Z")
@@ -370,7 +375,7 @@ class TestWhichModesCount:
         set_policy(owner, clinic, required_from="2026-11-24", counting="authenticator")
 
         assert client.get(clinic.get_absolute_url()).url == REQUIRED
-        assert "Only this mode counts there: authenticator" in text_of(client.get(REQUIRED))
+        assert "The only accepted mode is authenticator" in text_of(client.get(REQUIRED))
         assert cli(client, dana, clinic) == 403
         add_mode(dana, "authenticator")
         assert is_open(client, clinic)
@@ -464,7 +469,7 @@ class TestExemptions:
 
         page = text_of(owner.get(clinic.get_absolute_url()))
 
-        assert "1 of 2 members meet it (50 %)." in page
+        assert "1 of 2 members has MFA (50 %)." in page
         assert "1 member is exempt." in page
         missing = text_of(owner.get(f"{clinic.get_absolute_url()}/members?mfa=missing"))
         assert "Dana@example.com" not in missing
@@ -690,7 +695,7 @@ class TestWhatMembersSee:
 
         page = text_of(client.get(clinic.get_absolute_url()))
 
-        assert "What owners and admins see of you: Role member MFA email Last verified (UTC) 2026-11-24 10:00" in page
+        assert "What owners and admins see about you: Role member MFA email Last verified 2026-11-24 10:00 UTC" in page
 
     def test_one_page_says_which_organization_asks_for_what(self, owner, clinic, member, client, dana, clock):
         lab = MembershipFactory(user=dana, organization__name="Lab").organization
@@ -704,10 +709,10 @@ class TestWhatMembersSee:
 
         page = text_of(client.get("/account/mfa/organizations"))
 
-        assert "All together: multi-factor authentication with authenticator." in page
-        assert "You are asked for a one-time password at every sign-in" in page
-        assert "Clinic you do not meet it Activate required since 24 November 2026, 10:00 UTC, authenti" in page
-        assert "Lab you meet it required from 27 November 2026, 10:00 UTC on, any mode forbidden" in page
+        assert "Together, your organizations require multi-factor authentication with authenticator." in page
+        assert "You enter a one-time password at every sign-in" in page
+        assert "Clinic does not meet the rule Activate required since 24 November 2026, 10:00 UTC, authenti" in page
+        assert "Lab meets the rule required from 27 November 2026, 10:00 UTC, any mode forbidden" in page
         assert "Zoo – not required allowed" in page
 
     def test_a_command_line_is_told_which_organization_and_where_to_go(self, owner, clinic, member, client, dana):
@@ -720,7 +725,7 @@ class TestWhatMembersSee:
         assert answer.status_code == 403
         assert answer.json()["description"] == (
             "Clinic requires multi-factor authentication that your account does not have yet. "
-            "Only this mode counts there: authenticator. "
+            "The only accepted mode is authenticator. "
             "Activate it at http://testserver/account/mfa/activate and sign in again."
         )
 

@@ -68,7 +68,7 @@ def test_one_click_reminds_everybody_who_is_left(client, clinic, olaf):
 
     assert "on their way" in text_of(page)
     shown = text_of(client.get(f"{clinic.get_absolute_url()}/compliance"))
-    assert "UTC, to 4 members. The next one is possible from" in shown
+    assert "UTC, to 4 members. You can send the next reminder from" in shown
     assert "Remind 4" not in shown
     assert reminded() == [f"m{number}@example.com" for number in range(1, 5)]
     assert set(Mail.objects.filter(task=reminders.REMINDER).values_list("queue", flat=True)) == {"bulk"}

@@ -41,7 +41,6 @@ def prove(request: AuthenticatedHttpRequest) -> HttpResponse:
         challenge = _challenge(request)
     context = {
         "next": next_path,
-        "code_sent": challenge.mails > 0,
         "by_recovery": by_recovery,
         **prompt.prompt_context(challenge),
     }
