@@ -28,7 +28,7 @@ def icon(name: str) -> Mapping[str, object]:
 @register.simple_block_tag(takes_context=True)
 def card(context: Context, content: str, icon: str, title: str, kind: str = "") -> SafeString:
     """Put what stands between ``card`` and ``endcard`` into a card below the page's own; ``inner``: inside it."""
-    parts = {"content": content, "icon": icon, "title": title, "kind": kind}
+    parts: dict[str, object] = {"content": content, "icon": icon, "title": title, "kind": kind}
     return _rendered(context, "partials/_card.html", parts)
 
 
