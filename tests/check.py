@@ -28,6 +28,7 @@ PRODUCTION = {
     "EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend",
     "EMAIL_URL": "smtp://mail.example.com:25",
     "DEFAULT_FROM_EMAIL": "Datica <no-reply@example.com>",
+    "TRUSTED_PROXIES": "10.0.0.0/8",
 }
 MANAGE = [PYTHON, "-W", "ignore", "manage.py"]
 PYTEST = [PYTHON, "-m", "pytest"]
