@@ -156,7 +156,7 @@ def _kind_of(organization: Organization, was_at: datetime | None) -> EventKind:
 
 
 def _in_words(at: datetime | None) -> str:
-    return f"{at:{compliance.WRITTEN}}" if at else ""
+    return f"{at:{compliance.TIME_FORMAT}}" if at else ""
 
 
 def _lock(owner: Membership) -> tuple[User, Organization]:
@@ -206,7 +206,7 @@ def _end_rehearsal(organization: Organization, user: User | None, origin: Origin
         return
     organization.rehearsal_until = None
     organization.save(update_fields=["rehearsal_until"])
-    number = rehearsal.people(organization)
+    number = rehearsal.count_members(organization)
     words = ngettext("%(n)d person would have been stopped", "%(n)d people would have been stopped", number)
     _record(organization, user, EventKind.REHEARSAL_ENDED, origin, subject=words % {"n": number})
 

@@ -724,7 +724,7 @@ class TestWhatMembersSee:
 
         assert answer.status_code == 403
         assert answer.json()["description"] == (
-            "Clinic requires multi-factor authentication that your account does not have yet. "
+            "Clinic requires multi-factor authentication, and your account does not meet this yet. "
             "The only accepted mode is authenticator. "
             "Activate it at http://testserver/account/mfa/activate and sign in again."
         )
