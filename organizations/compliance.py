@@ -98,7 +98,7 @@ def changes(organization: Organization) -> QuerySet[OrganizationEvent]:
     """Return the events that changed the policy or an exemption, newest first."""
     kinds = (
         EventKind.MFA_REQUIRED, EventKind.MFA_ANNOUNCED, EventKind.MFA_WITHDRAWN, EventKind.MFA_NOT_REQUIRED,
-        EventKind.COUNTING_MODES,
+        EventKind.ACCEPTED_MODES,
         EventKind.EXEMPTED, EventKind.EXEMPTION_ENDED, EventKind.REMEMBERING_FORBIDDEN, EventKind.REMEMBERING_ALLOWED,
     )  # fmt: skip
     events = OrganizationEvent.objects.filter(organization=organization, kind__in=kinds)

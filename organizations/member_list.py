@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from django.db.models import OuterRef, Q, QuerySet, Subquery
@@ -82,6 +83,12 @@ def in_batches(organization: Organization) -> Iterator[list[Membership]]:
     while batch.next:
         batch = page(organization, after=batch.next, limit=BATCH)
         yield batch.rows
+
+
+def verified_at(row: Membership) -> datetime | None:
+    """Return when the member last proved a factor, as ``with_proofs`` has annotated it."""
+    at: datetime | None = vars(row)["verified_at"]
+    return at
 
 
 def with_proofs(rows: QuerySet[Membership]) -> QuerySet[Membership]:

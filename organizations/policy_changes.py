@@ -140,7 +140,7 @@ def _note(organization: Organization, before: PolicySettings, user: User, origin
         _record(organization, user, _kind_of(organization, was_at), origin, subject=words, effective_at=at)
     if organization.accepted_modes != before.accepted_modes:
         words = accepted_modes.label_of(organization.accepted_modes)
-        _record(organization, user, EventKind.COUNTING_MODES, origin, subject=words)
+        _record(organization, user, EventKind.ACCEPTED_MODES, origin, subject=words)
     if organization.remembering_forbidden != before.remembering_forbidden:
         forbidden = organization.remembering_forbidden
         kind = EventKind.REMEMBERING_FORBIDDEN if forbidden else EventKind.REMEMBERING_ALLOWED

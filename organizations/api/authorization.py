@@ -24,9 +24,9 @@ class ProofTooOld(Refused):
 
 
 def needs_fresh_token(request: HttpRequest) -> None:
-    """Raise ``ProofTooOld`` unless the token is younger than ``STEP_UP_LIFETIME``, for what needs a step-up in a browser.
+    """Raise ``ProofTooOld`` unless the token is younger than ``STEP_UP_LIFETIME``.
 
-    A sign-in with a key alone does not count, because any token can add a key.
+    Use it where the browser asks for a step-up. A sign-in with a key alone does not count: any token can add a key.
     """
     token = token_of(request)
     is_old = timezone.now() - token.created_at > settings.STEP_UP_LIFETIME

@@ -163,7 +163,7 @@ def list_members(
                 "preferred": row.user.preferred_mode,
                 "meetsPolicy": organization.is_met_by(row.modes.split()),
                 "exemptUntil": row.exempt_until if row.is_exempt else None,
-                "lastVerified": row.verified_at,  # type: ignore[attr-defined]
+                "lastVerified": member_list.verified_at(row),
                 "lastSignIn": row.user.last_login,
             }
             for row in page.rows
