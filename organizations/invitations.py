@@ -69,7 +69,7 @@ class NoSuchInvitation(Refused):
 class NotAnId(Refused):
     """The given value is not an invitation's id; mostly it is an email."""
 
-    message = _('Give the id of the invitation, not an email. The command "invites list" shows the ids.')
+    message = _("Use the id of the invitation, not its email. The command 'invites list' shows the ids.")
 
 
 class NotAnEmail(Refused):

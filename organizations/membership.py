@@ -22,9 +22,7 @@ BATCH = 500
 class LastOwner(Refused):
     """The change would leave the organization without an owner who can sign in and meets its policy (SR-40)."""
 
-    message = _(
-        "An organization needs an owner, and no other owner can use this one. Make another member an owner first."
-    )
+    message = _("An organization needs an owner who can use it. Make another member an owner first.")
 
 
 class OrganizationNotFound(Refused):
