@@ -26,14 +26,14 @@ class Person(Schema):
 class SignedIn(Person):
     """A finished sign-in. ``sessionToken`` is told once, here."""
 
-    sessionToken: str  # noqa: N815  (the client's spelling)
+    sessionToken: str
 
 
 class MfaDue(Schema):
     """A sign-in that waits for a one-time password; for ``email`` it has just been mailed."""
 
-    mfaID: str  # noqa: N815
-    mfaPreferredType: str  # noqa: N815
+    mfaID: str
+    mfaPreferredType: str
 
 
 class Credentials(Schema):
@@ -46,7 +46,7 @@ class Credentials(Schema):
 class SignedKey(Schema):
     """A public key and a signature by it over the headers ``X-Request-Nonce&X-Request-Timestamp``."""
 
-    publicKey: LongText  # noqa: N815
+    publicKey: LongText
     signature: LongText
 
 

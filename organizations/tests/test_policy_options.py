@@ -277,7 +277,7 @@ class TestFromADateOn:
         page = f"{clinic.get_absolute_url()}/policy"
         owner.post(page, {"seen": old, "remembering_forbidden": "on"})
         policy_changes.set_policy(
-            clinic_owner(clinic), PolicySettings(required=False, counting="authenticator"), Origin()
+            clinic_owner(clinic), PolicySettings(required=False, accepted_modes="authenticator"), Origin()
         )
         owner.post("/account/confirm", {"otp": app_code(clinic_owner(clinic).user), "next": page})
 
@@ -348,7 +348,7 @@ class TestWhoMayChangeIt:
         user = clinic_owner(clinic).user
         add_mode(user, "email")
         Factor.objects.filter(user=user, mode="authenticator")._raw_delete("default")
-        terms = PolicySettings(required=True, counting="authenticator", remembering_forbidden=True)
+        terms = PolicySettings(required=True, accepted_modes="authenticator", remembering_forbidden=True)
 
         with pytest.raises(policy_changes.OwnMfaIsOff):
             policy_changes.set_policy(clinic_owner(clinic), terms, Origin())
@@ -724,7 +724,7 @@ class TestWhatMembersSee:
 
         assert answer.status_code == 403
         assert answer.json()["description"] == (
-            "Clinic requires multi-factor authentication that your account does not have yet. "
+            "Clinic requires multi-factor authentication, and your account does not meet this yet. "
             "The only accepted mode is authenticator. "
             "Activate it at http://testserver/account/mfa/activate and sign in again."
         )
