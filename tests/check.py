@@ -41,6 +41,7 @@ STATIC_CHECKS = {
     "format": ["ruff", "format", "--quiet", "--check", "."],
     "types": ["mypy", "--no-error-summary", "."],
     "imports": ["lint-imports", "--no-cache"],
+    "templates": ["djlint", "templates", "--lint", "--quiet"],
 }
 
 
