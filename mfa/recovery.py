@@ -8,7 +8,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts import security_log
-from accounts.identifiers import UNMISTAKABLE, in_groups, new_code
+from accounts.identifiers import UNAMBIGUOUS, in_groups, new_code
 from accounts.locks import lock_unchanged
 from accounts.models import User
 from accounts.refusals import Refused
@@ -40,7 +40,7 @@ def _digest(key: bytes, code: str) -> str:
 def normal(typed: str) -> str | None:
     """Bring a code into the form in which it was made; None if it cannot be one."""
     code = "".join(typed.split()).replace("-", "").upper()
-    return code if len(code) == LENGTH and set(code) <= set(UNMISTAKABLE) else None
+    return code if len(code) == LENGTH and set(code) <= set(UNAMBIGUOUS) else None
 
 
 def make(user: User) -> list[str]:
