@@ -180,8 +180,8 @@ def check_signature(text: str, signature: str, *, nonce: str, timestamp: str, na
 def _find_key(key_fingerprint: str, named: str) -> PublicKey:
     """Return the key of the account that a correct signature is for (SR-38).
 
-    An attacker can add the public key of another user to their own account. So the first sign-in with a key must name its
-    account; without a name, only an account that has signed in with the key before is found.
+    An attacker can add the public key of another user to their own account. So the first sign-in with a key must name
+    its account. Without a name, only an account that has signed in with the key before is found.
     """
     rows = PublicKey.objects.select_related("user").filter(fingerprint=key_fingerprint, user__is_active=True)
     holders = list(rows.order_by("created_at", "pk"))
@@ -195,7 +195,7 @@ def _find_key(key_fingerprint: str, named: str) -> PublicKey:
 
 
 def _verified(text: str, signature: str, signed: str) -> str:
-    """Check a signature against the key sent with it; return the key's text. Unknown keys take as long as known ones."""
+    """Check a signature against the key sent with it; return the key's text. Unknown keys take equally long."""
     try:
         key, text = parse(text)
         if not isinstance(key, RSAPublicKey):
