@@ -79,9 +79,8 @@ def complete(proof: EmailVerification, code: str, origin: Origin, *, session_key
             raise EmailGone
         sessions.end_others(user, keep=session_key)
         email_verification.end_proofs(user)
-        _set_email(
-            user, proof.email
-        )  # last: the unique index makes inserts of the same email wait for this transaction
+        # Last: from here on, inserts of the same email wait for this transaction.
+        _set_email(user, proof.email)
         security_log.record(user, Kind.EMAIL_CHANGED, origin)
         # An old address that was never verified may be mistyped: its holder must not get the account.
         if was_verified and key_of(old) != user.email_key:
