@@ -17,7 +17,7 @@ from mfa.factors import enabled
 
 pytestmark = pytest.mark.django_db
 
-SUBJECT = "Right password, but no right one-time password"
+SUBJECT = "Correct password, but no correct one-time password"
 
 
 @pytest.fixture
