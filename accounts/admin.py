@@ -14,8 +14,9 @@ from accounts.models import User
 class PortalModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no subscript at run time
     """Accept only the filters that a list offers: others would let staff guess any column through the URL (SR-52)."""
 
-    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:  # type: ignore[override]  # noqa: ARG002  (Django's names)
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:  # type: ignore[override]  # the stubs know no ``request``
         """Return whether the list offers this filter of the URL."""
+        del value, request
         return lookup.split("__", maxsplit=1)[0] in self.list_filter
 
 
@@ -35,7 +36,7 @@ class UserAdmin(PortalModelAdmin):
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
         """Save, and end all sessions and tokens of an account that was disabled or enabled."""
         with transaction.atomic():
-            super().save_model(request, obj, form, change)  # type: ignore[safe-super]
+            super().save_model(request, obj, form, change)  # type: ignore[safe-super]  # no body in the stubs
             if "is_active" in form.changed_data:
                 sessions.end_others(lock_user(obj), keep=None)
 

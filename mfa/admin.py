@@ -49,8 +49,9 @@ class AssistedResetAdmin(PortalModelAdmin):
         """Log a reset that was started. A refused one has no row."""
         return super().log_addition(request, obj, message) if _is_started(obj) else None
 
-    def response_add(self, request: HttpRequest, obj: AssistedReset, post_url_continue: Any = None) -> Any:  # noqa: ARG002
+    def response_add(self, request: HttpRequest, obj: AssistedReset, post_url_continue: Any = None) -> Any:
         """Redirect to the list."""
+        del post_url_continue
         return self.response_post_save_add(request, obj)
 
     def has_change_permission(self, _request: HttpRequest, _obj: AssistedReset | None = None) -> bool:

@@ -34,8 +34,10 @@ def _sqlite() -> list[str]:
         modes = MODES_OF.format(aggregate="group_concat(mode, ' ')", user=f"{row}.user_id")
         statements += [
             f"DROP TRIGGER IF EXISTS {name}",
-            f"CREATE TRIGGER {name} AFTER {event} ON mfa_factor BEGIN UPDATE accounts_user "  # noqa: ISC004
-            f"SET enabled_modes = COALESCE(({modes}), '') WHERE id = {row}.user_id; END",
+            (
+                f"CREATE TRIGGER {name} AFTER {event} ON mfa_factor BEGIN UPDATE accounts_user "
+                f"SET enabled_modes = COALESCE(({modes}), '') WHERE id = {row}.user_id; END"
+            ),
         ]
     return statements
 

@@ -32,8 +32,8 @@ class SignedIn(Person):
 class MfaDue(Schema):
     """A sign-in that waits for a one-time password; for ``email`` it has just been mailed."""
 
-    mfaID: str  # noqa: N815
-    mfaPreferredType: str  # noqa: N815
+    mfaID: str  # noqa: N815  (the client's spelling)
+    mfaPreferredType: str  # noqa: N815  (the client's spelling)
 
 
 class Credentials(Schema):
@@ -46,7 +46,7 @@ class Credentials(Schema):
 class SignedKey(Schema):
     """A public key, and its signature over the headers ``X-Request-Nonce&X-Request-Timestamp``."""
 
-    publicKey: LongText  # noqa: N815
+    publicKey: LongText  # noqa: N815  (the client's spelling)
     signature: LongText
 
 

@@ -71,8 +71,8 @@ class NewPasswordForm(forms.Form):
     password = password_field(_("New password"), new=True)
     password_confirm = password_field(_("Confirm new password"), new=True)
 
-    def __init__(self, *args: object, user: User | None = None, **kwargs: object) -> None:
-        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+    def __init__(self, *args: Any, user: User | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         self.user = user
         self.fields["password"].help_text = lazy(_advice, str)()
 

@@ -308,7 +308,7 @@ def test_a_signed_in_person_cannot_activate_for_somebody_else(client, dana, sam)
 
     page = activate(client, "email", identifier="sam")
 
-    assert "is not right" in text_of(page)
+    assert "Incorrect username, email or password" in text_of(page)
     assert not Challenge.objects.exists()
 
 

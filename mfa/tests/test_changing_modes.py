@@ -75,7 +75,9 @@ def test_another_mode_becomes_preferred_in_place_of_the_disabled_one(client, dan
 
 def test_disabling_the_last_mode_says_what_it_means_and_turns_mfa_off(client, dana_with_app):
     sign_in(client, dana_with_app)
-    assert "Anyone who knows your password will then be able to sign in" in text_of(client.get(path("authenticator", "disable")))
+    assert "Anyone who knows your password will then be able to sign in" in text_of(
+        client.get(path("authenticator", "disable"))
+    )
 
     page = client.post(path("authenticator", "disable"), follow=True)
 

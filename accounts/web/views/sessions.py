@@ -1,5 +1,7 @@
 """Pages for sessions, SSH keys and the security log."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from django.contrib import messages
@@ -64,15 +66,26 @@ def _events(request: AuthenticatedHttpRequest) -> tuple[str, QuerySet[SecurityEv
     return kind, security_log.of_user(request.user, kind=kind)
 
 
-def _as_row(event: SecurityEvent) -> dict[str, object]:
+@dataclass(frozen=True)
+class EventRow:
+    """A security event as the page and the file show it."""
+
+    at: datetime
+    what: str
+    mode: str
+    ip_address: str
+    browser: str
+
+
+def _row_of(event: SecurityEvent) -> EventRow:
     kind = event.kind
-    return {
-        "at": event.at,
-        "what": security_log.Kind(kind).label if kind in security_log.Kind.values else kind,
-        "mode": event.mode,
-        "ip_address": event.ip_address or "–",
-        "browser": security_log.agent_in_words(event.agent),
-    }
+    return EventRow(
+        at=event.at,
+        what=str(security_log.Kind(kind).label) if kind in security_log.Kind.values else kind,
+        mode=event.mode,
+        ip_address=event.ip_address or "–",
+        browser=security_log.agent_in_words(event.agent),
+    )
 
 
 @never_cache
@@ -83,7 +96,7 @@ def security_log_page(request: AuthenticatedHttpRequest) -> HttpResponse:
     page = Paginator(events, EVENTS_PER_PAGE).get_page(request.GET.get("page"))
     context = {
         "page": page,
-        "rows": [_as_row(event) for event in page],
+        "rows": [_row_of(event) for event in page],
         "kind": kind,
         "kinds": sorted(security_log.Kind.choices, key=lambda choice: str(choice[1])),
         "query": f"kind={kind}&" if kind else "",
@@ -98,8 +111,8 @@ def security_log_csv(request: AuthenticatedHttpRequest) -> StreamingHttpResponse
     _kind, events = _events(request)
     head = [_("Time (UTC)"), _("What"), _("Mode"), _("IP address"), _("Browser")]
     rows = (
-        [event.at.isoformat(timespec="seconds"), *(str(cell) for cell in list(_as_row(event).values())[1:])]
-        for event in events.iterator(chunk_size=1000)
+        [row.at.isoformat(timespec="seconds"), row.what, row.mode, row.ip_address, row.browser]
+        for row in map(_row_of, events.iterator(chunk_size=1000))
     )
     return csv_file("security-log", head, rows)
 
