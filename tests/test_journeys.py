@@ -79,7 +79,7 @@ def test_i_add_my_app_switch_at_the_prompt_prefer_and_disable(person):
     person.clicks("Make Preferred")
     person.reads("Your preferred mode is now email.")
     page.get_by_role("button", name="Disable").last.click()
-    person.reads("From then on you sign in with: authenticator.")
+    person.reads("You will then sign in with: authenticator.")
     person.clicks("Disable")
     person.reads("The email mode is disabled.")
     person.clicks("Disable")
@@ -138,7 +138,7 @@ def test_i_get_a_new_password_and_the_code_is_still_asked(person):
     person.page.get_by_label("New password", exact=True).fill("another quiet harbour")
     person.page.get_by_label("Confirm new password").fill("another quiet harbour")
     person.clicks("Change password")
-    person.reads("Your password is changed. Please sign in with it.")
+    person.reads("Your password is changed. Sign in with the new password.")
 
     person.page.get_by_label("Username or Email").fill(person.address)
     person.page.get_by_label("Password").fill("another quiet harbour")

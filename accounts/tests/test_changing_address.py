@@ -122,7 +122,7 @@ def test_somebody_takes_the_address_while_i_wait(client, dana):
     page = client.post(CONFIRM, {"code": code})
 
     assert page.status_code == 400
-    assert "cannot be used any more" in text_of(page)
+    assert "can no longer be used" in text_of(page)
 
 
 def test_the_code_is_of_no_use_in_another_browser(client, dana, sam, another_browser):

@@ -20,7 +20,7 @@ from tests.signing_in import OTP, give_credentials, is_signed_in, sign_in
 
 pytestmark = pytest.mark.django_db
 
-SUBJECT = "Right password, but no right one-time password"
+SUBJECT = "Correct password, but no correct one-time password"
 
 
 @pytest.fixture
