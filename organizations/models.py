@@ -54,6 +54,11 @@ class Organization(models.Model):
         return reverse("mfa:activate", query={"type": self.accepted_modes} if self.accepted_modes else None)
 
     @property
+    def accepted_modes_label(self) -> str:
+        """Return what people read for the accepted modes."""
+        return accepted_modes.label_of(self.accepted_modes)
+
+    @property
     def mfa_required(self) -> bool:
         """Return whether MFA is required of every member now."""
         return self.mfa_required_at is not None and self.mfa_required_at <= timezone.now()

@@ -1,18 +1,18 @@
 """Endpoints for owners' scripts: the MFA policy of an organization, and which members meet it."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated
 from uuid import UUID
 
 from django.http import HttpRequest
 from ninja import P, QueryEx, Router, Schema
-from pydantic import AwareDatetime
+from pydantic import AfterValidator, AwareDatetime, WithJsonSchema
 
 from accounts.api.authentication import bearer, token_of
 from accounts.api.schemas import ERRORS, ShortText
 from accounts.identifiers import key_of
 from accounts.web.origin import origin_of
-from organizations import member_counts, member_list, membership, policy_changes
+from organizations import accepted_modes, member_counts, member_list, membership, policy_changes
 from organizations.api.authorization import ProofTooOld, membership_of_token, needs_fresh_token
 from organizations.models import Membership
 from organizations.web.memberships import OWNERS
@@ -20,9 +20,37 @@ from organizations.web.memberships import OWNERS
 router = Router(tags=["Policy (for owners)"])
 
 PER_PAGE = 100
-MODES = {"any": "", "authenticator": "authenticator"}
 MAX_ORGANIZATIONS = 1000
-State = Literal["all", "missing", "exempt", "off", "authenticator", "authenticator email", "email"]
+ANY_MODE = "any"
+
+
+def _accepted(name: str) -> str:
+    if name not in _accepted_names():
+        raise ValueError(f"must be one of: {', '.join(_accepted_names())}")
+    return name
+
+
+def _accepted_names() -> list[str]:
+    return [value or ANY_MODE for value, _label in accepted_modes.choices()]
+
+
+def _state(name: str) -> str:
+    if name not in _states():
+        raise ValueError(f"must be one of: {', '.join(_states())}")
+    return name
+
+
+def _states() -> list[str]:
+    return ["all", "missing", "exempt", *member_list.states()]
+
+
+def _one_of(names: list[str]) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "enum": names})
+
+
+# Checked on each request against the modes of then; the document lists those of the start.
+AcceptedModes = Annotated[str, AfterValidator(_accepted), _one_of(_accepted_names())]
+State = Annotated[str, AfterValidator(_state), _one_of(_states())]
 
 
 class Mine(Schema):
@@ -39,7 +67,7 @@ class Policy(Schema):
 
     required: bool
     requiredFrom: datetime | None
-    modes: Literal["any", "authenticator"]
+    modes: AcceptedModes
     rememberedBrowsersForbidden: bool
     rehearsalUntil: datetime | None
     members: int
@@ -52,7 +80,7 @@ class NewPolicy(Schema):
 
     required: bool
     requiredFrom: AwareDatetime | None = None
-    modes: Literal["any", "authenticator"] = "any"
+    modes: AcceptedModes = ANY_MODE
     rememberedBrowsersForbidden: bool = False
 
 
@@ -86,7 +114,7 @@ def _policy(owner: Membership) -> dict[str, object]:
     return {
         "required": organization.mfa_required,
         "requiredFrom": organization.mfa_required_at,
-        "modes": organization.accepted_modes or "any",
+        "modes": organization.accepted_modes or ANY_MODE,
         "rememberedBrowsersForbidden": organization.remembering_forbidden,
         "rehearsalUntil": organization.rehearsal_until if organization.is_rehearsing else None,
         "members": sum(counts.by_state.values()),
@@ -129,7 +157,7 @@ def set_policy(request: HttpRequest, org_id: UUID, new: NewPolicy) -> dict[str, 
     settings = policy_changes.PolicySettings(
         required=new.required,
         required_from=new.requiredFrom,
-        accepted_modes=MODES[new.modes],
+        accepted_modes="" if new.modes == ANY_MODE else new.modes,
         remembering_forbidden=new.rememberedBrowsersForbidden,
     )
     policy_changes.set_policy(owner, settings, origin)
