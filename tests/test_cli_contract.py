@@ -929,8 +929,8 @@ def test_withdrawing_by_address_says_that_an_id_is_meant(cli, clinic, sam, new_c
 
     path = f"/orgs/{clinic.pk}/invites/new@example.com"
 
-    assert "by its id" in refusal(cli.call("DELETE", path), 404, 4040)
-    assert "by its id" not in refusal(stranger.call("DELETE", path), 404, 4040)
+    assert "the id of the invitation" in refusal(cli.call("DELETE", path), 404, 4040)
+    assert "the id of the invitation" not in refusal(stranger.call("DELETE", path), 404, 4040)
     refusal(member.call("DELETE", path), 403, 4030)
     assert Invitation.objects.get().revoked_at is None
 

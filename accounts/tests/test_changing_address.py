@@ -52,7 +52,7 @@ def test_i_change_my_address(client, dana):
     assert page.url == "/account/view"
     assert (dana.email, dana.email_key) == (NEW, NEW)
     told = {(message.to[0], message.subject) for message in read_mail()}
-    assert ("Dana@example.com", "Datica: your account has another email address") in told
+    assert ("Dana@example.com", "Datica: the email address of your account was changed") in told
     assert (NEW, "Datica: Email address changed") in told
     assert not any("your code" in message.body and message.to == ["Dana@example.com"] for message in mail.outbox)
     assert is_signed_in(client)
