@@ -42,7 +42,7 @@ class Mark(StrEnum):
 
     PUBLIC = "works without a sign-in"
     NEEDS_RECENT_PROOF = "requires a recent proof of a factor, or of the password if MFA is off (SR-22)"
-    CHECKS_PASSWORD = "checks the password itself, so it requires no recent proof if MFA is off"  # noqa: S105  (a sentence)
+    CHECKS_PASSWORD = "its form asks for it: where MFA is off, no recent proof is needed"
     WORKS_WHILE_BLOCKED = "works for a user whom an organization's MFA policy blocks (SR-41)"
     WORKS_DURING_ASSISTED_RESET = "works in the session of an assisted reset, to set up a new factor (SR-28)"
 
