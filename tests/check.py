@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack
+from pathlib import Path
 
 from tests import security_report, servers
 from tests.security_report import REPORTS
@@ -28,6 +29,7 @@ PRODUCTION = {
     "EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend",
     "EMAIL_URL": "smtp://mail.example.com:25",
     "DEFAULT_FROM_EMAIL": "Datica <no-reply@example.com>",
+    "TRUSTED_PROXIES": "10.0.0.0/8",
 }
 MANAGE = [PYTHON, "-W", "ignore", "manage.py"]
 PYTEST = [PYTHON, "-m", "pytest"]
@@ -48,7 +50,7 @@ def step(name: str, command: list[str], **environment: str) -> None:
     """Run one check; the first that fails ends the run with its own words."""
     started = time.monotonic()
     if command[0] != PYTHON:
-        command = [os.path.join(os.path.dirname(PYTHON), command[0]), *command[1:]]  # noqa: PTH118, PTH120
+        command = [str(Path(PYTHON).parent / command[0]), *command[1:]]
     quiet = "pytest" not in command
     done = subprocess.run(
         command,

@@ -50,7 +50,7 @@ def test_an_owner_looks_rehearses_and_requires(members, portal):
     person.reads("1 of 2 members has MFA (50 %).")
     person.reads(f"Signed in right now: {member.address} (in a browser: 1).")
     person.page.get_by_text("What would happen to these members").click()
-    person.reads("1 has no mode: one page leads there to activate one")
+    person.reads("1 member has no mode yet")
     person.follows("Show these members")
     assert person.page.get_by_role("row").count() == 2
     person.reads(member.address)
@@ -69,7 +69,7 @@ def test_an_owner_looks_rehearses_and_requires(members, portal):
         assert person.page.get_by_role("row", name=f"{member.address} {door} 1").is_visible()
 
     person.clicks("Require")
-    person.reads("now required of every member. 1 of 2 members does not meet this yet")
+    person.reads("now required of every member. 1 of 2 members does not meet this policy yet")
     member.page.reload()
     member.reads("Multi-factor authentication is required")
     with pytest.raises(FatalError, match=rf"Clinic {number_of(person)} requires multi-factor .*/account/mfa/activate"):
@@ -123,7 +123,7 @@ def test_an_admin_looks_after_members_but_not_after_the_policy(person, portal, b
     admin.follows("Members and invitations")
     file = {"name": "people.csv", "mimeType": "text/csv",
             "buffer": f"Name,Email\nA,a.{number}@example.com\nB,b.{number}@example.com\n".encode()}  # fmt: skip
-    admin.page.get_by_label("Or a file with addresses").set_input_files(file)
+    admin.page.get_by_label("Or a CSV file with emails").set_input_files(file)
     assert admin.page.get_by_label("Role").get_by_role("option", name="owner").count() == 0
     admin.clicks("Send")
     admin.reads("2 invitations are on their way.")

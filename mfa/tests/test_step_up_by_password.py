@@ -43,7 +43,7 @@ def test_some_minutes_later_i_am_asked_once_and_led_back(client, dana, later):
     led = client.post(CONFIRM, {"password": PASSWORD, "next": END_OTHERS})
 
     assert led.url == END_OTHERS
-    assert "Sign all other sessions out?" in text_of(client.get(END_OTHERS))
+    assert "Sign out all other sessions?" in text_of(client.get(END_OTHERS))
     assert client.post(END_OTHERS).url == "/account/sessions"
 
 

@@ -96,7 +96,7 @@ class TestEvidence:
             clock.move_to(self.at(8))
             assert compliance.periods(clinic) == [compliance.Period(self.at(1), self.at(3))]
             clock.move_to(self.at(12))
-            tighter = PolicySettings(required=True, counting="authenticator")
+            tighter = PolicySettings(required=True, accepted_modes="authenticator")
             policy_changes.set_policy(olaf, tighter, Origin())  # no break
 
             assert compliance.periods(clinic) == [

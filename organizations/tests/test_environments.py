@@ -118,7 +118,7 @@ def test_staff_need_a_factor(client, staff):
     page = client.get("/admin/", follow=True)
 
     assert page.redirect_chain[-1][0] == "/account/mfa/activate"
-    assert "The administration needs multi-factor authentication" in text_of(page)
+    assert "The administration requires multi-factor authentication" in text_of(page)
 
 
 def test_others_do_not_get_in(client, dana_with_app):

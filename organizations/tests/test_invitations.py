@@ -82,7 +82,7 @@ def test_another_account_cannot_accept(client, clinic, sam):
 
     page = client.post(PAGE, follow=True)
 
-    assert "This invitation was sent to another email address." in text_of(page)
+    assert "This invitation was sent to another email." in text_of(page)
     assert not Membership.objects.filter(user=sam).exists()
 
 
