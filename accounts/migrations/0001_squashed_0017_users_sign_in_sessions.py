@@ -1,7 +1,10 @@
 """Users and their keys, what a sign-in needs, what it opens, and what is told about it.
 
-A new database runs only this migration of accounts. It replaces the ones before it, whose files remain for one release:
-a database at any of them continues from there.
+A new database runs only this migration of accounts. It replaces the ones before it. Their files remain for one
+release, and a database at any of them continues from there.
+
+In a database that came that way, some indexes and constraints of EmailChange and EmailVerification keep the names of
+the models before (accounts_addresschange_…, accounts_mailboxproof_…). Django finds them by their columns.
 """
 
 import uuid

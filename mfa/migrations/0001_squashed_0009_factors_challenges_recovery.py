@@ -1,7 +1,7 @@
 """Factors, the challenges that ask for them, and the ways back in without one.
 
-A new database runs only this migration of mfa. It replaces the ones before it, whose files remain for one release:
-a database at any of them continues from there.
+A new database runs only this migration of mfa. It replaces the ones before it. Their files remain for one
+release, and a database at any of them continues from there.
 """
 
 import uuid

@@ -1,7 +1,7 @@
 """Organizations, their members and environments, and the MFA policy with its records.
 
-A new database runs only this migration of organizations. It replaces the ones before it, whose files remain for one release:
-a database at any of them continues from there.
+A new database runs only this migration of organizations. It replaces the ones before it. Their files remain for one
+release, and a database at any of them continues from there.
 """
 
 import uuid
@@ -239,7 +239,7 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
-        # --- The MFA policy: who would be stopped, who is reminded, how compliance grows, what was done
+        # --- The MFA policy: what it would block, the mails about it, its figures by day, and the event log
         migrations.CreateModel(
             name="RehearsalHit",
             fields=[
