@@ -85,8 +85,8 @@ DROP FUNCTION IF EXISTS organizations_copy_member, organizations_count_member, o
 def remove_before_reversal(*, using: str, plan: list[tuple[Migration, bool]], **_signal: Any) -> None:
     """Remove the triggers before a migration of this app is reversed.
 
-    Otherwise the trigger on users would outlive the tables it writes to. Afterwards, `install` brings the triggers back if
-    their tables are still there.
+    Otherwise the trigger on users would outlive the tables it writes to. `install` brings the triggers back
+    afterwards if their tables are still there.
     """
     if not any(backwards and migration.app_label == "organizations" for migration, backwards in plan):
         return
