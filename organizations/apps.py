@@ -1,5 +1,5 @@
 from django.apps import AppConfig
-from django.db.models.signals import post_migrate
+from django.db.models.signals import post_migrate, pre_migrate
 
 
 class OrganizationsConfig(AppConfig):
@@ -8,4 +8,5 @@ class OrganizationsConfig(AppConfig):
     def ready(self) -> None:
         from organizations import triggers
 
+        pre_migrate.connect(triggers.remove_before_reversal, sender=self)
         post_migrate.connect(triggers.install, sender=self)

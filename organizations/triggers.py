@@ -8,6 +8,7 @@ the organizations, so that no two transactions deadlock.
 from typing import Any
 
 from django.db import connections
+from django.db.migrations import Migration
 
 ADD = (
     "INSERT INTO organizations_membercount (organization_id, modes, count) VALUES (NEW.organization_id, {modes}, 1) "
@@ -72,6 +73,28 @@ SQLITE = {
     "WHEN OLD.enabled_modes <> NEW.enabled_modes OR OLD.email_key <> NEW.email_key "
     f"BEGIN {FOLLOWED} END",
 }
+
+
+POSTGRESQL_REMOVAL = """
+DROP FUNCTION IF EXISTS organizations_copy_member, organizations_count_member, organizations_follow_user CASCADE;
+"""
+
+
+def remove_before_reversal(*, using: str, plan: list[tuple[Migration, bool]], **_signal: Any) -> None:
+    """Remove the triggers before a migration of this app is reversed.
+
+    Otherwise the trigger on users would outlive the tables it writes to. `install` brings the triggers back
+    afterwards if their tables are still there.
+    """
+    if not any(backwards and migration.app_label == "organizations" for migration, backwards in plan):
+        return
+    connection = connections[using]
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute(POSTGRESQL_REMOVAL)
+            return
+        for name in SQLITE:
+            cursor.execute(f"DROP TRIGGER IF EXISTS {name}")
 
 
 def install(*, using: str, **_signal: Any) -> None:

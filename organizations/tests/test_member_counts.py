@@ -1,6 +1,7 @@
 """Lists and counts of members follow what happens to people, exactly, whatever does it."""
 
 from itertools import permutations
+from types import SimpleNamespace
 
 import pytest
 from django.db import connection
@@ -13,6 +14,7 @@ from accounts.tests.factories import UserFactory
 from mfa import modes
 from mfa.models import Factor
 from mfa.tests.factories import add_mode
+from organizations import triggers
 from organizations.models import MemberCount, Membership, Organization
 from organizations.tests.factories import MembershipFactory, OrganizationFactory
 
@@ -102,3 +104,18 @@ def test_whatever_happens_the_counts_are_right(actions):
             User.objects.filter(pk=user.pk).delete()
             users[who] = UserFactory()
         check()
+
+
+def test_reversing_a_migration_of_organizations_removes_their_triggers():
+    ours, theirs = SimpleNamespace(app_label="organizations"), SimpleNamespace(app_label="mfa")
+    triggers.remove_before_reversal(using="default", plan=[(ours, False), (theirs, True)])
+    first = MembershipFactory(user=UserFactory())
+    assert MemberCount.objects.get(organization=first.organization).count == 1
+
+    triggers.remove_before_reversal(using="default", plan=[(theirs, True), (ours, True)])
+    second = MembershipFactory(user=UserFactory())
+    assert not MemberCount.objects.filter(organization=second.organization).exists()
+
+    triggers.install(using="default")
+    third = MembershipFactory(user=UserFactory())
+    assert MemberCount.objects.get(organization=third.organization).count == 1
