@@ -8,7 +8,6 @@ from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 
-from accounts.models import Mode
 from accounts.tests.factories import UserFactory
 from mfa.tests.factories import add_mode
 from tests import shortcuts
@@ -61,20 +60,20 @@ def sam(db):
 
 @pytest.fixture
 def dana_with_email(dana):
-    add_mode(dana, Mode.EMAIL)
+    add_mode(dana, "email")
     return dana
 
 
 @pytest.fixture
 def dana_with_app(dana):
-    add_mode(dana, Mode.AUTHENTICATOR)
+    add_mode(dana, "authenticator")
     return dana
 
 
 @pytest.fixture
 def dana_with_both(dana):
-    add_mode(dana, Mode.AUTHENTICATOR)
-    add_mode(dana, Mode.EMAIL)
+    add_mode(dana, "authenticator")
+    add_mode(dana, "email")
     return dana
 
 

@@ -7,10 +7,10 @@ from django.db.models import Model, QuerySet
 from django.utils import timezone
 
 from accounts.models import (
-    KNOWN_BROWSER_FOR,
-    AddressChange,
+    KNOWN_BROWSER_LIFETIME,
+    EmailChange,
+    EmailVerification,
     KnownBrowser,
-    MailboxProof,
     Session,
     SignInAttempt,
     Throttle,
@@ -20,11 +20,11 @@ from accounts.models import (
 
 BATCH = 1000
 # Expired rows explain "this has expired" for a while.
-TRIES_KEPT_FOR = timedelta(days=30)
-WINDOWS_KEPT_FOR = timedelta(days=1)  # longer than every window
+THROTTLE_RETENTION = timedelta(days=30)
+WINDOW_RETENTION = timedelta(days=1)  # longer than every window
 # A longer row of failures counts for ever (SR-5); shorter ones of names that nobody has would pile up.
-TRIES_THAT_MATTER = 5
-KEPT_FOR = timedelta(hours=1)
+MIN_FAILURES_KEPT = 5
+RETENTION = timedelta(hours=1)
 
 
 def delete_in_batches(rows: "QuerySet[Model]") -> int:
@@ -42,11 +42,13 @@ def forget_expired() -> int:
     return (
         delete_in_batches(Session.objects.filter(expire_date__lt=now))
         + delete_in_batches(Token.objects.filter(expires_at__lt=now))
-        + delete_in_batches(KnownBrowser.objects.filter(last_used_at__lt=now - KNOWN_BROWSER_FOR))
-        + delete_in_batches(Throttle.objects.filter(last_at__lt=now - WINDOWS_KEPT_FOR, in_a_row=0))
-        + delete_in_batches(Throttle.objects.filter(last_at__lt=now - TRIES_KEPT_FOR, in_a_row__lt=TRIES_THAT_MATTER))
-        + delete_in_batches(AddressChange.objects.filter(at__lt=now - settings.EMAIL_CHANGE_UNDO_FOR - KEPT_FOR))
+        + delete_in_batches(KnownBrowser.objects.filter(last_used_at__lt=now - KNOWN_BROWSER_LIFETIME))
+        + delete_in_batches(Throttle.objects.filter(last_at__lt=now - WINDOW_RETENTION, in_a_row=0))
+        + delete_in_batches(
+            Throttle.objects.filter(last_at__lt=now - THROTTLE_RETENTION, in_a_row__lt=MIN_FAILURES_KEPT)
+        )
+        + delete_in_batches(EmailChange.objects.filter(at__lt=now - settings.EMAIL_CHANGE_UNDO_WINDOW - RETENTION))
         + delete_in_batches(UsedNonce.objects.filter(expires_at__lt=now))
-        + delete_in_batches(SignInAttempt.objects.filter(expires_at__lt=now - KEPT_FOR))
-        + delete_in_batches(MailboxProof.objects.filter(expires_at__lt=now - KEPT_FOR))
+        + delete_in_batches(SignInAttempt.objects.filter(expires_at__lt=now - RETENTION))
+        + delete_in_batches(EmailVerification.objects.filter(expires_at__lt=now - RETENTION))
     )

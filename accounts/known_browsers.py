@@ -13,10 +13,10 @@ from django.utils import timezone
 from accounts import security_log
 from accounts.identifiers import digest_of
 from accounts.locks import is_unchanged, lock_user
-from accounts.models import KNOWN_BROWSER_FOR, Channel, KnownBrowser, SecurityEvent, User
+from accounts.models import KNOWN_BROWSER_LIFETIME, Channel, KnownBrowser, SecurityEvent, User
 from accounts.security_log import Kind, Origin
 
-KNOWN_NETWORK_FOR = timedelta(days=30)
+KNOWN_NETWORK_LIFETIME = timedelta(days=30)
 MAX_SIGN_INS = 100  # the newest whose networks are looked at
 MAX_TOKENS = 8  # users of one browser whose tokens its cookie holds
 
@@ -26,7 +26,7 @@ def find(user: User, origin: Origin) -> KnownBrowser | None:
     if not origin.browser_tokens:
         return None
     digests = [digest_of(token) for token in origin.browser_tokens]
-    since = timezone.now() - KNOWN_BROWSER_FOR
+    since = timezone.now() - KNOWN_BROWSER_LIFETIME
     return KnownBrowser.objects.filter(user=user, digest__in=digests, last_used_at__gt=since).first()
 
 
@@ -40,13 +40,13 @@ def place_of(user: User, origin: Origin, *, channel: Channel, by_factor: bool = 
     if channel == Channel.BROWSER:
         known = find(user, origin)
         return f"browser:{known.digest}" if known and _counts(known, user, by_factor=by_factor) else ""
-    since = timezone.now() - KNOWN_NETWORK_FOR
+    since = timezone.now() - KNOWN_NETWORK_LIFETIME
     events = SecurityEvent.objects.filter(user=user, kind=Kind.SIGNED_IN, at__gt=since)
     if by_factor or user.mfa_is_on:
         events = events.exclude(mode="")
-    if origin.address is None:
+    if origin.ip_address is None:
         return ""
-    addresses = events.order_by("-at").values_list("address", flat=True)[:MAX_SIGN_INS]
+    addresses = events.order_by("-at").values_list("ip_address", flat=True)[:MAX_SIGN_INS]
     signed_in_here = any(Origin(address).network == origin.network for address in addresses if address)
     return f"network:{origin.network}" if signed_in_here else ""
 

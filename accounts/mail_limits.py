@@ -35,7 +35,9 @@ def clear(kind: str, mailbox: str) -> None:
 
 def max_per_hour(kind: str) -> int:
     """Return how many mails of a kind one mailbox gets in an hour."""
-    return int(settings.OTP_MAILS_PER_HOUR if kind == ONE_TIME_PASSWORDS else settings.MAILBOX_MAILS_PER_HOUR)
+    return int(
+        settings.OTP_MAILS_PER_HOUR if kind == ONE_TIME_PASSWORDS else settings.EMAIL_VERIFICATION_MAILS_PER_HOUR
+    )
 
 
 def _slots(kind: str, mailbox: str, unknown: Origin | None) -> list[Slot]:

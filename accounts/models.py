@@ -17,13 +17,6 @@ from accounts.encryption import seal, unseal
 from accounts.identifiers import is_compared_as_written, key_of
 
 
-class Mode(models.TextChoices):
-    """The user's word for a factor."""
-
-    AUTHENTICATOR = "authenticator", "authenticator"
-    EMAIL = "email", "email"
-
-
 class UserManager(BaseUserManager["User"]):
     """Finds users by what people type."""
 
@@ -58,7 +51,7 @@ class User(AbstractBaseUser, PermissionsMixin):  # type: ignore[django-manager-m
     username_key = models.CharField(max_length=128, unique=True, null=True, editable=False)  # noqa: DJ001  (none is no name)
     name = models.CharField(_("name"), max_length=128, blank=True)
     # Blank: MFA is off. Written only by the mfa app, in the transaction that adds or removes a factor (SR-24).
-    preferred_mode = models.CharField(max_length=16, choices=Mode.choices, blank=True, editable=False)
+    preferred_mode = models.CharField(max_length=16, blank=True, editable=False)
     # The enabled modes, by name and with a blank between. A trigger of the mfa app keeps it in step with the factors.
     enabled_modes = models.CharField(max_length=64, blank=True, default="", editable=False)
     # Raised under the lock on this row by each change that ends the other sessions (SR-25).
@@ -72,11 +65,6 @@ class User(AbstractBaseUser, PermissionsMixin):  # type: ignore[django-manager-m
     USERNAME_FIELD = "email"
     EMAIL_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = []
-
-    class Meta:
-        constraints: ClassVar = [
-            models.CheckConstraint(condition=Q(preferred_mode__in=["", *Mode.values]), name="preferred_mode_is_a_mode"),
-        ]
 
     def __str__(self) -> str:
         return self.email
@@ -135,8 +123,8 @@ class SignedIn(models.Model):
     public_id = models.UUIDField(default=uuid.uuid4, editable=False)  # names it to its owner; opens nothing
     created_at = models.DateTimeField(default=timezone.now)
     last_used_at = models.DateTimeField(default=timezone.now)
-    mode = models.CharField(max_length=16, choices=Mode.choices, blank=True)  # blank: no second factor
-    address = models.GenericIPAddressField(null=True)
+    mode = models.CharField(max_length=16, blank=True)  # blank: no second factor
+    ip_address = models.GenericIPAddressField(null=True)
     agent = models.CharField(max_length=255, blank=True)
 
     class Meta:
@@ -176,7 +164,7 @@ class Token(SignedIn):
 
 
 # What browsers allow a cookie.
-KNOWN_BROWSER_FOR = timedelta(days=400)
+KNOWN_BROWSER_LIFETIME = timedelta(days=400)
 
 
 class KnownBrowser(models.Model):
@@ -245,10 +233,14 @@ class UsedNonce(models.Model):
 
 
 class Channel(models.TextChoices):
-    """The door through which somebody signs in."""
+    """Through what a user comes."""
 
-    BROWSER = "browser"
-    CLI = "cli"
+    BROWSER = "browser", _("browser")
+    CLI = "cli", _("command line")
+    KEY = (
+        "key",
+        _("command line, with a key"),
+    )  # of what came of a sign-in; the sign-in itself is ``CLI`` and ``by_key``
 
 
 class Expiring(models.Model):
@@ -272,7 +264,7 @@ class SignInAttempt(Expiring):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
     channel = models.CharField(max_length=8, choices=Channel.choices)
-    address = models.GenericIPAddressField(null=True)
+    ip_address = models.GenericIPAddressField(null=True)
     agent = models.CharField(max_length=255, blank=True)
     # Names the browser or, at the command line, the network in which a factor was proven before; blank elsewhere.
     known_place = models.CharField(max_length=80, blank=True)
@@ -287,7 +279,7 @@ class SignInAttempt(Expiring):
         return f"{self.channel} sign-in {self.pk}"
 
 
-class MailboxProof(Expiring):
+class EmailVerification(Expiring):
     """A request to prove a mailbox by a mailed code.
 
     ``user`` is empty for a registration, whose account comes with its code, and for an unknown account: same page, no
@@ -334,7 +326,7 @@ class MailboxProof(Expiring):
         self.sealed_code = seal(code.encode())
 
 
-class AddressChange(models.Model):
+class EmailChange(models.Model):
     """A change of an account's address, which the holder of the old one can undo for a while (SR-29)."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -361,7 +353,7 @@ class SecurityEvent(models.Model):
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
     kind = models.CharField(max_length=40)
     mode = models.CharField(max_length=16, blank=True)
-    address = models.GenericIPAddressField(null=True)
+    ip_address = models.GenericIPAddressField(null=True)
     agent = models.CharField(max_length=255, blank=True)
     at = models.DateTimeField(default=timezone.now)
 

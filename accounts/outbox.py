@@ -1,10 +1,10 @@
-"""The outbox: every mail is a row before it is a task (design, decision 5).
+"""The outbox: every mail is a row before it is a task (docs/decisions.md#e).
 
-The broker carries only the row's id, or nothing at all. Composing is the business of each app's ``tasks.py``; this
-module queues by the task's name, so that domain and tasks do not import each other.
+The broker carries only the row's id, or nothing at all. Each app's ``emails.py`` composes; this module queues by the
+name of a mail, so that the domain and ``emails.py`` do not import each other.
 
-Mails that somebody waits for are a task each. Those of a mailing are not: any worker of the bulk queue takes some from
-the table, sends them over one connection and makes room again (``send_bulk``).
+A mail that a user waits for is a task of its own. Bulk mail is not: any worker of the bulk queue takes some rows from
+the table, sends them over one connection and gives way to other tasks (``send_bulk``).
 """
 
 from collections.abc import Callable
@@ -37,8 +37,8 @@ TRIES = 6
 PATIENCE = timedelta(days=1)
 SWEEP_BATCH = 500
 BATCH = 1000
-# Bulk mails that one worker takes at a time: as many are late by SENDING_TAKES_AT_MOST if it dies.
-TAKEN_AT_ONCE = 20
+# Bulk mails that one worker takes at a time: as many are late by OUTBOX_SEND_TIMEOUT if it dies.
+SEND_BATCH_SIZE = 20
 # Where one worker serves all queues, this is the longest that a code waits for a mailing.
 TURN_SECONDS = 2.0
 SERVER_AWAY_PAUSE = timedelta(seconds=20)
@@ -47,30 +47,28 @@ Compose = Callable[[Mail], EmailMultiAlternatives | None]
 COMPOSERS: dict[str, Compose] = {}
 
 
-def sends(name: str) -> Callable[[Compose], Compose]:
-    """Make the task ``name`` out of the function that composes mails of its kind.
+def email(compose: Compose) -> Compose:
+    """Make a mail out of a function of an app's ``emails.py``, and the Celery task ``<app>.<function>`` that sends it.
 
-    The function rereads the state and gives None when nobody waits for the mail any more (SR-50).
+    The function reads the row that the mail is about and returns None when the mail is no longer wanted (SR-50).
     """
+    name = f"{compose.__module__.split('.')[0]}.{compose.__name__}"
 
-    def register(compose: Compose) -> Compose:
-        def send(self: "Task[..., None]", mail_id: str) -> None:
-            pause = deliver(mail_id)
-            # Called directly (the broker is away) there is no queue to come back from: the sweep takes over.
-            if pause is not None and not self.request.called_directly and not self.request.is_eager:
-                raise self.retry(countdown=pause.total_seconds())
+    def send(self: "Task[..., None]", mail_id: str) -> None:
+        pause = deliver(mail_id)
+        # Called directly (the broker is away) there is no queue to come back from: the sweep takes over.
+        if pause is not None and not self.request.called_directly and not self.request.is_eager:
+            raise self.retry(countdown=pause.total_seconds())
 
-        COMPOSERS[name] = compose
-        shared_task(bind=True, name=name, max_retries=None)(send)
-        return compose
-
-    return register
+    COMPOSERS[name] = compose
+    shared_task(bind=True, name=name, max_retries=None)(send)
+    return compose
 
 
 def post(task: str, *, user: User | None, about: object = "", queue: str = DEFAULT_QUEUE) -> Mail:
     """Write a mail into the outbox; it is queued when the surrounding transaction commits.
 
-    ``task`` names the Celery task that composes it, ``about`` is the id of the row that it tells of.
+    ``task`` names the mail, such as ``mfa.one_time_password``; ``about`` is the id of the row that it is about.
     """
     mail = Mail.objects.create(task=task, user=user, about=str(about), queue=queue)
     transaction.on_commit(partial(_enqueue, mail))
@@ -143,7 +141,7 @@ def deliver(mail_id: str) -> timedelta | None:
 
 def _take(mails: "QuerySet[Mail]") -> int:
     """Note that this process sends ``mails`` now; gives how many it got."""
-    due_at = timezone.now() + settings.SENDING_TAKES_AT_MOST
+    due_at = timezone.now() + settings.OUTBOX_SEND_TIMEOUT
     return mails.update(state=Mail.State.SENDING, tries=F("tries") + 1, due_at=due_at)
 
 
@@ -222,7 +220,7 @@ def send_bulk() -> None:
 def _take_some() -> list[Mail]:
     with transaction.atomic():
         due = _due(BULK_QUEUE).select_for_update(skip_locked=True, of=("self",)).select_related("user")
-        batch = list(due[:TAKEN_AT_ONCE])
+        batch = list(due[:SEND_BATCH_SIZE])
         _take(Mail.objects.filter(pk__in=[mail.pk for mail in batch]))
     for mail in batch:
         mail.tries += 1
@@ -277,7 +275,7 @@ def sweep() -> int:
     """
     count = 0
     for queue in (OTP_QUEUE, DEFAULT_QUEUE):
-        for mail in _due(queue).filter(due_at__lt=timezone.now() - settings.QUEUE_MAY_TAKE)[:SWEEP_BATCH]:
+        for mail in _due(queue).filter(due_at__lt=timezone.now() - settings.OUTBOX_REQUEUE_AFTER)[:SWEEP_BATCH]:
             count += _queue_again(mail)
     if _due(BULK_QUEUE).exists():
         call(BULK_TASK, queue=BULK_QUEUE)

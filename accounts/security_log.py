@@ -3,7 +3,8 @@
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address as parse_ip_address
+from ipaddress import ip_network
 
 from django.conf import settings
 from django.db import models
@@ -22,12 +23,12 @@ from accounts.models import SecurityEvent, User
 class Origin:
     """Where a request came from: the client's IP address and its browser's own description."""
 
-    address: str | None = None
+    ip_address: str | None = None
     agent: str = ""
     browser_tokens: tuple[str, ...] = ()  # of its cookie; secrets
 
     def __repr__(self) -> str:
-        return f"Origin({self.address!r}, {self.agent!r})"
+        return f"Origin({self.ip_address!r}, {self.agent!r})"
 
     @property
     def network(self) -> str:
@@ -35,9 +36,9 @@ class Origin:
 
         Requests without an address, which come through a Unix socket, share one name (SR-6).
         """
-        if self.address is None:
+        if self.ip_address is None:
             return "unknown"
-        address = ip_address(self.address)
+        address = parse_ip_address(self.ip_address)
         return str(ip_network((address, 64), strict=False)) if address.version == 6 else str(address)
 
 
@@ -104,11 +105,11 @@ TOLD_BY_MAIL = frozenset(
 def record(user: User, kind: Kind, origin: Origin, *, mode: str = "") -> SecurityEvent:
     """Write down what happened and, where it matters, post the mail that tells the owner."""
     event = SecurityEvent.objects.create(
-        user=user, kind=kind, mode=mode, address=origin.address, agent=origin.agent[:255]
+        user=user, kind=kind, mode=mode, ip_address=origin.ip_address, agent=origin.agent[:255]
     )
     metrics.count(kind, mode or "none")
     if kind in TOLD_BY_MAIL:
-        outbox.post("accounts.tell_of_event", user=user, about=event.pk)
+        outbox.post("accounts.security_notice", user=user, about=event.pk)
     return event
 
 
@@ -137,4 +138,4 @@ def of_user(user: User, *, kind: str = "") -> QuerySet[SecurityEvent]:
 
 def forget_old() -> int:
     """Delete what is older than it has to be kept (SR-53). Gives how many."""
-    return delete_in_batches(SecurityEvent.objects.filter(at__lt=timezone.now() - settings.SECURITY_LOG_KEPT_FOR))
+    return delete_in_batches(SecurityEvent.objects.filter(at__lt=timezone.now() - settings.SECURITY_LOG_RETENTION))

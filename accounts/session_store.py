@@ -16,7 +16,7 @@ from accounts.models import Session
 SIGNED_IN = "signed_in"  # the columns of ``SignedIn`` but the last use, which every save is
 KEEP_UNTIL = "keep_until"  # of a session without a user: Unix time up to which it is needed
 # A use is noted once in so long: "last used" needs no more, and reading a page should rarely write.
-NOTE_USE_AFTER = timedelta(minutes=1)
+LAST_USED_INTERVAL = timedelta(minutes=1)
 ROW_KEY_LENGTH = 40  # hexadecimal digits: the width of Django's column, 160 bits
 
 
@@ -73,11 +73,11 @@ class SessionStore(DatabaseStore):
     def _get_session_from_db(self) -> Session | None:
         now = timezone.now()
         row: Session | None = Session.objects.filter(pk=row_key(self.session_key), expire_date__gt=now).first()
-        if row is None or (row.user_id and now - row.last_used_at > settings.SESSION_IDLE):
+        if row is None or (row.user_id and now - row.last_used_at > settings.SESSION_IDLE_TIMEOUT):
             if row is not None:
                 row.delete()
             self._session_key = None
             return None
-        if now - row.last_used_at > NOTE_USE_AFTER:
+        if now - row.last_used_at > LAST_USED_INTERVAL:
             Session.objects.filter(pk=row.pk).update(last_used_at=now)
         return row

@@ -9,13 +9,13 @@ from django.utils import timezone
 
 from accounts import security_log
 from accounts.locks import lock_unchanged
-from accounts.models import Channel, MailboxProof, Session, SignInAttempt, Token, User
+from accounts.models import Channel, EmailVerification, Session, SignInAttempt, Token, User
 from accounts.security_log import Kind, Origin
 from accounts.session_store import row_key
 
 # A reset is begun without a session: a thief of a session must not end it.
-BEGUN_IN_SESSIONS = (MailboxProof.Purpose.CHANGE_EMAIL, MailboxProof.Purpose.CONFIRM_MAILBOX)
-COLUMNS = ("public_id", "created_at", "last_used_at", "mode", "address", "agent")
+BEGUN_IN_SESSIONS = (EmailVerification.Purpose.CHANGE_EMAIL, EmailVerification.Purpose.CONFIRM_MAILBOX)
+COLUMNS = ("public_id", "created_at", "last_used_at", "mode", "ip_address", "agent")
 
 
 def of_user(user: User) -> "QuerySet[Any, dict[str, Any]]":
@@ -52,7 +52,7 @@ def end_others(user: User, *, keep: str | None) -> None:
     Token.objects.filter(user=user).delete()
     now = timezone.now()
     SignInAttempt.objects.filter(user=user, ended_at=None).update(ended_at=now)
-    begun_in_sessions = MailboxProof.objects.filter(user=user, purpose__in=BEGUN_IN_SESSIONS, ended_at=None)
+    begun_in_sessions = EmailVerification.objects.filter(user=user, purpose__in=BEGUN_IN_SESSIONS, ended_at=None)
     begun_in_sessions.update(ended_at=now, mailbox_key="")
     user.credential_version += 1
     user.save(update_fields=["credential_version"])

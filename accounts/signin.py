@@ -24,10 +24,10 @@ from accounts.throttles import Slot
 
 log = structlog.get_logger(__name__)
 
-UNFINISHED_AT_ONCE = 500
-TOLD_ONCE_IN = timedelta(days=1)
-DISOWNING = "accounts.disown"
-DISOWNED_WITHIN = timedelta(days=7)
+UNFINISHED_BATCH_SIZE = 500
+REPORT_INTERVAL = timedelta(days=1)
+WITHDRAWAL_SALT = "accounts.disown"  # also of the links in mails of older releases
+WITHDRAWAL_LIFETIME = timedelta(days=7)
 
 
 class WrongCredentials(Refused):
@@ -84,7 +84,7 @@ def _slots(identifier: str, user: User | None, origin: Origin, channel: Channel)
     if user and place:
         return [throttles.password_in_known_place(user, place)]
     name = throttles.password_of(key_of(identifier))
-    count, window = settings.ADDRESS_FAILURES, settings.ADDRESS_FAILURE_WINDOW
+    count, window = settings.IP_LOGIN_FAILURES, settings.IP_LOGIN_FAILURE_WINDOW
     return [name, throttles.by_network("password", origin, count=count, window=window)]
 
 
@@ -114,7 +114,7 @@ def begin(user: User, *, channel: Channel, origin: Origin, by_key: bool = False)
             user=lock_checked(user),
             channel=channel,
             by_key=by_key,
-            address=origin.address,
+            ip_address=origin.ip_address,
             agent=origin.agent[:255],
             known_place=known_browsers.place_of(user, origin, channel=channel, by_factor=True),
             expires_at=timezone.now() + settings.CHALLENGE_LIFETIME,
@@ -152,22 +152,22 @@ def cancel(attempt: SignInAttempt) -> None:
     """End an attempt that its owner no longer wants, or that used up its guesses; tells the owner of a strange one."""
     with transaction.atomic():
         if SignInAttempt.objects.filter(pk=attempt.pk, ended_at=None).update(ended_at=timezone.now()):
-            _tell_if_strange(attempt)
+            _report_if_suspicious(attempt)
 
 
-def tell_of_unfinished() -> int:
+def report_unfinished() -> int:
     """End the sign-ins that expired without a right code, and tell the owners of strange ones. Gives how many."""
     expired = SignInAttempt.objects.filter(
         ended_at=None, known_place="", expires_at__lt=timezone.now(), user__preferred_mode__gt=""
     )
     count = 0
-    for attempt in expired.select_related("user").order_by("expires_at")[:UNFINISHED_AT_ONCE]:
+    for attempt in expired.select_related("user").order_by("expires_at")[:UNFINISHED_BATCH_SIZE]:
         cancel(attempt)
         count += 1
     return count
 
 
-def _tell_if_strange(attempt: SignInAttempt) -> None:
+def _report_if_suspicious(attempt: SignInAttempt) -> None:
     """Tell the owner that somebody may know the password, once a day at most (SR-54).
 
     Not of a place where the owner has signed in before, nor if the sign-in was merely begun anew and went well.
@@ -176,40 +176,35 @@ def _tell_if_strange(attempt: SignInAttempt) -> None:
     if attempt.known_place or not user.mfa_is_on:
         return
     events = SecurityEvent.objects.filter(user=user)
-    told = events.filter(kind=Kind.PASSWORD_KNOWN, at__gt=now - TOLD_ONCE_IN).exists()
-    if told or events.filter(kind=Kind.SIGNED_IN, address=attempt.address, at__gte=attempt.created_at).exists():
+    told = events.filter(kind=Kind.PASSWORD_KNOWN, at__gt=now - REPORT_INTERVAL).exists()
+    if told or events.filter(kind=Kind.SIGNED_IN, ip_address=attempt.ip_address, at__gte=attempt.created_at).exists():
         return
-    security_log.record(user, Kind.PASSWORD_KNOWN, Origin(attempt.address, attempt.agent))
+    security_log.record(user, Kind.PASSWORD_KNOWN, Origin(attempt.ip_address, attempt.agent))
 
 
 # --- "that was not me" ----------------------------------------------------------------------------
 
 
-def disowning_token(event: SecurityEvent) -> str:
+def withdrawal_token(event: SecurityEvent) -> str:
     """Give what the mail's link carries. All that it is good for is to make the password worthless."""
-    return signing.dumps([event.pk, _mark(event.user)], salt=DISOWNING)
+    return signing.dumps([event.pk, _password_fingerprint(event.user)], salt=WITHDRAWAL_SALT)
 
 
-def _mark(user: User) -> str:
-    return salted_hmac(DISOWNING, user.password, algorithm="sha256").hexdigest()[:16]
+def _password_fingerprint(user: User) -> str:
+    return salted_hmac(WITHDRAWAL_SALT, user.password, algorithm="sha256").hexdigest()[:16]
 
 
-def mark_of(user: User) -> str:
-    """Return a mark of a user's password, address and factors: what was begun with others is over (SR-25, SR-27)."""
-    return user.get_session_auth_hash()
-
-
-def find_disowned(token: str) -> SecurityEvent | None:
+def find_withdrawal(token: str) -> SecurityEvent | None:
     """Find the event of a token, if it is not too old and the password is still the one of then."""
     try:
-        event_id, mark = signing.loads(token, salt=DISOWNING, max_age=DISOWNED_WITHIN)
+        event_id, fingerprint = signing.loads(token, salt=WITHDRAWAL_SALT, max_age=WITHDRAWAL_LIFETIME)
     except signing.BadSignature:
         return None
     event = SecurityEvent.objects.select_related("user").filter(pk=event_id, kind=Kind.PASSWORD_KNOWN).first()
-    return event if event and constant_time_compare(mark, _mark(event.user)) else None
+    return event if event and constant_time_compare(fingerprint, _password_fingerprint(event.user)) else None
 
 
-def disown(event: SecurityEvent, origin: Origin) -> None:
+def withdraw_password(event: SecurityEvent, origin: Origin) -> None:
     """Make a password worthless that a stranger knows, and end everything that it opened. Signs nobody in."""
     with transaction.atomic():
         user = User.objects.select_for_update(no_key=True).get(pk=event.user_id)

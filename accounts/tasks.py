@@ -1,43 +1,13 @@
-"""Jobs: sending the mails of accounts, and keeping the tables small."""
+"""Scheduled jobs of accounts, and the one that sends bulk mail."""
 
 from celery import shared_task
-from django.core.mail import EmailMultiAlternatives
 
-from accounts import housekeeping, mailbox, outbox, security_log, signin
-from accounts import mail as mails
-from accounts.models import AddressChange, Mail, MailboxProof, SecurityEvent
-
-
-@outbox.sends("accounts.send_mailbox_code")
-def mailbox_code(mail: Mail) -> EmailMultiAlternatives | None:
-    """Mail the code that proves a mailbox."""
-    proof = MailboxProof.objects.select_related("user").filter(pk=mail.about).first()
-    return mails.mailbox_code(proof) if proof and mailbox.is_wanted(proof) else None
-
-
-@outbox.sends("accounts.tell_address_taken")
-def address_taken(mail: Mail) -> EmailMultiAlternatives | None:
-    """Tell the owner of an address about an attempt to register with it."""
-    return mails.address_taken(mail.user) if mail.user else None
-
-
-@outbox.sends("accounts.tell_old_address")
-def old_address(mail: Mail) -> EmailMultiAlternatives | None:
-    """Tell the holder of an account's old address that it has another one, and how to undo it."""
-    change = AddressChange.objects.select_related("user").filter(pk=mail.about, undone_at=None).first()
-    return mails.old_address(change) if change else None
-
-
-@outbox.sends("accounts.tell_of_event")
-def event(mail: Mail) -> EmailMultiAlternatives | None:
-    """Tell the owner of a change to the account."""
-    found = SecurityEvent.objects.select_related("user").filter(pk=mail.about).first()
-    return mails.security_notice(found) if found else None
+from accounts import housekeeping, outbox, security_log, signin
 
 
 @shared_task(name=outbox.BULK_TASK)
 def send_bulk() -> None:
-    """Send mails of the bulk queue for a moment."""
+    """Send mails of the bulk queue for ``TURN_SECONDS``."""
     outbox.send_bulk()
 
 
@@ -53,7 +23,7 @@ def forget_expired() -> int:
     return housekeeping.forget_expired() + security_log.forget_old()
 
 
-@shared_task(name="accounts.tell_of_unfinished")
-def tell_of_unfinished() -> int:
-    """Tell owners of sign-ins that a stranger could not finish."""
-    return signin.tell_of_unfinished()
+@shared_task(name="accounts.report_unfinished")
+def report_unfinished() -> int:
+    """Tell owners of sign-ins that had the right password and no right code."""
+    return signin.report_unfinished()

@@ -12,7 +12,7 @@ from accounts.models import Token, User
 from accounts.security_log import Origin
 
 PREFIX = "datica_"  # secret scanners and people recognise it
-NOTE_USE_AFTER = timedelta(minutes=1)
+LAST_USED_INTERVAL = timedelta(minutes=1)
 
 
 def issue(user: User, origin: Origin, *, mode: str, by_key: bool = False) -> str:
@@ -29,7 +29,7 @@ def issue(user: User, origin: Origin, *, mode: str, by_key: bool = False) -> str
         credential_fingerprint=user.get_session_auth_hash(),
         mode=mode,
         by_key=by_key,
-        address=origin.address,
+        ip_address=origin.ip_address,
         agent=origin.agent[:255],
         expires_at=timezone.now() + settings.TOKEN_LIFETIME,
     )
@@ -44,7 +44,7 @@ def find(value: str) -> Token | None:
     if token is None or not _is_good(token):
         return None
     now = timezone.now()
-    if now - token.last_used_at > NOTE_USE_AFTER:
+    if now - token.last_used_at > LAST_USED_INTERVAL:
         Token.objects.filter(pk=token.pk).update(last_used_at=now)
     return token
 
@@ -57,7 +57,7 @@ def _is_good(token: Token) -> bool:
     now, user = timezone.now(), token.user
     return (
         now < token.expires_at
-        and now - token.last_used_at <= settings.TOKEN_IDLE
+        and now - token.last_used_at <= settings.TOKEN_IDLE_TIMEOUT
         and user.is_active
         and bool(token.mode) == user.mfa_is_on
         and constant_time_compare(token.credential_fingerprint, user.get_session_auth_hash())

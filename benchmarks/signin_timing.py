@@ -19,8 +19,8 @@ os.environ.update(
     LOG_LEVEL="ERROR",
     PASSWORD_FAILURES_FREE="1000000",
     PASSWORD_FAILURES_IN_A_ROW="2000000",
-    ADDRESS_FAILURES="1000000",
-    ADDRESS_MAILS_PER_HOUR="1000000",
+    IP_LOGIN_FAILURES="1000000",
+    IP_MAILS_PER_HOUR="1000000",
 )
 
 import django
@@ -31,7 +31,7 @@ from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
-from accounts.models import Mode, User
+from accounts.models import User
 from mfa.models import Factor
 
 ROUNDS = 60
@@ -47,8 +47,8 @@ def people() -> dict[str, str]:
         user = User.objects.create_user(email, PASSWORD, email_verified_at=timezone.now())
         made[kind] = email
         if kind == "with MFA":
-            Factor.objects.create(user=user, mode=Mode.EMAIL, name="email")
-            User.objects.filter(pk=user.pk).update(preferred_mode=Mode.EMAIL)
+            Factor.objects.create(user=user, mode="email", name="email")
+            User.objects.filter(pk=user.pk).update(preferred_mode="email")
         if kind == "disabled":
             User.objects.filter(pk=user.pk).update(is_active=False)
     return {"unknown": "nobody.at.all@example.com", **made}

@@ -16,11 +16,10 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
 
 from accounts import security_log
-from accounts.models import Mode, User
-from accounts.origin import origin_of
-from mfa import browser, recovery
-
-PROVING = frozenset({*Mode.values, recovery.MODE})  # a remembered browser is not enough
+from accounts.models import User
+from accounts.web import proofs
+from accounts.web.origin import origin_of
+from mfa import modes, recovery
 
 
 def _needs_proof(request: HttpRequest) -> bool:
@@ -41,7 +40,7 @@ class PortalAdmin(AdminSite):
         """Let in active staff with a verified session."""
         if not super().has_permission(request) or not request.user.is_verified():  # type: ignore[union-attr]
             return False
-        return browser.mode_of_session(request) in PROVING
+        return proofs.mode_of_session(request) in {*modes.ALL, recovery.MODE}  # a remembered browser is not enough
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
         """Ask for a proof within the step-up time before whatever changes something, and before its form (SR-52)."""
@@ -49,8 +48,8 @@ class PortalAdmin(AdminSite):
 
         @wraps(inner)
         def with_proof(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-            if _needs_proof(request) and self.has_permission(request) and not browser.has_proven_factor(request):
-                return browser.ask_for_proof(request)
+            if _needs_proof(request) and self.has_permission(request) and not proofs.has_proven_factor(request):
+                return proofs.ask_for_proof(request)
             answer: HttpResponse = inner(request, *args, **kwargs)
             return answer
 

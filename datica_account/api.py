@@ -13,13 +13,15 @@ from django.views.decorators.http import require_safe
 from ninja import NinjaAPI, Swagger
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
-from accounts import api as accounts_api
-from accounts import keys, locks, signin, throttles
+from accounts import locks, signin, ssh_keys, throttles
+from accounts.api import endpoints as accounts_api
 from accounts.refusals import Refused
-from mfa import challenges, modes
-from organizations import api as organizations_api
-from organizations import environments, invitations, membership, policy, policy_api, policy_changes, requests
-from organizations.policy import works_without_mfa
+from accounts.web.access import works_while_blocked
+from mfa import challenges, code_refusals, factors
+from organizations import environments, invitations, membership, policy, policy_changes
+from organizations.api import authorization
+from organizations.api import endpoints as organizations_api
+from organizations.api import policy as policy_api
 
 Kind = tuple[int, int, str | Promise]  # status, code, title
 
@@ -46,15 +48,15 @@ ALL = (
 # Refusals that are none of these are bad requests; one that says when to try again is "too many".
 REFUSALS: dict[type[Refused], Kind] = {
     signin.WrongCredentials: SIGN_IN_FAILED,
-    keys.WrongKey: SIGN_IN_FAILED,
-    keys.AccountNotNamed: SIGN_IN_FAILED,
-    keys.ClockOff: SIGN_IN_FAILED,
-    keys.SignatureUsed: SIGN_IN_FAILED,
-    modes.NotTyped: SIGN_IN_FAILED,
-    challenges.WrongCode: WRONG_CODE,
+    ssh_keys.WrongKey: SIGN_IN_FAILED,
+    ssh_keys.AccountNotNamed: SIGN_IN_FAILED,
+    ssh_keys.ClockOff: SIGN_IN_FAILED,
+    ssh_keys.SignatureUsed: SIGN_IN_FAILED,
+    factors.NotTyped: SIGN_IN_FAILED,
+    code_refusals.WrongCode: WRONG_CODE,
     challenges.NotACode: WRONG_CODE,
-    challenges.ClockOff: WRONG_CODE,
-    challenges.CodeUsed: WRONG_CODE,
+    code_refusals.ClockOff: WRONG_CODE,
+    code_refusals.CodeUsed: WRONG_CODE,
     challenges.ChallengeOver: SIGN_IN_OVER,
     signin.AttemptOver: SIGN_IN_OVER,
     locks.ChangedMeanwhile: NOT_SIGNED_IN,
@@ -62,13 +64,13 @@ REFUSALS: dict[type[Refused], Kind] = {
     throttles.NoMoreTries: TOO_MANY,
     challenges.TooManyFailures: TOO_MANY,
     challenges.TooManyMails: TOO_MANY,
-    membership.Stranger: NOT_FOUND,
+    membership.OrganizationNotFound: NOT_FOUND,
     membership.NotAMember: NOT_FOUND,
     membership.RoleMissing: FORBIDDEN,
     membership.LastOwner: FORBIDDEN,
     policy.MfaMissing: MFA_MISSING,
     policy_changes.OwnMfaIsOff: FORBIDDEN,
-    requests.ProofTooOld: FORBIDDEN,
+    authorization.ProofTooOld: FORBIDDEN,
     membership.NewOwnerWithoutMfa: FORBIDDEN,
     environments.NoSuchEnvironment: NOT_FOUND,
     environments.NoServices: NO_SERVICES,
@@ -76,11 +78,11 @@ REFUSALS: dict[type[Refused], Kind] = {
     invitations.NoSuchInvitation: NOT_FOUND,
     invitations.NotAnId: NOT_FOUND,
     invitations.InvitationOver: NOT_FOUND,
-    invitations.AnotherAddress: FORBIDDEN,
+    invitations.AnotherEmail: FORBIDDEN,
     invitations.AlreadyMember: CONFLICT,
-    keys.NoSuchKey: NOT_FOUND,
-    keys.KeyExists: CONFLICT,
-    keys.TooManyKeys: CONFLICT,
+    ssh_keys.NoSuchKey: NOT_FOUND,
+    ssh_keys.KeyExists: CONFLICT,
+    ssh_keys.TooManyKeys: CONFLICT,
 }
 
 # What each status means where nothing else is known; middleware uses it for answers that no endpoint gave.
@@ -167,7 +169,7 @@ def _description() -> str:
 def _document(view: Any) -> Any:
     """Let the viewer of the document show its own pictures, which lie in its style sheet."""
     shown = csp_update({"img-src": ["data:"], "connect-src": ["'self'"]})(require_safe(view))
-    return works_without_mfa(shown)
+    return works_while_blocked(shown)
 
 
 api = NinjaAPI(

@@ -20,7 +20,7 @@ from django.urls import path, reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from organizations.policy import works_without_mfa
+from accounts.web.access import public, works_while_blocked
 
 INBOX_LENGTH = 50
 NAME = re.compile(r"\A[0-9TZ.-]+-[0-9a-f]{8}\Z")
@@ -95,7 +95,8 @@ def read(name: str) -> ReceivedMail:
 
 
 @require_safe
-@works_without_mfa
+@public
+@works_while_blocked
 def inbox(request: HttpRequest) -> HttpResponse:
     """Show the newest mails."""
     names = sorted((file.stem for file in folder().glob("*.eml")), reverse=True)[:INBOX_LENGTH]
@@ -103,14 +104,16 @@ def inbox(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
-@works_without_mfa
+@public
+@works_while_blocked
 def show(request: HttpRequest, name: str) -> HttpResponse:
     """Show a mail."""
     return render(request, "development/mail.html", {"mail": read(name)})
 
 
 @require_safe
-@works_without_mfa
+@public
+@works_while_blocked
 def html(_request: HttpRequest, name: str) -> HttpResponse:
     """Give the HTML part alone, for the frame of the page."""
     response = HttpResponse(read(name).html)

@@ -10,8 +10,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django_structlog.middlewares import RequestMiddleware
 
-from accounts.origin import client_address
-from accounts.wire import is_client
+from accounts.api.authentication import is_client
+from accounts.web.origin import client_ip
 from datica_account import api
 
 
@@ -21,7 +21,7 @@ class RequestLog(RequestMiddleware):
     @classmethod
     def bind_ip(cls, request: HttpRequest) -> None:
         """Bind the address; the package's own reading believes ``X-Forwarded-For`` from anywhere."""
-        structlog.contextvars.bind_contextvars(ip=client_address(request))
+        structlog.contextvars.bind_contextvars(ip=client_ip(request))
 
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
@@ -57,7 +57,7 @@ def refuse_malformed_requests(get_response: GetResponse) -> GetResponse:
 
     def middleware(request: HttpRequest) -> HttpResponse:
         length = request.META.get("CONTENT_LENGTH") or "0"
-        at_most = settings.INVITATIONS_AT_MOST if INVITING.match(request.path_info) else settings.BODY_AT_MOST
+        at_most = settings.MAX_INVITATIONS_BODY_SIZE if INVITING.match(request.path_info) else settings.MAX_BODY_SIZE
         if length.isascii() and length.isdigit() and int(length) > at_most:
             return render(request, "413.html", status=413)
         if not all(is_text(part) for part in _parts(request)) or _has_nul(request):

@@ -89,7 +89,7 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "django_permissions_policy.PermissionsPolicyMiddleware",
     "datica_account.middleware.speak_json",
-    "accounts.middleware.answer_headers",
+    "accounts.web.middleware.answer_headers",
     "datica_account.middleware.refuse_malformed_requests",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -98,10 +98,10 @@ MIDDLEWARE = [
     "django_otp.middleware.OTPMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "accounts.middleware.tell_of_ended_session",
+    "accounts.web.middleware.tell_of_ended_session",
     "datica_account.middleware.RequestLog",
-    "mfa.middleware.AskForProof",
-    "organizations.middleware.EnforceMfa",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "accounts.web.access.AccessMiddleware",
 ]
 
 ROOT_URLCONF = "datica_account.urls"
@@ -118,7 +118,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "organizations.context.menu",
+                "organizations.web.context.menu",
                 "datica_account.context.site",
             ],
         },
@@ -157,10 +157,10 @@ SESSION_ENGINE = "accounts.session_store"
 SESSION_COOKIE_NAME = "__Host-session" if SECURE else "session"
 SESSION_LIFETIME = env.timedelta("SESSION_LIFETIME", default=timedelta(days=14), validate=POSITIVE)
 # Without a request for so long a browser is signed out (SR-34).
-SESSION_IDLE = env.timedelta("SESSION_IDLE", default=timedelta(hours=12), validate=POSITIVE)
+SESSION_IDLE_TIMEOUT = env.timedelta("SESSION_IDLE_TIMEOUT", default=timedelta(hours=12), validate=POSITIVE)
 # The same for the command-line client (SR-35).
 TOKEN_LIFETIME = env.timedelta("TOKEN_LIFETIME", default=timedelta(days=30), validate=POSITIVE)
-TOKEN_IDLE = env.timedelta("TOKEN_IDLE", default=timedelta(hours=24), validate=POSITIVE)
+TOKEN_IDLE_TIMEOUT = env.timedelta("TOKEN_IDLE_TIMEOUT", default=timedelta(hours=24), validate=POSITIVE)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
@@ -184,12 +184,14 @@ PASSWORD_FIRST_DELAY = env.timedelta("PASSWORD_FIRST_DELAY", default=timedelta(s
 PASSWORD_LONGEST_DELAY = env.timedelta("PASSWORD_LONGEST_DELAY", default=timedelta(minutes=15), validate=POSITIVE)
 PASSWORD_FAILURES_IN_A_ROW = env.int("PASSWORD_FAILURES_IN_A_ROW", default=100, validate=validate.Range(min=2))
 # Wrong passwords from one client address in a while (SR-6).
-ADDRESS_FAILURES = env.int("ADDRESS_FAILURES", default=50, validate=validate.Range(min=1))
-ADDRESS_FAILURE_WINDOW = env.timedelta("ADDRESS_FAILURE_WINDOW", default=timedelta(minutes=15), validate=POSITIVE)
+IP_LOGIN_FAILURES = env.int("IP_LOGIN_FAILURES", default=50, validate=validate.Range(min=1))
+IP_LOGIN_FAILURE_WINDOW = env.timedelta("IP_LOGIN_FAILURE_WINDOW", default=timedelta(minutes=15), validate=POSITIVE)
 # Registrations, and mails for a new password, asked for from one client address in an hour.
-ADDRESS_MAILS_PER_HOUR = env.int("ADDRESS_MAILS_PER_HOUR", default=100, validate=validate.Range(min=1))
+IP_MAILS_PER_HOUR = env.int("IP_MAILS_PER_HOUR", default=100, validate=validate.Range(min=1))
 # Mails of one purpose to one mailbox in an hour that anonymous requests may ask for.
-MAILBOX_MAILS_PER_HOUR = env.int("MAILBOX_MAILS_PER_HOUR", default=10, validate=validate.Range(min=2))
+EMAIL_VERIFICATION_MAILS_PER_HOUR = env.int(
+    "EMAIL_VERIFICATION_MAILS_PER_HOUR", default=10, validate=validate.Range(min=2)
+)
 # Networks whose machines may name the client in X-Forwarded-For, for instance 10.0.0.0/8 (SR-6).
 # "unix" trusts the proxy at the other end of a Unix socket: such a connection has no address of its own.
 TRUSTED_PROXY_NAMES: list[str] = env.list("TRUSTED_PROXIES", default=[])
@@ -197,7 +199,7 @@ TRUST_UNIX_SOCKET = "unix" in TRUSTED_PROXY_NAMES
 TRUSTED_PROXY_NETWORKS = [name for name in TRUSTED_PROXY_NAMES if name != "unix"]
 
 # How long what happened to an account is kept (SR-53).
-SECURITY_LOG_KEPT_FOR = env.timedelta("SECURITY_LOG_KEPT_FOR", default=timedelta(days=400), validate=POSITIVE)
+SECURITY_LOG_RETENTION = env.timedelta("SECURITY_LOG_RETENTION", default=timedelta(days=400), validate=POSITIVE)
 
 # --- one-time passwords: numbers of the security requirements ---------------------------------
 
@@ -225,10 +227,10 @@ VERIFY_EMAIL_LIFETIME = env.timedelta("VERIFY_EMAIL_LIFETIME", default=timedelta
 PASSWORD_RESET_LIFETIME = env.timedelta("PASSWORD_RESET_LIFETIME", default=timedelta(hours=1), validate=POSITIVE)
 
 # How long the holder of an account's old address can undo its change (SR-29).
-EMAIL_CHANGE_UNDO_FOR = env.timedelta("EMAIL_CHANGE_UNDO_FOR", default=timedelta(days=7), validate=POSITIVE)
+EMAIL_CHANGE_UNDO_WINDOW = env.timedelta("EMAIL_CHANGE_UNDO_WINDOW", default=timedelta(days=7), validate=POSITIVE)
 # For how long a browser may be spared the one-time password; 0 offers it to nobody (SR-37).
-REMEMBER_BROWSER_FOR = env.timedelta(
-    "REMEMBER_BROWSER_FOR",
+REMEMBERED_BROWSER_LIFETIME = env.timedelta(
+    "REMEMBERED_BROWSER_LIFETIME",
     default=timedelta(days=30),
     validate=validate.Range(min=timedelta(0), max=timedelta(days=30)),
 )
@@ -251,9 +253,9 @@ EMAIL_URL = env.str("EMAIL_URL", default="")
 ANYMAIL = env.json("ANYMAIL", default={})
 
 # A worker that took a mail and has not come back by then is taken for dead.
-SENDING_TAKES_AT_MOST = env.timedelta("SENDING_TAKES_AT_MOST", default=timedelta(minutes=3), validate=POSITIVE)
+OUTBOX_SEND_TIMEOUT = env.timedelta("OUTBOX_SEND_TIMEOUT", default=timedelta(minutes=3), validate=POSITIVE)
 # The sweep leaves alone what the queue is probably about to deliver.
-QUEUE_MAY_TAKE = env.timedelta("QUEUE_MAY_TAKE", default=timedelta(minutes=1), validate=POSITIVE)
+OUTBOX_REQUEUE_AFTER = env.timedelta("OUTBOX_REQUEUE_AFTER", default=timedelta(minutes=1), validate=POSITIVE)
 
 # --- queue ----------------------------------------------------------------------------------
 
@@ -276,7 +278,7 @@ CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat")
 CELERY_BEAT_SCHEDULE = {
     "sweep-outbox": {"task": "accounts.sweep_outbox", "schedule": 30.0},
-    "tell-of-unfinished": {"task": "accounts.tell_of_unfinished", "schedule": 60.0},
+    "tell-of-unfinished": {"task": "accounts.report_unfinished", "schedule": 60.0},
     "tell-resets-ready": {"task": "mfa.tell_resets_ready", "schedule": 60.0},
     "forget-expired": {"task": "accounts.forget_expired", "schedule": 600.0},
     "fan-out-reminders": {"task": "organizations.fan_out_reminders", "schedule": 20.0, "options": {"queue": "bulk"}},
@@ -309,8 +311,8 @@ WHITENOISE_USE_FINDERS = DEVELOPMENT
 # What `AUTH_HOST_VERSION` and `PAAS_HOST_VERSION` tell the command-line client to put before each path.
 API_PREFIXES: list[str] = env.list("API_PREFIXES", default=[])
 # A larger body is refused before anything reads it (SR-49); a list of people to invite may be longer.
-BODY_AT_MOST = 64 * 1024
-INVITATIONS_AT_MOST = DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000
+MAX_BODY_SIZE = 64 * 1024
+MAX_INVITATIONS_BODY_SIZE = DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 100
 
 SECURE_SSL_REDIRECT = False  # the proxy's task: a redirect of ours would break the CLI's POSTs

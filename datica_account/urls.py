@@ -8,22 +8,25 @@ from django.http.response import HttpResponseBase
 from django.urls import include, path
 from django.views.generic import RedirectView, TemplateView
 
+from accounts.web.access import all_public, public, works_during_assisted_reset, works_while_blocked
 from datica_account.api import api
 from datica_account.views import metrics
-from organizations.policy import works_without_mfa
 
 
 def help_page(template: str) -> Callable[..., HttpResponseBase]:
-    """Make the view of a help page, open to everybody at any time."""
-    return works_without_mfa(TemplateView.as_view(template_name=template))
+    """Make the view of a help page, open to everyone at any time."""
+    return public(works_while_blocked(works_during_assisted_reset(TemplateView.as_view(template_name=template))))
 
+
+json_endpoints = api.urls  # built anew by each look
+all_public(json_endpoints[0])
 
 urlpatterns = [
-    path("", RedirectView.as_view(pattern_name="accounts:dashboard"), name="home"),
-    path("account", include("accounts.urls")),
-    path("", include("mfa.urls")),
-    path("", include("organizations.urls")),
-    path("", api.urls),
+    path("", public(RedirectView.as_view(pattern_name="accounts:dashboard")), name="home"),
+    path("account", include("accounts.web.urls")),
+    path("", include("mfa.web.urls")),
+    path("", include("organizations.web.urls")),
+    path("", json_endpoints),
     path("metrics", metrics, name="metrics"),
     path("admin/", admin.site.urls),
     path("help/mfa", help_page("help/mfa.html"), name="help_mfa"),

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from organizations.policy import works_without_mfa
+from accounts.web.access import public, works_while_blocked
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
@@ -21,7 +21,8 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 @never_cache
 @require_safe
-@works_without_mfa
+@public
+@works_while_blocked
 def metrics(request: HttpRequest) -> HttpResponse:
     """Give the counters of all processes to whoever knows ``METRICS_TOKEN``; without one there is no such page."""
     given = request.headers.get("Authorization", "").encode("utf-8", "surrogatepass")

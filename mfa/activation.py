@@ -2,16 +2,15 @@
 
 from functools import partial
 
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts import signin
-from accounts.models import Mode, User
+from accounts.models import User
 from accounts.refusals import Refused, counted
 from accounts.security_log import Origin
-from mfa import challenges, codes, modes
+from mfa import challenges, factors, modes
 from mfa.models import Challenge, Factor
 
 
@@ -40,17 +39,19 @@ def begin(user: User, mode: str, *, proven: bool, mailbox_proven: bool) -> Chall
     the password and the mailbox (SR-23): ``mailbox_proven`` says that this browser has proven it. E-mail needs no such
     proof, because its own first code is one. Raises ``ProofMissing``, ``MailboxUnproven`` or ``AlreadyEnabled``.
     """
-    lifetime = settings.CHALLENGE_LIFETIME if mode == Mode.EMAIL else settings.ENROLMENT_LIFETIME
     # Under the lock: an enrolment that began with a password alone either is ended by the first factor or sees it.
     with transaction.atomic():
         user = signin.lock_checked(user)
         if user.mfa_is_on and not proven:
             raise ProofMissing
-        if mode != Mode.EMAIL and not user.mfa_is_on and not mailbox_proven:
+        is_mailed = modes.get(mode).is_mailed
+        if not is_mailed and not user.mfa_is_on and not mailbox_proven:
             raise MailboxUnproven
-        if mode == Mode.EMAIL and Factor.objects.filter(user=user, mode=mode).exists():
+        if is_mailed and Factor.objects.filter(user=user, mode=mode).exists():
             raise AlreadyEnabled
-        return challenges.begin(user, Challenge.Purpose.ENROLMENT, mode=mode, lifetime=lifetime)
+        return challenges.begin(
+            user, Challenge.Purpose.ENROLMENT, mode=mode, lifetime=modes.get(mode).enrolment_lifetime()
+        )
 
 
 def find(enrolment_id: str | None) -> Challenge | None:
@@ -71,25 +72,12 @@ def complete(
         user, enrolment = challenges.lock(enrolment)
         if not user.is_active:
             raise challenges.ChallengeOver
-        step = challenges.judge(enrolment, otp, origin, partial(_matching_step, enrolment, otp))
-        if enrolment.mode == Mode.EMAIL and user.email_verified_at is None:
-            user.email_verified_at = timezone.now()
+        mode, now = modes.get(enrolment.mode), timezone.now()
+        enrolled = challenges.judge(enrolment, otp, origin, partial(mode.enrol, enrolment, otp, now=now))
+        if mode.is_mailed and user.email_verified_at is None:
+            user.email_verified_at = now
             user.save(update_fields=["email_verified_at"])
-        modes.end_everything_else(user, session_key=session_key)
-        secret = None if enrolment.mode == Mode.EMAIL else enrolment.secret
-        factor = modes.add(user, enrolment.mode, secret=secret, last_step=step, prefer=set_as_preferred, origin=origin)
+        factors.end_everything_else(user, session_key=session_key)
+        factor = factors.add(user, mode.name, enrolled, prefer=set_as_preferred, origin=origin)
         factor.user = user
     return factor
-
-
-def _matching_step(enrolment: Challenge, otp: str) -> int:
-    """Return the time step of a new app's first code, 0 for a mailed one. Raises a ``RefusedCode``."""
-    if enrolment.mode == Mode.EMAIL:
-        challenges.check_mailed_code(enrolment, otp)
-        return 0
-    now = timezone.now()
-    step = codes.matching_step(enrolment.secret, otp, now=now, after=0)
-    if step is None:
-        near = codes.recognised_step(enrolment.secret, otp, now=now)
-        raise challenges.WrongCode if near is None else challenges.clock_off(near, now)
-    return step

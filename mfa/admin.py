@@ -1,6 +1,6 @@
 """The assisted reset, started by staff (SR-28)."""
 
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
@@ -11,10 +11,9 @@ from django.utils.translation import gettext_lazy
 
 from accounts.admin import PortalModelAdmin
 from accounts.models import User
-from accounts.origin import origin_of
 from accounts.refusals import Refused
-from accounts.requests import person
-from mfa import rescue
+from accounts.web.origin import origin_of
+from mfa import assisted_reset
 from mfa.models import AssistedReset
 
 
@@ -33,9 +32,9 @@ class AssistedResetAdmin(PortalModelAdmin):
     def save_model(self, request: HttpRequest, obj: AssistedReset, _form: Any, _change: bool) -> None:
         """Start the reset through the domain; a refusal is shown and nothing is started."""
         try:
-            started = rescue.start(
+            started = assisted_reset.start(
                 obj.user,
-                by=person(request),
+                by=cast("User", request.user),
                 authority=_("staff of the portal"),
                 reason=obj.reason,
                 origin=origin_of(request),
@@ -70,7 +69,7 @@ class AssistedResetAdmin(PortalModelAdmin):
     def withdraw(self, request: HttpRequest, queryset: QuerySet[AssistedReset]) -> None:
         """End resets that nobody needs any more."""
         for user in User.objects.filter(pk__in=queryset.filter(ended_at=None).values("user")):
-            rescue.cancel(user, origin_of(request))
+            assisted_reset.cancel(user, origin_of(request))
         self.message_user(request, _("Withdrawn at %(at)s UTC.") % {"at": f"{timezone.now():%H:%M}"})
 
 

@@ -12,104 +12,28 @@ import structlog
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts import known_browsers, mail_limits, outbox, security_log, signin
-from accounts.housekeeping import KEPT_FOR, delete_in_batches
-from accounts.models import Channel, Mode, SignInAttempt, User
-from accounts.refusals import Counted, Refused, counted
+from accounts.housekeeping import RETENTION, delete_in_batches
+from accounts.models import Channel, SignInAttempt, User
+from accounts.refusals import Refused, counted
 from accounts.security_log import Kind, Origin
 from accounts.throttles import Slot
-from mfa import code_failures, codes, modes, recovery, rescue, tries
+from mfa import assisted_reset, code_failures, codes, factors, modes, recovery, remaining_tries
+from mfa.code_refusals import RefusedCode, WrongCode
+from mfa.factors import NotEnabled
 from mfa.models import Challenge, Factor
-from mfa.modes import NotEnabled
 
 log = structlog.get_logger(__name__)
 
-MAIL_TASK = "mfa.send_one_time_password"
 Proof = TypeVar("Proof")
-
-
-class RefusedCode(Counted):
-    """A code that was looked at and refused (SR-15).
-
-    ``left`` says what that leaves, where one can try again; ``is_last``, that it ended the challenge.
-    """
-
-    left = ""
-    is_last = False
-
-    @property
-    def reason(self) -> str:
-        """Why the code was refused."""
-        return str(self.message)
-
-    @property
-    def text(self) -> str:
-        """The reason and what is left."""
-        return f"{self.reason} {self.left}".strip()
-
-
-class WrongCode(RefusedCode):
-    """None of the codes that would be right at any time."""
-
-    message = _("That code is not right. Please check it and try again.")
-
-    @property
-    def reason(self) -> str:
-        """The message, or less where what is left says the rest."""
-        if self.is_last:
-            return ""
-        return gettext("That code is wrong.") if self.left else str(self.message)
 
 
 class NotACode(Refused):
     """Neither six digits nor a recovery code; not counted."""
 
     message = _("A one-time password has six digits. Type them without a blank between them.")
-
-
-class ClockOff(RefusedCode):
-    """A code of the app that is right for another time, some ``minutes`` away. Counted."""
-
-    def __init__(self, *, minutes: int) -> None:
-        super().__init__()
-        self.minutes = minutes
-
-    @property
-    def reason(self) -> str:
-        """The message with how far the clock is off."""
-        return str(self.message) % {"n": self.minutes}
-
-
-class CodeTooOld(ClockOff):
-    """One that was right some minutes ago."""
-
-    message = _(
-        "That code has expired. Enter the one that your app shows now; if it is the same, your phone's clock is about "
-        "%(n)d min behind: let it set the time automatically."
-    )
-
-
-class ClockAhead(ClockOff):
-    """One that will be right in some minutes; it will not be accepted then either."""
-
-    message = _(
-        "Your phone's clock is about %(n)d min ahead. Let it set the time automatically, then enter a new code."
-    )
-
-
-class CodeUsed(RefusedCode):
-    """A code of the app that was accepted before, or that was told to be of no use."""
-
-    message = _("That code was already used. Wait until your app shows the next one.")
-
-
-class CodeOvertaken(CodeUsed):
-    """A code of the app that is older than the last accepted one."""
-
-    message = _("A newer code was accepted after that one. Wait until your app shows the next one.")
 
 
 class TooManyFailures(Refused):
@@ -142,7 +66,9 @@ def begin(
     user: User, purpose: str, *, mode: str, attempt: SignInAttempt | None = None, lifetime: timedelta | None = None
 ) -> Challenge:
     """Open a challenge. Nothing is mailed yet."""
-    challenge = Challenge(user=user, purpose=purpose, mode=mode, attempt=attempt, mark=signin.mark_of(user))
+    challenge = Challenge(
+        user=user, purpose=purpose, mode=mode, attempt=attempt, credential_fingerprint=user.get_session_auth_hash()
+    )
     challenge.expires_at = timezone.now() + (lifetime or settings.CHALLENGE_LIFETIME)
     if attempt is not None:
         challenge.expires_at = attempt.expires_at
@@ -162,7 +88,7 @@ def as_typed(typed: str) -> str:
 def begin_sign_in(user: User, *, channel: Channel, origin: Origin, by_key: bool = False) -> Challenge:
     """Open the sign-in of a user whose first proof was right and who has MFA on. Nothing is mailed yet."""
     attempt = signin.begin(user, channel=channel, origin=origin, by_key=by_key)
-    mode = modes.for_terminal(user) if channel == Channel.CLI else user.preferred_mode
+    mode = factors.for_terminal(user) if channel == Channel.CLI else user.preferred_mode
     return begin(user, Challenge.Purpose.SIGN_IN, mode=mode, attempt=attempt)
 
 
@@ -197,13 +123,13 @@ def send_code(challenge: Challenge, origin: Origin) -> None:
     now = timezone.now()
     with transaction.atomic(durable=True):
         user, challenge = lock(challenge)
-        if not challenge.is_open(now) or challenge.mode != Mode.EMAIL:
+        if not challenge.is_open(now) or not modes.get(challenge.mode).is_mailed:
             raise ChallengeOver
         _refuse_too_many_mails(user, challenge, now, origin)
         challenge.mails += 1
         challenge.last_mail_at = now
         challenge.save(update_fields=["mails", "last_mail_at"])
-        outbox.post(MAIL_TASK, user=user, about=challenge.pk, queue=outbox.OTP_QUEUE)
+        outbox.post("mfa.one_time_password", user=user, about=challenge.pk, queue=outbox.OTP_QUEUE)
 
 
 def _refuse_too_many_mails(user: User, challenge: Challenge, now: datetime, origin: Origin) -> None:
@@ -230,7 +156,7 @@ def switch(challenge: Challenge, mode: str) -> Challenge:
         user, challenge = lock(challenge)
         if not challenge.is_open(now):
             raise ChallengeOver
-        if mode not in Mode.values or not Factor.objects.filter(user=user, mode=mode).exists():
+        if mode not in modes.ALL or not Factor.objects.filter(user=user, mode=mode).exists():
             raise NotEnabled
         challenge.mode = mode
         challenge.save(update_fields=["mode"])
@@ -250,8 +176,8 @@ def answer(challenge: Challenge, otp: str, origin: Origin) -> Factor:
             raise ChallengeOver
         factor.user = user
         factor.proved_as = judge(challenge, otp, origin, partial(_spend, challenge, factor, otp, origin))
-        if factor.proved_as != rescue.MODE:
-            rescue.cancel(user, origin)
+        if factor.proved_as != assisted_reset.MODE:
+            assisted_reset.cancel(user, origin)
         if challenge.attempt:
             signin.finish(challenge.attempt, origin, mode=factor.proved_as)
     return factor
@@ -306,53 +232,15 @@ def _spend(challenge: Challenge, factor: Factor, otp: str, origin: Origin) -> st
         return recovery.MODE
     # Only at a browser's sign-in: its session opens an enrolment and nothing else, which no token could.
     in_browser = challenge.attempt is not None and challenge.attempt.channel == Channel.BROWSER
-    if in_browser and rescue.spend(challenge.user, otp, origin):
-        return rescue.MODE
+    if in_browser and assisted_reset.spend(challenge.user, otp, origin):
+        return assisted_reset.MODE
     raise WrongCode
 
 
 def _spend_digits(challenge: Challenge, factor: Factor, otp: str, now: datetime) -> None:
-    if challenge.mode == Mode.EMAIL:
-        check_mailed_code(challenge, otp)
-    else:
-        step = codes.matching_step(factor.secret, otp, now=now, after=factor.last_step, drift=factor.drift)
-        if step is None or step in factor.refused_steps:
-            raise _why_refused(factor, otp, now)
-        factor.last_step, factor.drift = step, codes.drift_of(step, now)
+    modes.get(factor.mode).spend(factor, challenge, otp, now=now)
     factor.last_used_at = now
     factor.save(update_fields=["last_step", "drift", "last_used_at"])
-
-
-def check_mailed_code(challenge: Challenge, otp: str) -> None:
-    """Raise ``WrongCode`` unless ``otp`` is the code of the challenge's mails; before the first, a hit is a guess."""
-    if not challenge.mails or not codes.same(codes.mailed_code(challenge.secret), otp):
-        raise WrongCode
-
-
-def _why_refused(factor: Factor, otp: str, now: datetime) -> RefusedCode:
-    step = codes.recognised_step(factor.secret, otp, now=now)
-    if step is None:
-        return WrongCode()
-    if step < factor.last_step:
-        return CodeOvertaken()
-    if step == factor.last_step or step in factor.refused_steps:
-        return CodeUsed()
-    if step > codes.step_at(now):
-        # A guesser learns that this code will be right: so it must not be. Those that are over need no memory.
-        oldest = codes.step_at(now) - codes.STEPS_RECOGNISED
-        factor.refused_steps = [*(old for old in factor.refused_steps if old >= oldest), step]
-        factor.save(update_fields=["refused_steps"])
-    return clock_off(step, now)
-
-
-def clock_off(step: int, now: datetime) -> ClockOff:
-    """Say by how much the clock of the phone is off that shows the code of ``step`` now."""
-    ahead = step - codes.step_at(now)
-    return ClockAhead(minutes=_minutes(ahead)) if ahead > 0 else CodeTooOld(minutes=_minutes(-ahead))
-
-
-def _minutes(steps: int) -> int:
-    return max(1, round(steps * codes.SECONDS_A_STEP / 60))
 
 
 def _count_failure(challenge: Challenge, slot: Slot, now: datetime, origin: Origin) -> None:
@@ -374,7 +262,7 @@ def _tell_what_is_left(refusal: RefusedCode, challenge: Challenge, slot: Slot) -
     at_command_line = challenge.attempt is not None and challenge.attempt.channel == Channel.CLI
     if not at_command_line:
         refusal.is_last = challenge.ended_at is not None
-        refusal.left = tries.left_in_words(challenge, slot)
+        refusal.left = remaining_tries.left_in_words(challenge, slot)
 
 
 def is_wanted(challenge: Challenge) -> bool:
@@ -384,4 +272,4 @@ def is_wanted(challenge: Challenge) -> bool:
 
 def forget_expired() -> int:
     """Delete challenges that expired; an abandoned enrolment leaves nothing behind (SR-21). Gives how many."""
-    return delete_in_batches(Challenge.objects.filter(expires_at__lt=timezone.now() - KEPT_FOR))
+    return delete_in_batches(Challenge.objects.filter(expires_at__lt=timezone.now() - RETENTION))

@@ -19,8 +19,8 @@ PAUSE_AFTER_TOO_MANY_IN_A_ROW = timedelta(hours=24)
 RECOVERY_FAILURES = 10
 RECOVERY_WINDOW = timedelta(hours=1)
 # What a proven mailbox gives back of the failures in a row, once a day: more would refill the guesses of its thief.
-TRIES_AFTER_RESET = 10
-RESETS_THAT_EASE = timedelta(days=1)
+FAILURES_FORGIVEN_BY_RESET = 10
+FORGIVENESS_INTERVAL = timedelta(days=1)
 
 
 def slot_of(user: User, known_place: str) -> Slot:
@@ -63,5 +63,5 @@ def forgive(user: User, known_place: str) -> None:
 def ease(user: User) -> None:
     """Give some tries and mails back to a user whose mailbox was just proven by a password reset (SR-57)."""
     mail_limits.clear(mail_limits.ONE_TIME_PASSWORDS, str(user.pk))
-    if throttles.try_take([throttles.in_window("ease", str(user.pk), count=1, window=RESETS_THAT_EASE)]) is None:
-        throttles.ease(slot_of(user, ""), left=TRIES_AFTER_RESET)
+    if throttles.try_take([throttles.in_window("ease", str(user.pk), count=1, window=FORGIVENESS_INTERVAL)]) is None:
+        throttles.ease(slot_of(user, ""), left=FAILURES_FORGIVEN_BY_RESET)

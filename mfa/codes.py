@@ -8,11 +8,11 @@ from hmac import compare_digest
 import pyotp
 
 DIGITS = 6
-SECONDS_A_STEP = 30  # RFC 6238 section 5.2, SR-10
-STEPS_EITHER_SIDE = 1  # SR-13
+STEP_SECONDS = 30  # RFC 6238 section 5.2, SR-10
+STEP_TOLERANCE = 1  # SR-13
 MAX_DRIFT = 2  # steps that a phone's clock may be off and still be followed (SR-13)
 # How far off a code is recognised as right for another time, to say so; it is never accepted.
-STEPS_RECOGNISED = 20
+MAX_STEPS_RECOGNISED = 20
 
 
 def new_secret() -> bytes:
@@ -43,7 +43,7 @@ def same(expected: str, typed: str) -> bool:
 
 def step_at(now: datetime) -> int:
     """Give the number of the time step, counted from the epoch."""
-    return int(now.timestamp()) // SECONDS_A_STEP
+    return int(now.timestamp()) // STEP_SECONDS
 
 
 def matching_step(secret: bytes, otp: str, *, now: datetime, after: int, drift: int = 0) -> int | None:
@@ -54,8 +54,8 @@ def matching_step(secret: bytes, otp: str, *, now: datetime, after: int, drift: 
     around the server's own time count too: setting the phone's clock right locks no one out (SR-13).
     """
     current = step_at(now)
-    first = min(current, current + drift) - STEPS_EITHER_SIDE
-    last = max(current, current + drift) + STEPS_EITHER_SIDE
+    first = min(current, current + drift) - STEP_TOLERANCE
+    last = max(current, current + drift) + STEP_TOLERANCE
     return _first_match(secret, otp, range(max(first, after + 1), last + 1))
 
 
@@ -67,7 +67,7 @@ def drift_of(step: int, now: datetime) -> int:
 def recognised_step(secret: bytes, otp: str, *, now: datetime) -> int | None:
     """Give the step of a code that is right for another time, so that a person can be told why it fails."""
     current = step_at(now)
-    return _first_match(secret, otp, range(current - STEPS_RECOGNISED, current + STEPS_RECOGNISED + 1))
+    return _first_match(secret, otp, range(current - MAX_STEPS_RECOGNISED, current + MAX_STEPS_RECOGNISED + 1))
 
 
 def _first_match(secret: bytes, otp: str, steps: range) -> int | None:
@@ -79,6 +79,6 @@ def _first_match(secret: bytes, otp: str, steps: range) -> int | None:
 
 def provisioning_uri(secret: bytes, *, account: str, issuer: str) -> str:
     """Give the ``otpauth:`` address that an authenticator app reads from the QR code."""
-    return pyotp.TOTP(base32(secret), digits=DIGITS, interval=SECONDS_A_STEP).provisioning_uri(
+    return pyotp.TOTP(base32(secret), digits=DIGITS, interval=STEP_SECONDS).provisioning_uri(
         name=account, issuer_name=issuer
     )

@@ -11,9 +11,9 @@ from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext_lazy as _
 from django_otp.models import Device, DeviceManager
 
-from accounts import signin
 from accounts.encryption import seal, unseal
-from accounts.models import Expiring, Mode, SignInAttempt, User
+from accounts.models import Expiring, SignInAttempt, User
+from mfa import modes
 
 
 class SealedSecret(models.Model):
@@ -34,6 +34,11 @@ class SealedSecret(models.Model):
         self.sealed_secret = seal(secret)
 
 
+def _secret_constraint(mode: modes.Mode) -> models.CheckConstraint:
+    keeps = ~Q(sealed_secret="") if mode.keeps_secret else Q(sealed_secret="")
+    return models.CheckConstraint(condition=~Q(mode=mode.name) | keeps, name=f"secret_of_{mode.name}")
+
+
 class Factor(SealedSecret, Device):  # type: ignore[misc]  # django-otp has no types
     """An enabled mode of a user. A row exists only after a right code completed its enrolment (SR-21).
 
@@ -43,7 +48,7 @@ class Factor(SealedSecret, Device):  # type: ignore[misc]  # django-otp has no t
 
     proved_as = ""  # of one that has just been proven: its mode, or that a recovery code stood in its place
 
-    mode = models.CharField(max_length=16, choices=Mode.choices)
+    mode = models.CharField(max_length=16)
     last_step = models.BigIntegerField(default=0, editable=False)  # authenticator: the last accepted time step
     drift = models.SmallIntegerField(default=0, editable=False)  # steps that the phone's clock is ahead
     # Steps of the future whose codes were given and told of: they are not accepted when their time comes (SR-11).
@@ -56,10 +61,7 @@ class Factor(SealedSecret, Device):  # type: ignore[misc]  # django-otp has no t
     class Meta:
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["user", "mode"], name="one_factor_a_mode"),
-            models.CheckConstraint(
-                condition=Q(mode=Mode.EMAIL, sealed_secret="") | Q(mode=Mode.AUTHENTICATOR) & ~Q(sealed_secret=""),
-                name="authenticator_has_a_secret",
-            ),
+            *(_secret_constraint(mode) for mode in modes.ALL.values()),
         ]
 
     def __str__(self) -> str:
@@ -81,9 +83,9 @@ class Challenge(SealedSecret, Expiring):
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
     purpose = models.CharField(max_length=16, choices=Purpose.choices)
     attempt = models.OneToOneField(SignInAttempt, on_delete=models.CASCADE, null=True, related_name="+")
-    mode = models.CharField(max_length=16, choices=Mode.choices)  # the mode in use now
-    # Made of the password and the address of its user: it does not outlive a change of either.
-    mark = models.CharField(max_length=64, default="")  # blank, of an older release, is never right
+    mode = models.CharField(max_length=16)  # the mode in use now
+    # Of its user when it was begun: it does not outlive a change of password, email or factors (SR-25).
+    credential_fingerprint = models.CharField(max_length=64, default="")  # blank, of an older release, is never right
     failures = models.PositiveSmallIntegerField(default=0)
     mails = models.PositiveSmallIntegerField(default=0)
     last_mail_at = models.DateTimeField(null=True)
@@ -104,7 +106,9 @@ class Challenge(SealedSecret, Expiring):
 
     def is_open(self, now: datetime) -> bool:
         """Whether it can still be answered; ``user`` must be as fresh as the answer has to be."""
-        return super().is_open(now) and constant_time_compare(self.mark, signin.mark_of(self.user))
+        return super().is_open(now) and constant_time_compare(
+            self.credential_fingerprint, self.user.get_session_auth_hash()
+        )
 
 
 class RecoveryCodes(SealedSecret):
@@ -125,11 +129,11 @@ class RememberedBrowser(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     digest = models.CharField(max_length=64)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
-    mark = models.CharField(max_length=64)  # of the password, the address and the factors that it is bound to
+    credential_fingerprint = models.CharField(max_length=64)  # of what it is bound to
     created_at = models.DateTimeField(default=timezone.now)
     last_used_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField(db_index=True)
-    address = models.GenericIPAddressField(null=True)
+    ip_address = models.GenericIPAddressField(null=True)
     agent = models.CharField(max_length=255, blank=True)
 
     class Meta:

@@ -18,7 +18,7 @@ from mfa.models import RecoveryCodes
 MODE = "recovery code"  # what a session or an event says in place of a mode
 CODES = 10
 LENGTH = 12  # of 29 signs: 58 bits
-FEW = 3
+LOW_RECOVERY_CODES = 3
 
 
 class MfaIsOff(Refused):
@@ -33,7 +33,7 @@ class NotOneOfThem(Refused):
     message = _("That is none of the codes that were just shown. Copy one of them from where you have saved them.")
 
 
-def _mark(key: bytes, code: str) -> str:
+def _digest(key: bytes, code: str) -> str:
     return digest(key, code.encode(), "sha256").hex()
 
 
@@ -57,7 +57,7 @@ def make(user: User) -> list[str]:
         row = RecoveryCodes.objects.filter(user=user).first() or RecoveryCodes(user=user)
         if not row.sealed_secret:
             row.secret = secrets.token_bytes(32)
-        row.waiting = [_mark(row.secret, code) for code in made]
+        row.waiting = [_digest(row.secret, code) for code in made]
         row.save()
     return [in_groups(code, 4) for code in made]
 
@@ -68,7 +68,7 @@ def confirm(user: User, typed: str, origin: Origin) -> None:
     with transaction.atomic():
         user = lock_unchanged(user)
         row = RecoveryCodes.objects.filter(user=user).first()
-        if row is None or code is None or not _is_in(row.waiting, _mark(row.secret, code)):
+        if row is None or code is None or not _is_in(row.waiting, _digest(row.secret, code)):
             raise NotOneOfThem
         row.unused, row.waiting, row.made_at = row.waiting, [], timezone.now()
         row.save()
@@ -80,13 +80,13 @@ def spend(user: User, code: str, origin: Origin) -> bool:
     row = RecoveryCodes.objects.filter(user=user).first()
     if row is None:
         return False
-    mark = _mark(row.secret, code)
-    if not _is_in(row.unused, mark):
+    digest = _digest(row.secret, code)
+    if not _is_in(row.unused, digest):
         return False
-    row.unused = [other for other in row.unused if other != mark]
+    row.unused = [other for other in row.unused if other != digest]
     row.save(update_fields=["unused"])
     security_log.record(user, Kind.RECOVERY_CODE_USED, origin)
-    if len(row.unused) <= FEW:
+    if len(row.unused) <= LOW_RECOVERY_CODES:
         security_log.record(user, Kind.FEW_RECOVERY_CODES, origin)
     return True
 
@@ -102,6 +102,6 @@ def forget(user: User) -> None:
     RecoveryCodes.objects.filter(user=user).delete()
 
 
-def _is_in(marks: list[str], mark: str) -> bool:
+def _is_in(digests: list[str], digest: str) -> bool:
     # Every one is compared: the time taken must not tell which one it was.
-    return any([compare_digest(mark, other) for other in marks])  # noqa: C419
+    return any([compare_digest(digest, other) for other in digests])  # noqa: C419

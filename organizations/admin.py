@@ -1,13 +1,13 @@
 """What staff look after: organizations, pods and environments."""
 
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import admin
 from django.http import HttpRequest
 
 from accounts.admin import PortalModelAdmin
-from accounts.origin import origin_of
-from accounts.requests import person
+from accounts.models import User
+from accounts.web.origin import origin_of
 from organizations import membership
 from organizations.models import Environment, EventKind, Organization, Pod
 
@@ -47,7 +47,7 @@ class EnvironmentAdmin(PortalModelAdmin):
             self.delete_model(request, environment)
 
     def _log(self, request: HttpRequest, obj: Environment, kind: EventKind) -> None:
-        membership.record(obj.organization, person(request), kind, origin_of(request), subject=obj.name)
+        membership.record(obj.organization, cast("User", request.user), kind, origin_of(request), subject=obj.name)
 
 
 @admin.register(Organization)

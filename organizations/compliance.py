@@ -7,10 +7,10 @@ from uuid import UUID
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
-from organizations import overview
+from organizations import member_counts
 from organizations.models import ComplianceDay, EventKind, Organization, OrganizationEvent
 
-DAYS_SHOWN = 90
+MAX_DAYS_SHOWN = 90
 BATCH = 500
 WRITTEN = "%Y-%m-%d %H:%M UTC"  # how a date stands in the words of an event
 
@@ -22,20 +22,20 @@ def note_day() -> int:
     organizations = Organization.objects.filter(~Exists(noted)).order_by("pk")
     while batch := list((organizations.filter(pk__gt=last) if last else organizations)[:BATCH]):
         last = batch[-1].pk
-        counts = overview.counts_of(batch)
+        counts = member_counts.of_many(batch)
         days = [_counted(organization, today, counts[organization.pk]) for organization in batch]
         count += len(ComplianceDay.objects.bulk_create(days, ignore_conflicts=True))
     return count
 
 
-def _counted(organization: Organization, day: date, counts: overview.Counts) -> ComplianceDay:
+def _counted(organization: Organization, day: date, counts: member_counts.Counts) -> ComplianceDay:
     return ComplianceDay(organization=organization, day=day, members=counts.asked, ready=counts.ready)
 
 
-def days(organization: Organization, now: overview.Counts) -> list[ComplianceDay]:
+def days(organization: Organization, now: member_counts.Counts) -> list[ComplianceDay]:
     """Give the last days, oldest first; today is as it is ``now``. One query."""
     today = timezone.now().date()
-    since = today - timedelta(days=DAYS_SHOWN)
+    since = today - timedelta(days=MAX_DAYS_SHOWN)
     noted = ComplianceDay.objects.filter(organization=organization, day__gte=since, day__lt=today).order_by("day")
     return [*noted, _counted(organization, today, now)]
 

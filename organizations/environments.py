@@ -7,11 +7,11 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import User
+from accounts.models import Channel, User
 from accounts.refusals import Refused
 from accounts.security_log import Origin
 from organizations import membership, policy, rehearsal
-from organizations.models import Door, Environment, EventKind, Membership, Organization, Pod
+from organizations.models import Environment, EventKind, Membership, Organization, Pod
 
 
 class NoSuchEnvironment(Refused):
@@ -59,31 +59,31 @@ class Listed:
     is_closed: bool
 
 
-def of_user(user: User, *, pod: str = "", door: Door, origin: Origin) -> list[Listed]:
+def of_user(user: User, *, pod: str = "", channel: Channel, origin: Origin) -> list[Listed]:
     """Return the environments of a user's organizations by name, closed ones too (SR-41).
 
     A closed one shows its name, so that a command about it is refused with the reason, instead of leading to
     another environment. ``pod`` is the name of one pod, or blank for all. What a rehearsal would close is noted
-    with ``door`` and ``origin``.
+    with ``channel`` and ``origin``.
     """
-    standing = policy.standing(user)
-    for organization in standing.rehearsing:
-        rehearsal.note(organization, user, door, origin)
-    closed = {organization.pk for organization in standing.blocking}
+    status = policy.status_of(user)
+    for organization in status.rehearsing:
+        rehearsal.note(organization, user, channel, origin)
+    closed = {organization.pk for organization in status.blocking}
     mine = Membership.objects.filter(user=user).values("organization")
     on_pod = Q(pod__name=pod) if pod else Q()
     rows = Environment.objects.filter(on_pod, organization__in=mine).order_by("name", "pk")
     return [Listed(row, is_closed=row.organization_id in closed) for row in rows]
 
 
-def find(user: User, environment_id: UUID, *, door: Door, origin: Origin) -> Environment:
+def find(user: User, environment_id: UUID, *, channel: Channel, origin: Origin) -> Environment:
     """Find an environment of a user's organization. Raises ``NoSuchEnvironment`` or ``MfaMissing``."""
     environment = Environment.objects.filter(pk=environment_id).first()
     if environment is None:
         raise NoSuchEnvironment
     try:
-        policy.enter(user, environment.organization_id, door=door, origin=origin)
-    except membership.Stranger:
+        policy.authorize(user, environment.organization_id, channel=channel, origin=origin)
+    except membership.OrganizationNotFound:
         raise NoSuchEnvironment from None
     return environment
 

@@ -25,9 +25,8 @@ from organizations import membership
 from organizations.models import MANAGERS, EventKind, Invitation, Membership, Organization, Role
 from organizations.policy import MfaMissing
 
-MAIL_TASK = "organizations.send_invitation"
-ADDRESS_AT_MOST = 254
-MANY_AT_MOST = 2000
+MAX_EMAIL_LENGTH = 254
+MAX_INVITATIONS_AT_ONCE = 2000
 RESEND_PAUSE = timedelta(minutes=1)
 MAX_PER_DAY = 20  # invitations of one organization to one address
 CODE_BYTES = 24  # written in hex: a command line takes what begins with a dash for an option
@@ -73,7 +72,7 @@ class NotAnId(Refused):
     message = _("An invitation is withdrawn by its id, not by an email address: invites list shows the ids.")
 
 
-class NotAnAddress(Refused):
+class NotAnEmail(Refused):
     """Nothing that a mail could be sent to."""
 
     message = _("This is not an email address.")
@@ -97,7 +96,7 @@ class InvitationOver(Refused):
     message = _("This invitation is not valid any more. Ask for a new one.")
 
 
-class AnotherAddress(Refused):
+class AnotherEmail(Refused):
     """The invitation was mailed to an address that is not the account's."""
 
     message = _("This invitation was sent to another email address. Sign in with the account of that address.")
@@ -107,7 +106,7 @@ def send(manager: Membership, email: str, *, role: Role, origin: Origin, link_te
     """Invite an address; an earlier open invitation of it is replaced.
 
     ``link_template`` is where the client wants the mail to lead, with ``{inviteCode}`` in it; one that does not
-    lead to a page of this portal is not followed. Raises ``RoleMissing``, ``NotAnAddress``, ``AlreadyMember`` or
+    lead to a page of this portal is not followed. Raises ``RoleMissing``, ``NotAnEmail``, ``AlreadyMember`` or
     ``InvitedLately``.
     """
     if role.rank > Role(manager.role).rank:
@@ -151,7 +150,7 @@ def _issue(
         membership.withdraw(manager, [row for row in replaced if row.email_key not in refused], origin)
         Invitation.objects.bulk_create(made, batch_size=membership.BATCH)
         membership.record_many(organization, manager.user, EventKind.INVITED, origin, [row.email for row in made])
-        post([Mail(task=MAIL_TASK, about=str(row.pk)) for row in made])
+        post([Mail(task="organizations.invitation", about=str(row.pk)) for row in made])
     return refused
 
 
@@ -163,13 +162,13 @@ def still_may(manager: Membership, *rows: Invitation) -> None:
 
 
 def check_address(email: str) -> None:
-    """Raise ``NotAnAddress`` unless a mail could be sent to ``email``."""
+    """Raise ``NotAnEmail`` unless a mail could be sent to ``email``."""
     try:
         validate_email(email)
     except ValidationError:
-        raise NotAnAddress from None
-    if max(len(email), len(key_of(email))) > ADDRESS_AT_MOST or not is_compared_as_written(email):
-        raise NotAnAddress
+        raise NotAnEmail from None
+    if max(len(email), len(key_of(email))) > MAX_EMAIL_LENGTH or not is_compared_as_written(email):
+        raise NotAnEmail
 
 
 @dataclass(frozen=True)
@@ -187,7 +186,7 @@ def send_many(manager: Membership, emails: Sequence[str], *, role: Role, origin:
     """
     if role.rank > Role(manager.role).rank:
         raise membership.RoleMissing
-    if len(emails) > MANY_AT_MOST:
+    if len(emails) > MAX_INVITATIONS_AT_ONCE:
         raise TooManyAtOnce
     wanted, refused = _sort_out(manager, emails)
     made = [_new(manager, email, role=role) for email in wanted.values()]
@@ -204,8 +203,8 @@ def _sort_out(manager: Membership, emails: Sequence[str]) -> tuple[dict[str, str
     for email in emails:
         try:
             check_address(email)
-        except NotAnAddress as refusal:
-            refused.append((email[:ADDRESS_AT_MOST], refusal.text))
+        except NotAnEmail as refusal:
+            refused.append((email[:MAX_EMAIL_LENGTH], refusal.text))
         else:
             wanted.setdefault(key_of(email), email)
     members = Membership.objects.filter(organization=organization, email_key__in=wanted)
@@ -254,7 +253,7 @@ def resend(manager: Membership, invitation_id: UUID, origin: Origin) -> Invitati
         invitation.expires_at = timezone.now() + settings.INVITATION_LIFETIME
         invitation.save(update_fields=["sender", "expires_at"])
         membership.record(organization, manager.user, EventKind.INVITED, origin, subject=invitation.email)
-        outbox.post(MAIL_TASK, user=None, about=invitation.pk)
+        outbox.post("organizations.invitation", user=None, about=invitation.pk)
     return invitation
 
 
@@ -307,7 +306,7 @@ def proves(code: str, email: str) -> bool:
 def accept(user: User, code: str, origin: Origin) -> Organization:
     """Make ``user`` a member of the organization, which is given. The code came by mail: it proves the mailbox too.
 
-    Raises ``InvitationOver``, ``AnotherAddress``, ``AlreadyMember``, or ``MfaMissing``: then it stays open.
+    Raises ``InvitationOver``, ``AnotherEmail``, ``AlreadyMember``, or ``MfaMissing``: then it stays open.
     """
     refusal: Refused | None = None
     now = timezone.now()
@@ -320,7 +319,7 @@ def accept(user: User, code: str, origin: Origin) -> Organization:
         if organization is None or invitation is None or not invitation.is_open(now):
             raise InvitationOver
         if invitation.email_key != user.email_key:
-            raise AnotherAddress
+            raise AnotherEmail
         if user.email_verified_at is None:
             user.email_verified_at = now
             user.save(update_fields=["email_verified_at"])

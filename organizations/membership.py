@@ -14,8 +14,7 @@ from accounts.refusals import Refused
 from accounts.security_log import Origin
 from organizations.models import MANAGERS, EventKind, Invitation, Membership, Organization, OrganizationEvent, Role
 
-TELL_TASK = "organizations.tell_of_policy"
-OWNERS_TOLD = 100
+MAX_OWNERS_TOLD = 100
 BATCH = 500
 
 
@@ -25,7 +24,7 @@ class LastOwner(Refused):
     message = _("You are the only owner of this organization. Make somebody else an owner before you leave.")
 
 
-class Stranger(Refused):
+class OrganizationNotFound(Refused):
     """No such organization, or not a member of it: the answer is the same (SR-39)."""
 
     message = _("There is no such organization, or you do not belong to it.")
@@ -139,7 +138,7 @@ def remove(actor: Membership, user_id: UUID, origin: Origin) -> None:
 def set_role(actor: Membership, user_id: UUID, role: Role, origin: Origin) -> None:
     """Give a member another role: never one above the actor's own, nor to somebody above it (SR-44).
 
-    Raises ``RoleMissing``, ``NotAMember``, ``Stranger`` or ``LastOwner``.
+    Raises ``RoleMissing``, ``NotAMember``, ``OrganizationNotFound`` or ``LastOwner``.
     """
     with transaction.atomic(durable=True):
         mine, target = _lock_pair(actor, user_id)
@@ -156,7 +155,7 @@ def set_role(actor: Membership, user_id: UUID, role: Role, origin: Origin) -> No
 def hand_over(owner: Membership, user_id: UUID, origin: Origin) -> None:
     """Make another member an owner and oneself an admin.
 
-    Raises ``RoleMissing``, ``NotAMember``, ``Stranger``, ``AccountDisabled`` or ``NewOwnerWithoutMfa``.
+    Raises ``RoleMissing``, ``NotAMember``, ``OrganizationNotFound``, ``AccountDisabled`` or ``NewOwnerWithoutMfa``.
     """
     with transaction.atomic(durable=True):
         mine, target = _lock_pair(owner, user_id)
@@ -210,7 +209,7 @@ def _lock_pair(actor: Membership, user_id: UUID) -> tuple[Membership, Membership
     rows = Membership.objects.select_related("user", "organization").filter(organization=organization)
     mine, target = rows.filter(pk=actor.pk).first(), rows.filter(user_id=user_id).first()
     if mine is None:
-        raise Stranger
+        raise OrganizationNotFound
     if mine.role not in MANAGERS and mine.user_id != user_id:
         raise RoleMissing
     if target is None:
@@ -238,7 +237,7 @@ def event(
         actor=actor,
         actor_email=actor.email if actor else "",
         kind=kind,
-        address=origin.address,
+        ip_address=origin.ip_address,
         agent=origin.agent[:255],
         **about,
     )
@@ -264,12 +263,12 @@ def record_many(
 def _owners(organization: Organization) -> list[User]:
     """Give the owners who can sign in."""
     rows = Membership.objects.filter(organization=organization, role=Role.OWNER, user__is_active=True)
-    return [row.user for row in rows.select_related("user").order_by("pk")[:OWNERS_TOLD]]
+    return [row.user for row in rows.select_related("user").order_by("pk")[:MAX_OWNERS_TOLD]]
 
 
 def tell(users: Iterable[User], happened: OrganizationEvent) -> None:
     """Mail to some people what happened to an organization."""
-    outbox.post_many([Mail(task=TELL_TASK, user=user, about=str(happened.pk)) for user in users])
+    outbox.post_many([Mail(task="organizations.owners_notice", user=user, about=str(happened.pk)) for user in users])
 
 
 def tell_owners(happened: OrganizationEvent) -> None:

@@ -11,22 +11,11 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import Mode, User
+from accounts.models import Channel, User
+from organizations import accepted_modes
 
 # What people can type on a command line without quotes.
 NAME_IN_COMMANDS = r"\A[a-zA-Z0-9][a-zA-Z0-9_.-]*\Z"
-
-
-class Counting(models.TextChoices):
-    """Which modes meet an organization's policy."""
-
-    ANY = "", _("any mode")
-    AUTHENTICATOR = Mode.AUTHENTICATOR, _("authenticator only")
-
-
-def meets(counting: str, modes: Collection[str]) -> bool:
-    """Whether somebody with these modes has one that counts; blank ``counting`` means any."""
-    return counting in modes if counting else bool(modes)
 
 
 class Organization(models.Model):
@@ -35,7 +24,7 @@ class Organization(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=128)
     mfa_required_at = models.DateTimeField(null=True, editable=False)
-    counting_modes = models.CharField(max_length=16, choices=Counting.choices, blank=True, default="", editable=False)
+    accepted_modes = models.CharField(max_length=16, blank=True, default="", editable=False)
     # Report-only until then: nobody is stopped, who would be is noted.
     rehearsal_until = models.DateTimeField(null=True, editable=False)
     # Browsers of members are not spared the one-time password (SR-37).
@@ -60,6 +49,11 @@ class Organization(models.Model):
         return reverse("organizations:organization", args=[self.pk])
 
     @property
+    def activation_path(self) -> str:
+        """Return the URL on which a mode is activated that the organization accepts."""
+        return reverse("mfa:activate", query={"type": self.accepted_modes} if self.accepted_modes else None)
+
+    @property
     def mfa_required(self) -> bool:
         """Whether MFA is required of every member now."""
         return self.mfa_required_at is not None and self.mfa_required_at <= timezone.now()
@@ -81,7 +75,7 @@ class Organization(models.Model):
 
     def is_met_by(self, modes: Collection[str]) -> bool:
         """Whether somebody with these modes meets the policy, be it in force or not."""
-        return meets(self.counting_modes, modes)
+        return accepted_modes.are_met_by(self.accepted_modes, modes)
 
 
 class Role(models.TextChoices):
@@ -228,22 +222,14 @@ class ComplianceDay(models.Model):
         return 100 * self.ready // self.members if self.members else 100
 
 
-class Door(models.TextChoices):
-    """How somebody came whom a policy would have stopped."""
-
-    BROWSER = "browser", _("browser")
-    CLI = "cli", _("command line")
-    KEY = "key", _("command line, with a key")
-
-
 class RehearsalHit(models.Model):
     """Somebody whom a policy would have stopped, had it been in force."""
 
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
-    channel = models.CharField(max_length=8, choices=Door.choices)
+    channel = models.CharField(max_length=8, choices=Channel.choices)
     count = models.PositiveIntegerField(default=1)
-    address = models.GenericIPAddressField(null=True)
+    ip_address = models.GenericIPAddressField(null=True)
     first_at = models.DateTimeField(default=timezone.now)
     last_at = models.DateTimeField(default=timezone.now)
 
@@ -330,7 +316,7 @@ class EventKind(models.TextChoices):
     MFA_NOT_REQUIRED = "mfa_not_required", _("Multi-factor authentication no longer required")
     MFA_ANNOUNCED = "mfa_announced", _("Multi-factor authentication required from a date on")
     MFA_WITHDRAWN = "mfa_withdrawn", _("Multi-factor authentication will not be required: the date was taken back")
-    COUNTING_MODES = "counting_modes", _("Modes that count changed")
+    COUNTING_MODES = "accepted_modes", _("Modes that count changed")
     REHEARSAL_STARTED = "rehearsal_started", _("Rehearsal started: nobody is stopped, who would be is noted")
     REHEARSAL_ENDED = "rehearsal_ended", _("Rehearsal ended")
     EXEMPTED = "exempted", _("Member exempted from the policy")
@@ -361,7 +347,7 @@ class OrganizationEvent(models.Model):
     subject = models.CharField(max_length=600, blank=True)  # whom or what it was done to, in words
     member = models.UUIDField(null=True)  # whom an exemption spares: addresses change
     effective_at = models.DateTimeField(null=True)  # from when a date holds, until when an exemption spares
-    address = models.GenericIPAddressField(null=True)
+    ip_address = models.GenericIPAddressField(null=True)
     agent = models.CharField(max_length=255, blank=True)
     at = models.DateTimeField(default=timezone.now)
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import TypeVar
 from uuid import UUID
 
 from django.db.models import Count, Q
@@ -10,13 +9,12 @@ from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import Mode, User
+from accounts.models import Channel, User
 from accounts.refusals import Refused
 from accounts.security_log import Origin
-from organizations import membership, rehearsal
-from organizations.models import Door, EventKind, Membership, Organization, OrganizationEvent, Role
-
-View = TypeVar("View", bound=Callable[..., object])
+from mfa import modes
+from organizations import accepted_modes, membership, rehearsal
+from organizations.models import EventKind, Membership, Organization, OrganizationEvent, Role
 
 
 class MfaMissing(Refused):
@@ -32,33 +30,33 @@ class MfaMissing(Refused):
     def text(self) -> str:
         """The message, with the organization that asks and the mode that counts there."""
         text = str(self.message) % {"name": self.organization.name}
-        if mode := self.organization.counting_modes:
+        if mode := self.organization.accepted_modes:
             text += " " + gettext("Only this mode counts there: %(mode)s.") % {"mode": mode}
         return text
 
 
-def enter(
-    user: User, organization_id: UUID, *, door: Door, origin: Origin, roles: Collection[Role] = frozenset(Role)
+def authorize(
+    user: User, organization_id: UUID, *, channel: Channel, origin: Origin, roles: Collection[Role] = frozenset(Role)
 ) -> Membership:
     """Give the membership through which ``user`` works in an organization in one of ``roles``. One query.
 
-    ``door`` and ``origin`` are noted where a rehearsal would have stopped it. Raises ``Stranger``, ``MfaMissing`` or
-    ``RoleMissing``.
+    ``channel`` and ``origin`` are noted where a rehearsal would have stopped it. Raises ``OrganizationNotFound``,
+    ``MfaMissing`` or ``RoleMissing``.
     """
     found = membership.find(user, organization_id)
     if found is None:
-        raise membership.Stranger
+        raise membership.OrganizationNotFound
     found.user = user
-    if stops(found):
+    if is_blocked(found):
         raise MfaMissing(found.organization)
     if found.organization.is_rehearsing and not is_met(found):
-        rehearsal.note(found.organization, user, door, origin)
+        rehearsal.note(found.organization, user, channel, origin)
     if found.role not in roles:
         raise membership.RoleMissing
     return found
 
 
-def stops(member: Membership) -> bool:
+def is_blocked(member: Membership) -> bool:
     """Whether the policy of the organization closes it to this member now; its user's modes must be fresh."""
     return member.organization.mfa_required and not is_met(member)
 
@@ -89,7 +87,7 @@ def unmet_without(user: User) -> Callable[[frozenset[str]], list[Organization]]:
 
 
 @dataclass(frozen=True)
-class Standing:
+class PolicyStatus:
     """What the organizations of a user say of their MFA."""
 
     blocking: list[Organization]  # closed to the user now
@@ -97,16 +95,16 @@ class Standing:
     rehearsing: list[Organization]  # would be closed, were it in force
 
 
-NOTHING = Standing([], [], [])
+NOTHING = PolicyStatus([], [], [])
 
 
-def standing(user: User) -> Standing:
-    """Tell which policies a user does not meet. No query for who has an authenticator: that meets every policy."""
-    if Mode.AUTHENTICATOR in user.modes:
+def status_of(user: User) -> PolicyStatus:
+    """Tell which policies a user does not meet. No query for modes that meet every policy."""
+    if accepted_modes.all_are_met_by(user.modes):
         return NOTHING
     rows = _with_policies(user)
     unmet = [row.organization for row in rows if not is_met(row)]
-    return Standing(
+    return PolicyStatus(
         blocking=[organization for organization in unmet if organization.mfa_required],
         announcing=_announcing(rows),
         rehearsing=[organization for organization in unmet if organization.is_rehearsing],
@@ -130,7 +128,7 @@ def _will_be_met(row: Membership) -> bool:
 
 def blocking(user: User) -> list[Organization]:
     """Give the organizations whose policy this user does not meet, by name."""
-    return standing(user).blocking
+    return status_of(user).blocking
 
 
 def forbidding_remembering(user: User) -> list[Organization]:
@@ -155,27 +153,21 @@ class Strictest:
     """What all organizations of a user together ask for now."""
 
     required: bool
-    authenticator_only: bool
+    demanded: frozenset[str]  # names of modes, each demanded by some organization
     remembering_forbidden: bool
 
 
 def strictest(user: User) -> Strictest:
     """Give the strictest of the rules of a user's organizations. One query."""
-    now = timezone.now()
+    now, demandable = timezone.now(), [mode.name for mode in modes.demandable()]
     holds = Q(organization__mfa_required_at__lte=now) & ~Q(exempt_until__gt=now)
     numbers = Membership.objects.filter(user=user).aggregate(
         required=Count("pk", filter=holds),
-        authenticator=Count("pk", filter=holds & Q(organization__counting_modes=Mode.AUTHENTICATOR)),
+        **{name: Count("pk", filter=holds & Q(organization__accepted_modes=name)) for name in demandable},
         forbidding=Count("pk", filter=Q(organization__remembering_forbidden=True)),
     )
     return Strictest(
         required=numbers["required"] > 0,
-        authenticator_only=numbers["authenticator"] > 0,
+        demanded=frozenset(name for name in demandable if numbers[name]),
         remembering_forbidden=numbers["forbidding"] > 0,
     )
-
-
-def works_without_mfa(view: View) -> View:
-    """Mark a view as one that a member works with although an organization still waits for their MFA."""
-    view.works_without_mfa = True  # type: ignore[attr-defined]
-    return view

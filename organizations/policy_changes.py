@@ -13,11 +13,11 @@ from django.utils.translation import ngettext
 from accounts.models import User
 from accounts.refusals import Refused
 from accounts.security_log import Origin
-from organizations import compliance, membership, rehearsal, reminders
-from organizations.models import MANAGERS, Counting, EventKind, Membership, Organization
+from organizations import accepted_modes, compliance, membership, rehearsal, reminders
+from organizations.models import MANAGERS, EventKind, Membership, Organization
 
-ENDED_AT_ONCE = 500
-AHEAD_AT_MOST = timedelta(days=731)
+ENDED_BATCH_SIZE = 500
+MAX_DAYS_AHEAD = timedelta(days=731)
 
 
 class OwnMfaIsOff(Refused):
@@ -51,7 +51,7 @@ class NotAServiceAccount(Refused):
 
 
 @dataclass(frozen=True)
-class Terms:
+class PolicySettings:
     """What an organization asks of its members. ``required_from`` None, or a time that is over, means now."""
 
     required: bool
@@ -60,12 +60,12 @@ class Terms:
     remembering_forbidden: bool = False
 
 
-def terms_of(organization: Organization) -> Terms:
+def settings_of(organization: Organization) -> PolicySettings:
     """Give what the organization asks for."""
-    return Terms(
+    return PolicySettings(
         required=organization.mfa_required_at is not None,
         required_from=organization.mfa_required_at,
-        counting=organization.counting_modes,
+        counting=organization.accepted_modes,
         remembering_forbidden=organization.remembering_forbidden,
     )
 
@@ -80,7 +80,7 @@ def stop_requiring(owner: Membership, origin: Origin) -> None:
     _change(owner, origin, required=False)
 
 
-def set_terms(owner: Membership, terms: Terms, origin: Origin, *, seen: Terms | None = None) -> None:
+def set_policy(owner: Membership, terms: PolicySettings, origin: Origin, *, seen: PolicySettings | None = None) -> None:
     """Set the policy as a whole. Where MFA is required already and stays so, since when does not change.
 
     ``seen`` is the policy that was looked at before. Raises ``OwnMfaIsOff``, ``TooFarAhead``, ``RoleMissing`` or
@@ -89,30 +89,30 @@ def set_terms(owner: Membership, terms: Terms, origin: Origin, *, seen: Terms | 
     _change(owner, origin, seen, **vars(terms))
 
 
-def stops_more(organization: Organization, terms: Terms) -> bool:
+def blocks_more(organization: Organization, terms: PolicySettings) -> bool:
     """Whether ``terms`` would stop people at once whom the policy does not stop now."""
     holds = organization.mfa_required or (terms.required_from or timezone.now()) <= timezone.now()
-    tightens = bool(terms.counting) and terms.counting != organization.counting_modes
+    tightens = bool(terms.counting) and terms.counting != organization.accepted_modes
     return terms.required and holds and (tightens or not organization.mfa_required)
 
 
-def _change(owner: Membership, origin: Origin, seen: Terms | None = None, **changes: object) -> None:
+def _change(owner: Membership, origin: Origin, seen: PolicySettings | None = None, **changes: object) -> None:
     with transaction.atomic(durable=True):
         user, organization = _lock(owner)
-        before = terms_of(organization)
+        before = settings_of(organization)
         if seen is not None and seen != before:
             raise ChangedMeanwhile
         terms = replace(before, **changes)  # type: ignore[arg-type]
-        organization.counting_modes = terms.counting
+        organization.accepted_modes = terms.counting
         if terms.required and not organization.is_met_by(user.modes):
             raise OwnMfaIsOff
         organization.remembering_forbidden = terms.remembering_forbidden
         organization.mfa_required_at = _starts_at(organization, terms)
-        organization.save(update_fields=["counting_modes", "remembering_forbidden", "mfa_required_at"])
+        organization.save(update_fields=["accepted_modes", "remembering_forbidden", "mfa_required_at"])
         _note(organization, before, user, origin)
 
 
-def _starts_at(organization: Organization, terms: Terms) -> datetime | None:
+def _starts_at(organization: Organization, terms: PolicySettings) -> datetime | None:
     """Say from when on it holds: a date that is to come in whole minutes of UTC, as the log writes it."""
     if not terms.required:
         return None
@@ -121,22 +121,22 @@ def _starts_at(organization: Organization, terms: Terms) -> datetime | None:
     now = timezone.now()
     if terms.required_from is None or terms.required_from <= now:
         return now
-    if terms.required_from > now + AHEAD_AT_MOST:
+    if terms.required_from > now + MAX_DAYS_AHEAD:
         raise TooFarAhead
     at = terms.required_from.astimezone(UTC)
     whole = at.replace(second=0, microsecond=0)
     return whole if whole == at else whole + timedelta(minutes=1)
 
 
-def _note(organization: Organization, before: Terms, user: User, origin: Origin) -> None:
+def _note(organization: Organization, before: PolicySettings, user: User, origin: Origin) -> None:
     """Write down what is different now, and have the members told who are concerned."""
     at, was_at = organization.mfa_required_at, before.required_from
-    tightened = organization.counting_modes not in {before.counting, ""}
+    tightened = organization.accepted_modes not in {before.counting, ""}
     if at != was_at:
         words = _in_words(at) if organization.mfa_announced else ""
         _record(organization, user, _kind_of(organization, was_at), origin, subject=words, effective_at=at)
-    if organization.counting_modes != before.counting:
-        words = str(Counting(organization.counting_modes).label)
+    if organization.accepted_modes != before.counting:
+        words = accepted_modes.label_of(organization.accepted_modes)
         _record(organization, user, EventKind.COUNTING_MODES, origin, subject=words)
     if organization.remembering_forbidden != before.remembering_forbidden:
         forbidden = organization.remembering_forbidden
@@ -215,7 +215,7 @@ def end_rehearsals() -> int:
     """End the rehearsals whose time is over, and tell the owners what came of them. Gives how many."""
     now, count = timezone.now(), 0
     over = Q(rehearsal_until__lte=now) | Q(rehearsal_until__isnull=False, mfa_required_at__lte=now)
-    for pk in Organization.objects.filter(over).values_list("pk", flat=True)[:ENDED_AT_ONCE]:
+    for pk in Organization.objects.filter(over).values_list("pk", flat=True)[:ENDED_BATCH_SIZE]:
         with transaction.atomic(durable=True):
             organization = Organization.objects.select_for_update(no_key=True).filter(over, pk=pk).first()
             if organization is not None:

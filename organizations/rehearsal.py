@@ -5,22 +5,22 @@ from datetime import timedelta
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
-from accounts.models import User
+from accounts.models import Channel, User
 from accounts.security_log import Origin
-from organizations.models import Door, Organization, RehearsalHit
+from organizations.models import Organization, RehearsalHit
 
 # One person at work makes many requests: they are one hit for a while.
-ONE_HIT_FOR = timedelta(minutes=10)
+HIT_INTERVAL = timedelta(minutes=10)
 
 
-def note(organization: Organization, user: User, channel: Door, origin: Origin) -> None:
+def note(organization: Organization, user: User, channel: Channel, origin: Origin) -> None:
     """Note that ``user`` would have been stopped here. One query, rarely two."""
     now = timezone.now()
     hit, is_new = RehearsalHit.objects.get_or_create(
-        organization=organization, user=user, channel=channel, defaults={"address": origin.address}
+        organization=organization, user=user, channel=channel, defaults={"ip_address": origin.ip_address}
     )
-    if not is_new and now - hit.last_at > ONE_HIT_FOR:
-        RehearsalHit.objects.filter(pk=hit.pk).update(count=F("count") + 1, last_at=now, address=origin.address)
+    if not is_new and now - hit.last_at > HIT_INTERVAL:
+        RehearsalHit.objects.filter(pk=hit.pk).update(count=F("count") + 1, last_at=now, ip_address=origin.ip_address)
 
 
 def hits(organization: Organization) -> QuerySet[RehearsalHit]:

@@ -18,17 +18,18 @@ from accounts import outbox
 from accounts.models import Mail, User
 from accounts.refusals import Refused
 from accounts.security_log import Origin
-from organizations import membership, overview
-from organizations.models import EventKind, Membership, Organization, Reminder, meets
+from mfa import modes
+from organizations import accepted_modes, membership
+from organizations.models import EventKind, Membership, Organization, Reminder
 
-MAIL_TASK = "organizations.send_reminder"
+REMINDER = "organizations.reminder"
 FAN_OUT_TASK = "organizations.fan_out_reminders"
 PAUSE = timedelta(hours=24)
 # Owners change their minds, and dates: nobody is written to about a policy that lived for a minute.
-SETTLES_IN = timedelta(minutes=5)
+SETTLING_TIME = timedelta(minutes=5)
 BATCH = 1000
-RUNS_AT_ONCE = 100
-RUNS_LOOKED_AT = 20
+RUNS_BATCH_SIZE = 100
+MAX_RUNS_EXAMINED = 20
 BEFORE = {Reminder.Kind.WEEK: timedelta(days=7), Reminder.Kind.DAY: timedelta(days=1)}
 
 
@@ -65,7 +66,7 @@ def _new(organization: Organization, kind: "Reminder.Kind") -> Reminder:
         organization=organization,
         kind=kind,
         required_at=organization.mfa_required_at,
-        counting=organization.counting_modes,
+        counting=organization.accepted_modes,
     )
 
 
@@ -82,7 +83,7 @@ def recently(organization: Organization) -> tuple[Reminder | None, datetime | No
     """Give the last run that writes or wrote mails, and from when an owner may begin one, None for now. One query."""
     now = timezone.now()
     all_runs = Reminder.objects.filter(organization=organization, starts_at__lte=now)
-    runs = list(all_runs.exclude(kind=Reminder.Kind.LIFTED).order_by("-created_at")[:RUNS_LOOKED_AT])
+    runs = list(all_runs.exclude(kind=Reminder.Kind.LIFTED).order_by("-created_at")[:MAX_RUNS_EXAMINED])
     by_owners = [run.created_at + PAUSE for run in runs if run.kind == Reminder.Kind.OWNER]
     again_at = by_owners[0] if by_owners and now < by_owners[0] else None
     return (runs[0] if runs else None), again_at
@@ -102,7 +103,7 @@ def follow(organization: Organization, *, counted: str) -> None:
     else:
         run = _new(organization, Reminder.Kind.LIFTED)
         run.counting = counted
-    run.starts_at = now + SETTLES_IN
+    run.starts_at = now + SETTLING_TIME
     run.save()
 
 
@@ -111,7 +112,7 @@ def tell(organization: Organization, user: User) -> None:
     run = _new(organization, Reminder.Kind.ONE)
     run.done_at, run.mails = timezone.now(), 1
     run.save()
-    outbox.post_in_bulk([Mail(task=MAIL_TASK, user=user, about=str(run.pk))])
+    outbox.post_in_bulk([Mail(task=REMINDER, user=user, about=str(run.pk))])
 
 
 def begin_due() -> int:
@@ -142,7 +143,7 @@ def fan_out() -> int:
     """
     deadline, count = monotonic() + outbox.TURN_SECONDS, 0
     runs = Reminder.objects.filter(done_at=None, starts_at__lte=timezone.now()).order_by("starts_at")
-    for run in runs[:RUNS_AT_ONCE]:
+    for run in runs[:RUNS_BATCH_SIZE]:
         while (written := _next_batch(run)) is not None:
             count += written
             if monotonic() > deadline:
@@ -159,7 +160,7 @@ def _next_batch(run: Reminder) -> int | None:
         if mine is None:
             return None
         rows = [] if mine.superseded_at else _left(mine)
-        outbox.post_in_bulk([Mail(task=MAIL_TASK, user_id=user, about=str(mine.pk)) for _pk, user in rows])
+        outbox.post_in_bulk([Mail(task=REMINDER, user_id=user, about=str(mine.pk)) for _pk, user in rows])
         mine.place = rows[-1][0] if rows else mine.place
         mine.done_at = timezone.now() if len(rows) < BATCH else None
         mine.mails += len(rows)
@@ -174,7 +175,7 @@ def _concerns_from(run: Reminder) -> datetime:
 
 
 def _left(run: Reminder) -> list[tuple[int, UUID]]:
-    missing = [state for state in overview.STATES if not meets(run.counting, state.split())]
+    missing = [state for state in modes.combinations() if not accepted_modes.are_met_by(run.counting, state.split())]
     members = Membership.objects.filter(organization=run.organization_id, pk__gt=run.place, modes__in=missing)
     if run.kind == Reminder.Kind.LIFTED:
         members = members.filter(Exists(_told(run, OuterRef("user"))))
@@ -189,8 +190,8 @@ def _told(run: Reminder, user: "User | OuterRef") -> QuerySet[Mail]:
     about = runs.filter(required_at__isnull=False, mails__gt=0)
     if lifted:
         about = about.filter(created_at__gt=lifted.created_at)
-    ids = [str(pk) for pk in about.order_by("-created_at").values_list("pk", flat=True)[:RUNS_AT_ONCE]]
-    return Mail.objects.filter(about__in=ids, user=user, task=MAIL_TASK, state=Mail.State.SENT)  # type: ignore[misc]
+    ids = [str(pk) for pk in about.order_by("-created_at").values_list("pk", flat=True)[:RUNS_BATCH_SIZE]]
+    return Mail.objects.filter(about__in=ids, user=user, task=REMINDER, state=Mail.State.SENT)  # type: ignore[misc]
 
 
 def is_wanted(run: Reminder, user: User) -> bool:
@@ -200,4 +201,4 @@ def is_wanted(run: Reminder, user: User) -> bool:
     member = Membership.objects.filter(organization=run.organization, user=user).first()
     if member is None or member.is_exempt_at(_concerns_from(run)):
         return False
-    return not meets(run.counting, user.modes)
+    return not accepted_modes.are_met_by(run.counting, user.modes)

@@ -5,7 +5,7 @@ import re
 import pyotp
 from django.utils import timezone
 
-from accounts.models import Mode, User
+from accounts.models import User
 from mfa import codes
 from mfa.models import Factor
 from tests.emails import read_mail
@@ -13,7 +13,7 @@ from tests.emails import read_mail
 
 def app_code(user: User, *, step: int = 0) -> str:
     """Return the code that the user's authenticator app shows, ``step`` time steps from now."""
-    secret = Factor.objects.get(user=user, mode=Mode.AUTHENTICATOR).secret
+    secret = Factor.objects.get(user=user, mode="authenticator").secret
     return pyotp.HOTP(codes.base32(secret)).at(codes.step_at(timezone.now()) + step)
 
 

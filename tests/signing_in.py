@@ -3,7 +3,7 @@
 from django.http import HttpResponse
 from django.test import Client
 
-from accounts.models import Mode, User
+from accounts.models import User
 from accounts.tests.factories import PASSWORD
 from tests.codes import app_code, mailed_code
 from tests.pages import text_of
@@ -22,7 +22,7 @@ def sign_in(client: Client, user: User) -> HttpResponse:
     response = give_credentials(client, user.email)
     user.refresh_from_db()
     if user.preferred_mode:
-        otp = app_code(user) if user.preferred_mode == Mode.AUTHENTICATOR else mailed_code()
+        otp = app_code(user) if user.preferred_mode == "authenticator" else mailed_code()
         response = client.post(OTP, {"otp": otp})
     assert response.status_code == 302, text_of(response)
     return response

@@ -6,7 +6,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from accounts.models import Mode, User
+from accounts.models import User
 from mfa.models import Factor
 from mfa.tests.factories import add_mode
 from organizations.tests.factories import MembershipFactory
@@ -119,7 +119,7 @@ def test_no_form_ever_breaks_or_changes_what_it_should_not(db, address, fields, 
     """SR-32: whatever is missing, repeated, empty or mistyped."""
     User.objects.all().delete()
     dana = User.objects.create_user("dana@example.com", "a quiet harbour at dawn", username="dana")
-    add_mode(dana, Mode.AUTHENTICATOR)
+    add_mode(dana, "authenticator")
     MembershipFactory(user=dana)
     client = Client(raise_request_exception=True)
     if state != "stranger":

@@ -3,7 +3,6 @@
 import pytest
 from django.urls import reverse
 
-from accounts.models import Mode
 from mfa.tests.factories import add_mode
 from mfa.tests.test_activation import activate
 from organizations.tests.factories import MembershipFactory
@@ -112,7 +111,7 @@ def test_an_enrolment(client, dana, django_assert_max_num_queries):
 
 
 def test_signing_in_with_a_code_writes_what_it_must_and_no_more(client, dana, django_assert_max_num_queries):
-    add_mode(dana, Mode.AUTHENTICATOR)
+    add_mode(dana, "authenticator")
     with django_assert_max_num_queries(21):
         give_credentials(client, "dana")
     with django_assert_max_num_queries(42):

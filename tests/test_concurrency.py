@@ -13,12 +13,12 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from accounts import keys, mailbox, outbox, passwords, signin
-from accounts.models import Channel, MailboxProof, Mode, Session, SignInAttempt, Throttle, Token, User
+from accounts import email_verification, outbox, passwords, signin, ssh_keys
+from accounts.models import Channel, EmailVerification, Session, SignInAttempt, Throttle, Token, User
 from accounts.refusals import Refused
 from accounts.security_log import Origin
 from accounts.tests.factories import PASSWORD, UserFactory
-from mfa import activation, challenges, code_failures, codes, modes, recovery
+from mfa import activation, challenges, code_failures, codes, factors, recovery
 from mfa.models import Challenge, Factor
 from mfa.tests.factories import add_mode
 from organizations import invitations, membership, policy, policy_changes, reminders
@@ -65,7 +65,7 @@ def winners(results) -> int:
 
 
 def app_code(user) -> str:
-    secret = Factor.objects.get(user=user, mode=Mode.AUTHENTICATOR).secret
+    secret = Factor.objects.get(user=user, mode="authenticator").secret
     return pyotp.TOTP(codes.base32(secret)).at(timezone.now())
 
 
@@ -119,7 +119,7 @@ def test_parallel_guesses_over_many_sign_ins_stop_at_the_accounts_limit(dana_wit
 
 def test_one_enrolment_completed_ten_times_makes_one_factor(dana):
     """SR-12."""
-    enrolment = activation.begin(dana, Mode.AUTHENTICATOR, proven=False, mailbox_proven=True)
+    enrolment = activation.begin(dana, "authenticator", proven=False, mailbox_proven=True)
     otp = pyotp.TOTP(codes.base32(enrolment.secret)).at(timezone.now())
 
     results = at_once(*[lambda: activation.complete(enrolment, otp, set_as_preferred=True, origin=ORIGIN)] * THREADS)
@@ -131,7 +131,7 @@ def test_one_enrolment_completed_ten_times_makes_one_factor(dana):
 def test_two_enrolments_begun_with_a_password_alone_do_not_both_become_factors(dana):
     """SR-22: the owner's first factor ends a thief's enrolment, whoever is faster."""
     enrolments = [
-        activation.begin(dana, Mode.AUTHENTICATOR, proven=False, mailbox_proven=True) for _number in range(THREADS)
+        activation.begin(dana, "authenticator", proven=False, mailbox_proven=True) for _number in range(THREADS)
     ]
 
     def complete(enrolment):
@@ -149,12 +149,12 @@ def test_an_enrolment_begun_while_the_first_factor_is_added_never_stays_open(dan
         Factor.objects.all().delete()
         User.objects.update(preferred_mode="")
         dana.refresh_from_db()
-        owners = activation.begin(dana, Mode.AUTHENTICATOR, proven=False, mailbox_proven=True)
+        owners = activation.begin(dana, "authenticator", proven=False, mailbox_proven=True)
         otp = pyotp.TOTP(codes.base32(owners.secret)).at(timezone.now())
 
         at_once(
             lambda owners=owners, otp=otp: activation.complete(owners, otp, set_as_preferred=True, origin=ORIGIN),
-            *[lambda: activation.begin(dana, Mode.AUTHENTICATOR, proven=False, mailbox_proven=True)] * THREADS,
+            *[lambda: activation.begin(dana, "authenticator", proven=False, mailbox_proven=True)] * THREADS,
         )
 
         assert Factor.objects.count() == 1
@@ -174,9 +174,9 @@ def test_two_tabs_cannot_each_disable_the_others_last_mode(dana_with_both):
     """SR-42, SR-24."""
 
     def disable(mode):
-        return modes.disable(dana_with_both, mode, may_keep=bool, origin=ORIGIN, session_key=None)
+        return factors.disable(dana_with_both, mode, may_keep=bool, origin=ORIGIN, session_key=None)
 
-    results = at_once(lambda: disable(Mode.EMAIL), lambda: disable(Mode.AUTHENTICATOR))
+    results = at_once(lambda: disable("email"), lambda: disable("authenticator"))
 
     assert winners(results) == 1
     assert "ChangedMeanwhile" in results  # the first has ended what the second tab was signed in by
@@ -191,12 +191,12 @@ def test_preferring_and_disabling_at_once_leaves_a_preferred_mode_that_is_enable
         Factor.objects.all().delete()
         User.objects.update(preferred_mode="")
         dana_with_both.refresh_from_db()
-        add_mode(dana_with_both, Mode.AUTHENTICATOR)
-        add_mode(dana_with_both, Mode.EMAIL)
+        add_mode(dana_with_both, "authenticator")
+        add_mode(dana_with_both, "email")
 
         at_once(
-            lambda: modes.prefer(dana_with_both, Mode.EMAIL, origin=ORIGIN),
-            lambda: modes.disable(dana_with_both, Mode.EMAIL, may_keep=anything, origin=ORIGIN, session_key=None),
+            lambda: factors.prefer(dana_with_both, "email", origin=ORIGIN),
+            lambda: factors.disable(dana_with_both, "email", may_keep=anything, origin=ORIGIN, session_key=None),
         )
 
         dana_with_both.refresh_from_db()
@@ -215,11 +215,11 @@ def test_ten_clicks_on_resend_send_one_mail(dana_with_email):
 
 def test_a_reset_code_is_spent_once(dana):
     """SR-12."""
-    proof = mailbox.ask_reset("dana", ORIGIN)
+    proof = email_verification.ask_reset("dana", ORIGIN)
     new = "a brand new password"
 
     results = at_once(
-        *[lambda: mailbox.reset_password(proof, proof.code, new, ORIGIN, also=code_failures.ease)] * THREADS
+        *[lambda: email_verification.reset_password(proof, proof.code, new, ORIGIN, also=code_failures.ease)] * THREADS
     )
 
     assert winners(results) == 1
@@ -229,13 +229,13 @@ def test_one_address_registered_ten_times_at_once_is_one_account(db):
     """SR-4: ten browsers wait for the mailed code; the first that brings it has the account."""
     proofs = at_once(
         *[
-            lambda: mailbox.register("x@example.com", "a long password here", ORIGIN, proven=False)
+            lambda: email_verification.register("x@example.com", "a long password here", ORIGIN, proven=False)
             for _number in range(THREADS)
         ]
     )
-    newest = MailboxProof.objects.exclude(last_mail_at=None).latest("last_mail_at").code
+    newest = EmailVerification.objects.exclude(last_mail_at=None).latest("last_mail_at").code
 
-    results = at_once(*[lambda p=p: mailbox.complete_registration(p, newest, ORIGIN) for p in proofs])
+    results = at_once(*[lambda p=p: email_verification.complete_registration(p, newest, ORIGIN) for p in proofs])
 
     assert winners(results) == 1
     assert User.objects.count() == 1
@@ -258,7 +258,7 @@ def test_requiring_while_the_owner_disables_never_leaves_an_owner_without_mfa_re
 
     at_once(
         lambda: policy_changes.require(owner, ORIGIN),
-        lambda: modes.disable(dana_with_app, Mode.AUTHENTICATOR, may_keep=anything, origin=ORIGIN, session_key=None),
+        lambda: factors.disable(dana_with_app, "authenticator", may_keep=anything, origin=ORIGIN, session_key=None),
     )
 
     dana_with_app.refresh_from_db()
@@ -414,13 +414,13 @@ def test_two_owners_who_remove_each_other_at_once_leave_one(dana, sam):
 def test_one_signature_brought_ten_times_at_once_opens_one(dana):
     """SR-38."""
     key = rsa.generate_private_key(65537, 2048)
-    keys.add(dana, "laptop", public_text(key), ORIGIN)
+    ssh_keys.add(dana, "laptop", public_text(key), ORIGIN)
     nonce, timestamp = "a nonce of this test", str(int(time.time()))
     body, _headers = signed_by(key, nonce, timestamp)
 
     results = at_once(
         *[
-            lambda: keys.check_signature(
+            lambda: ssh_keys.check_signature(
                 body["publicKey"],
                 body["signature"],
                 nonce=nonce,
@@ -439,6 +439,6 @@ def test_one_signature_brought_ten_times_at_once_opens_one(dana):
 def test_one_key_added_ten_times_at_once_is_one(dana):
     text = public_text(rsa.generate_private_key(65537, 2048))
 
-    results = at_once(*[lambda: keys.add(dana, "laptop", text, ORIGIN)] * THREADS)
+    results = at_once(*[lambda: ssh_keys.add(dana, "laptop", text, ORIGIN)] * THREADS)
 
     assert winners(results) == 1

@@ -22,7 +22,7 @@ def test_every_outcome_of_a_sign_in_is_counted(client, dana_with_app):
     """SR-55."""
     steps = [
         ("accounts.signin", "WrongCredentials"),
-        ("mfa.challenges", "WrongCode"),
+        ("mfa.code_refusals", "WrongCode"),
         ("code_refused", "authenticator"),
         ("signed_in", "authenticator"),
     ]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import time_machine
 
-from accounts.models import Mode, User
+from accounts.models import User
 from accounts.tests.factories import PASSWORD, UserFactory
 from mfa.tests.factories import add_mode
 from organizations import reminders
@@ -182,7 +182,7 @@ def signs_in(person: Person) -> None:
     person.clicks("Submit")
     if "/login/otp" in person.page.url:
         user = User.objects.get(email=person.address)
-        by_app = user.preferred_mode == Mode.AUTHENTICATOR
+        by_app = user.preferred_mode == "authenticator"
         person.types_code(app_code(user) if by_app else person.stack.wait_for_code(person.address, after=before))
         person.clicks("Submit")
 
@@ -193,7 +193,7 @@ def clinic(here):
     clinic = Organization.objects.create(name="Clinic")
     for name, role in (("olaf", Role.OWNER), ("dana", Role.MEMBER)):
         Membership.objects.create(organization=clinic, user=UserFactory(email=f"{name}@example.com"), role=role)
-    add_mode(User.objects.get(email="olaf@example.com"), Mode.AUTHENTICATOR)
+    add_mode(User.objects.get(email="olaf@example.com"), "authenticator")
     return clinic
 
 

@@ -98,8 +98,8 @@ def test_each_member_gets_one_mail_though_the_worker_is_killed(large):
     broker = f"{large.broker.rpartition('/')[0]}/1"  # where the stack's own worker does not look
     environment = {
         **large.environment,
-        "SENDING_TAKES_AT_MOST": "4s",
-        "QUEUE_MAY_TAKE": "4s",
+        "OUTBOX_SEND_TIMEOUT": "4s",
+        "OUTBOX_REQUEUE_AFTER": "4s",
         "CELERY_BROKER_URL": broker,
         "EMAIL_URL": f"smtp://127.0.0.1:{sink.port}",
     }

@@ -8,12 +8,13 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from accounts import addresses, keys, mailbox, passwords, sessions, tokens
-from accounts.models import KnownBrowser, MailboxProof, Mode, PublicKey, Session, Token, User
+from accounts import email_change, email_verification, passwords, sessions, ssh_keys, tokens
+from accounts.models import EmailVerification, KnownBrowser, PublicKey, Session, Token, User
 from accounts.security_log import Origin
 from accounts.tests.factories import PASSWORD, new_key
-from accounts.views import signing_in
-from mfa import activation, browser, challenges, code_failures, codes, modes, recovery, remembered
+from accounts.web import pending_sign_in, proofs
+from accounts.web.views import signing_in
+from mfa import activation, challenges, code_failures, codes, factors, recovery, remembered_browsers
 from mfa.models import Challenge, Factor, RememberedBrowser
 from tests.signing_in import OTP, give_credentials, is_signed_in, sign_in
 from tests.test_concurrency import ORIGIN, app_code, at_once
@@ -49,7 +50,7 @@ def give(window: Client, otp: str):
 @pytest.fixture
 def no_limits(settings):
     settings.OTP_MAILS_PER_HOUR = 1000
-    settings.ADDRESS_FAILURES = 1000
+    settings.IP_LOGIN_FAILURES = 1000
 
 
 CHANGES = ["a new app", "address", "sign out", "password"]
@@ -77,7 +78,7 @@ def test_a_session_written_after_the_change_is_over_at_its_first_request(client,
     """SR-25: the sign-in was finished before the change, under the lock."""
     give_credentials(client, "dana")
     otp = codes_for(dana_with_email, [client])[0]
-    then_first(browser, "start_session", prepared(dana_with_email, change))
+    then_first(pending_sign_in, "start_session", prepared(dana_with_email, change))
 
     assert client.post(OTP, {"otp": otp}).status_code == 302
 
@@ -100,7 +101,7 @@ def test_so_is_one_of_a_remembered_browser(client, dana_with_email, change, then
     give_credentials(client, "dana")
     client.post(OTP, {"otp": codes_for(dana_with_email, [client])[0], "remember": "on"})
     client.post("/account/logout")
-    then_first(browser, "start_session", prepared(dana_with_email, change))
+    then_first(pending_sign_in, "start_session", prepared(dana_with_email, change))
 
     assert give_credentials(client, "dana").url == "/account"
 
@@ -128,7 +129,7 @@ def test_a_session_that_is_ended_under_a_step_up_is_not_made_anew(client, dana_w
     client.get("/account/confirm")
     challenge = Challenge.objects.get(purpose="step_up")
     challenges.send_code(challenge, ORIGIN)
-    then_first(browser, "remember_proof", prepared(dana_with_email, "sign out"))
+    then_first(proofs, "remember_proof", prepared(dana_with_email, "sign out"))
 
     answer = client.post("/account/confirm", {"otp": codes.mailed_code(challenge.secret), "next": "/account"})
 
@@ -141,9 +142,9 @@ def owner_resets(user):
     """Return the reset with which an owner throws a thief out."""
 
     def reset() -> None:
-        proof = mailbox.ask_reset(user.email, Origin("192.0.2.77"))
-        code = MailboxProof.objects.get(pk=proof.pk).code
-        mailbox.reset_password(proof, code, OWN, Origin("192.0.2.77"), also=code_failures.ease)
+        proof = email_verification.ask_reset(user.email, Origin("192.0.2.77"))
+        code = EmailVerification.objects.get(pk=proof.pk).code
+        email_verification.reset_password(proof, code, OWN, Origin("192.0.2.77"), also=code_failures.ease)
 
     return reset
 
@@ -165,8 +166,8 @@ class TestARequestUnderWayWhenItsSessionEnds:
         sign_in(client, dana)
         client.post("/account/confirm", {"password": PASSWORD})
         client.post("/account/email", {"email": "thief@example.org"})
-        code = MailboxProof.objects.get(purpose="change_email").code
-        then_first(addresses, "complete", owner_resets(dana))
+        code = EmailVerification.objects.get(purpose="change_email").code
+        then_first(email_change, "complete", owner_resets(dana))
 
         client.post("/account/email/confirm", {"code": code})
 
@@ -176,7 +177,7 @@ class TestARequestUnderWayWhenItsSessionEnds:
         terminal = Client()
         body = {"identifier": "dana", "password": PASSWORD}
         token = terminal.post("/auth/signin", body, "application/json").json()["sessionToken"]
-        then_first(keys, "add", owner_resets(dana))
+        then_first(ssh_keys, "add", owner_resets(dana))
 
         answer = terminal.post(
             "/keys", {"name": "x", "key": new_key()}, "application/json", headers={"Authorization": f"Bearer {token}"}
@@ -188,12 +189,12 @@ class TestARequestUnderWayWhenItsSessionEnds:
     @pytest.mark.parametrize(("path", "function"), [("disable", "disable"), ("prefer", "prefer")])
     def test_changes_no_mode(self, client, dana_with_both, then_first, path, function):
         sign_in(client, dana_with_both)
-        then_first(modes, function, owner_resets(dana_with_both))
+        then_first(factors, function, owner_resets(dana_with_both))
 
         client.post(f"/account/mfa/email/{path}")
 
         dana_with_both.refresh_from_db()
-        assert dana_with_both.preferred_mode == Mode.AUTHENTICATOR
+        assert dana_with_both.preferred_mode == "authenticator"
         assert Factor.objects.filter(user=dana_with_both).count() == 2
 
     def test_makes_no_recovery_codes_count(self, client, dana_with_app, then_first):
@@ -210,7 +211,7 @@ class TestARequestUnderWayWhenItsSessionEnds:
 def test_no_browser_is_remembered_with_what_was_proven_before_a_change(client, dana_with_email, change, then_first):
     """SR-37: the record would be bound to what is true after it."""
     give_credentials(client, "dana")
-    then_first(remembered, "note", prepared(dana_with_email, change))
+    then_first(remembered_browsers, "note", prepared(dana_with_email, change))
 
     client.post(OTP, {"otp": codes_for(dana_with_email, [client])[0], "remember": "on"})
 
@@ -221,7 +222,7 @@ def test_no_browser_is_known_that_signed_in_before_a_reset(client, dana_with_ema
     """SR-5: the reset has forgotten all."""
     give_credentials(client, "dana")
     otp = codes_for(dana_with_email, [client])[0]
-    then_first(browser, "start_session", owner_resets(dana_with_email))
+    then_first(pending_sign_in, "start_session", owner_resets(dana_with_email))
 
     client.post(OTP, {"otp": otp})
 
@@ -248,12 +249,12 @@ def test_no_session_made_with_what_was_before_survives_a_change(dana_with_email,
 def prepared(user, change: str):
     """Return a change that only has to be made."""
     if change == "a new app":
-        enrolment = activation.begin(user, Mode.AUTHENTICATOR, proven=True, mailbox_proven=True)
+        enrolment = activation.begin(user, "authenticator", proven=True, mailbox_proven=True)
         otp = codes_otp(enrolment)
         return lambda: activation.complete(enrolment, otp, set_as_preferred=True, origin=ORIGIN)
     if change == "address":
-        proof = addresses.ask(user, "elsewhere@example.com", ORIGIN)
-        return lambda: addresses.complete(proof, proof.code, ORIGIN, session_key=None)
+        proof = email_change.ask(user, "elsewhere@example.com", ORIGIN)
+        return lambda: email_change.complete(proof, proof.code, ORIGIN, session_key=None)
     if change == "password":
         return lambda: passwords.change(user, "a brand new password", ORIGIN, current=PASSWORD, session_key=None)
     return lambda: sessions.end_all_others(user, ORIGIN, keep=None)
@@ -270,7 +271,7 @@ def codes_otp(enrolment: Challenge) -> str:
 def test_no_token_made_with_the_old_factors_survives_their_change(dana_with_both, no_limits, _round):
     """SR-25, SR-35."""
     user = dana_with_both
-    User.objects.filter(pk=user.pk).update(preferred_mode=Mode.EMAIL)
+    User.objects.filter(pk=user.pk).update(preferred_mode="email")
     user.refresh_from_db()
     given: list[str] = []
 
@@ -287,7 +288,7 @@ def test_no_token_made_with_the_old_factors_survives_their_change(dana_with_both
 
     at_once(
         *[sign_in(challenge) for challenge in begun],
-        lambda: modes.disable(user, Mode.AUTHENTICATOR, may_keep=lambda _left: True, origin=ORIGIN, session_key=None),
+        lambda: factors.disable(user, "authenticator", may_keep=lambda _left: True, origin=ORIGIN, session_key=None),
     )
 
     assert [value for value in given if tokens.find(value)] == []

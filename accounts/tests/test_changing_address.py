@@ -7,8 +7,8 @@ import time_machine
 from django.core import mail
 from django.utils import timezone
 
-from accounts import keys, tokens
-from accounts.models import KnownBrowser, Mode, PublicKey, Token, User
+from accounts import ssh_keys, tokens
+from accounts.models import KnownBrowser, PublicKey, Token, User
 from accounts.security_log import Origin
 from accounts.tests.factories import PASSWORD, UserFactory, new_key
 from mfa.tests.factories import add_mode
@@ -137,10 +137,10 @@ def test_the_code_is_of_no_use_in_another_browser(client, dana, sam, another_bro
 
 def test_i_undo_it_from_the_old_address(client, dana, another_browser):
     """SR-29: whoever changed it is out, the password has to be chosen anew, factors stay."""
-    add_mode(dana, Mode.AUTHENTICATOR)
+    add_mode(dana, "authenticator")
     thief = client
     sign_in(thief, dana)
-    keys.add(dana, "laptop", new_key(), Origin())
+    ssh_keys.add(dana, "laptop", new_key(), Origin())
     change(thief)
     victim = another_browser()
     link = undo_link()
@@ -151,7 +151,7 @@ def test_i_undo_it_from_the_old_address(client, dana, another_browser):
 
     user = User.objects.get(pk=dana.pk)
     assert user.email == "Dana@example.com"
-    assert user.preferred_mode == Mode.AUTHENTICATOR
+    assert user.preferred_mode == "authenticator"
     assert not user.has_usable_password()
     assert not is_signed_in(thief)
     assert not PublicKey.objects.filter(user=dana).exists()

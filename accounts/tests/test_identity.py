@@ -44,7 +44,7 @@ def test_it_is_refused_at_every_door(client, sam, email):
     client.post("/account/confirm", {"password": "a quiet harbour at dawn"})
 
     assert client.post("/account/email", {"email": email}).status_code == 400
-    with pytest.raises(invitations.NotAnAddress):
+    with pytest.raises(invitations.NotAnEmail):
         invitations.send(owner, email, role=Role.MEMBER, origin=Origin())
     with pytest.raises(ValueError, match="another address"):
         User.objects.create_user(email, NEW)

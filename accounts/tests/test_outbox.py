@@ -13,7 +13,7 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from accounts import housekeeping, outbox
-from accounts.models import Mail, MailboxProof, Session, SignInAttempt, Throttle
+from accounts.models import EmailVerification, Mail, Session, SignInAttempt, Throttle
 from accounts.tests.factories import UserFactory
 from tests.codes import mailed_code
 from tests.emails import read_mail
@@ -47,7 +47,7 @@ def test_the_broker_carries_only_the_id_of_the_mail(client, dana_with_email, dja
             give_credentials(client, "dana")
 
     row = Mail.objects.get()
-    assert sent == [(("mfa.send_one_time_password", [str(row.pk)]), {"queue": "otp", "retry": False})]
+    assert sent == [(("mfa.one_time_password", [str(row.pk)]), {"queue": "otp", "retry": False})]
     assert mailed_code() not in json.dumps(sent, default=str)
 
 
@@ -290,12 +290,12 @@ class TestMailings:
             outbox.sweep()
 
         code = Mail.objects.get(queue="otp")
-        assert mailing == [("mfa.send_one_time_password", [str(code.pk)]), ("accounts.send_bulk",)]
+        assert mailing == [("mfa.one_time_password", [str(code.pk)]), ("accounts.send_bulk",)]
 
 
 def test_a_name_cannot_add_a_header_or_markup_to_a_mail(client, another_browser):
     """SR-48."""
-    from accounts.mailing import compose
+    from accounts.compose import compose
 
     message = compose("security_notice", to="a@example.com", what="x\r\nBcc: thief@example.com", event=None)
 
@@ -305,7 +305,7 @@ def test_a_name_cannot_add_a_header_or_markup_to_a_mail(client, another_browser)
 
 def test_html_mail_escapes_what_people_chose():
     """SR-48."""
-    from accounts.mailing import compose
+    from accounts.compose import compose
 
     message = compose("security_notice", to="a@example.com", what="<script>alert(1)</script>", event=None)
 
@@ -332,7 +332,7 @@ def test_what_expired_is_forgotten_in_batches(client, dana_with_email, monkeypat
     client.post("/account/password/reset", {"identifier": "dana"})
 
     with time_machine.travel(timezone.now() + timedelta(days=30)):
-        rows = (Session, SignInAttempt, MailboxProof, Throttle)
+        rows = (Session, SignInAttempt, EmailVerification, Throttle)
         expired = sum(model.objects.count() for model in rows)
         assert housekeeping.forget_expired() == expired
 

@@ -7,11 +7,11 @@ import time_machine
 from django.core import mail
 from django.utils import timezone
 
-from accounts import keys, tokens
-from accounts.models import Mail, MailboxProof, PublicKey, Session, SignInAttempt, User
+from accounts import ssh_keys, tokens
+from accounts.models import EmailVerification, Mail, PublicKey, Session, SignInAttempt, User
 from accounts.security_log import Origin
 from accounts.tests.factories import PASSWORD, UserFactory, new_key
-from mfa.modes import enabled
+from mfa.factors import enabled
 from tests.codes import mailed_code
 from tests.emails import read_mail
 from tests.pages import text_of
@@ -184,7 +184,7 @@ def test_a_reset_ends_every_session_and_pending_sign_in_and_tells_me(client, ano
 
 def test_a_reset_leaves_no_token_and_no_key_to_whoever_had_them(client, dana):
     """SR-27: somebody may have registered with an address that is not theirs."""
-    keys.add(dana, "laptop", new_key(), Origin())
+    ssh_keys.add(dana, "laptop", new_key(), Origin())
     token = tokens.issue(dana, Origin(), mode="")
 
     client.post(RESET, {"identifier": "dana@example.com"})
@@ -222,7 +222,7 @@ def test_a_reset_code_does_not_verify_and_a_verifying_code_does_not_reset(client
     client.post(RESET, {"identifier": "dana"})
 
     assert client.post(VERIFY, {"code": mailed_code()}).url == REGISTER
-    assert MailboxProof.objects.get().ended_at is None
+    assert EmailVerification.objects.get().ended_at is None
 
 
 def test_a_reset_code_works_once(client, dana):

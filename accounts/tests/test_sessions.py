@@ -8,7 +8,7 @@ from django.test import Client
 from django.utils import timezone
 from ua_parser import parse as real_parse
 
-from accounts import keys, security_log, sessions, tokens
+from accounts import security_log, sessions, ssh_keys, tokens
 from accounts.models import PublicKey, SecurityEvent, Session, Token
 from accounts.security_log import Origin
 from accounts.session_store import row_key
@@ -193,7 +193,7 @@ def test_a_mode_enabled_within_a_session_is_told_of_it(client, dana):
 
 
 def test_keys_are_shown_and_removed(client, dana):
-    keys.add(dana, "laptop", new_key(), LAPTOP)
+    ssh_keys.add(dana, "laptop", new_key(), LAPTOP)
     key = PublicKey.objects.get()
     sign_in(client, dana)
     assert f"laptop SHA256:{key.fingerprint}" in text_of(client.get(PAGE))
@@ -206,7 +206,7 @@ def test_keys_are_shown_and_removed(client, dana):
 
 
 def test_a_key_of_somebody_else_is_out_of_reach(client, dana, sam):
-    keys.add(sam, "laptop", new_key(), LAPTOP)
+    ssh_keys.add(sam, "laptop", new_key(), LAPTOP)
     sign_in(client, dana)
 
     assert client.post(f"/account/keys/{PublicKey.objects.get().pk}/remove").status_code == 404
@@ -215,12 +215,12 @@ def test_a_key_of_somebody_else_is_out_of_reach(client, dana, sam):
 
 
 def test_an_account_holds_so_many_keys(dana, monkeypatch):
-    monkeypatch.setattr(keys, "KEYS_AT_MOST", 2)
+    monkeypatch.setattr(ssh_keys, "MAX_KEYS", 2)
     for name in "ab":
-        keys.add(dana, name, new_key(), LAPTOP)
+        ssh_keys.add(dana, name, new_key(), LAPTOP)
 
-    with pytest.raises(keys.TooManyKeys):
-        keys.add(dana, "c", new_key(), LAPTOP)
+    with pytest.raises(ssh_keys.TooManyKeys):
+        ssh_keys.add(dana, "c", new_key(), LAPTOP)
 
 
 def test_many_sessions_are_shown_page_by_page(client, dana, django_assert_max_num_queries):

@@ -140,7 +140,7 @@ def test_what_happened_is_written_down_without_the_password(client, dana):
 
     events = SecurityEvent.objects.filter(user=dana).order_by("id")
     assert [event.kind for event in events] == ["sign_in_refused", "signed_in", "signed_out"]
-    assert {event.address for event in events} == {"127.0.0.1"}
+    assert {event.ip_address for event in events} == {"127.0.0.1"}
 
 
 def test_the_sign_in_page_asks_the_database_nothing(client, django_assert_num_queries):

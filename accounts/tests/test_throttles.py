@@ -10,9 +10,9 @@ from django.utils import timezone
 
 from accounts import throttles
 from accounts.models import Throttle
-from accounts.origin import client_address
 from accounts.security_log import Origin
 from accounts.tests.factories import PASSWORD
+from accounts.web.origin import client_ip
 from tests.codes import mailed_code
 from tests.emails import read_mail
 from tests.pages import text_of
@@ -77,7 +77,7 @@ def test_guesses_at_my_user_name_do_not_show_that_my_address_is_the_same_account
 
 def test_after_a_hundred_in_a_row_only_a_new_password_helps(client, dana, clock, settings):
     """SR-5: fifty for each of the two names of an account."""
-    settings.ADDRESS_FAILURES = 1000
+    settings.IP_LOGIN_FAILURES = 1000
     for name in ("dana", "Dana@Example.com"):
         for _try in range(50):
             clock.shift(timedelta(minutes=15))
@@ -146,7 +146,7 @@ def test_one_address_may_guess_fifty_times(client, dana, clock):
 
 
 def test_an_address_is_not_charged_for_right_passwords(client, another_browser, dana, clock, settings):
-    settings.ADDRESS_FAILURES = 3
+    settings.IP_LOGIN_FAILURES = 3
 
     assert [give_credentials(another_browser(), "dana").status_code for _person in range(10)] == [302] * 10
 
@@ -183,7 +183,7 @@ def test_a_forwarded_address_counts_only_from_our_proxies(settings, connection, 
     headers = {"X-Forwarded-For": header} if header else {}
     request = RequestFactory(headers=headers).get("/", REMOTE_ADDR=connection)
 
-    assert client_address(request) == address
+    assert client_ip(request) == address
 
 
 def test_the_proxy_at_a_unix_socket_is_trusted_by_name(settings):
@@ -191,7 +191,7 @@ def test_the_proxy_at_a_unix_socket_is_trusted_by_name(settings):
     settings.TRUST_UNIX_SOCKET = True
     request = RequestFactory(headers={"X-Forwarded-For": "192.0.2.66, 192.0.2.1"}).get("/", REMOTE_ADDR="")
 
-    assert client_address(request) == "192.0.2.1"
+    assert client_ip(request) == "192.0.2.1"
 
 
 def test_requests_without_an_address_share_one_count(another_browser, dana, clock):
@@ -221,7 +221,7 @@ def test_the_current_password_cannot_be_guessed_either(client, dana, clock):
 
 
 def test_registrations_and_resets_of_one_address_are_limited(client, dana, clock, settings):
-    settings.ADDRESS_MAILS_PER_HOUR = 2
+    settings.IP_MAILS_PER_HOUR = 2
     fields = {"password": "a quiet place by the sea", "password_confirm": "a quiet place by the sea"}
 
     pages = [client.post("/account/register", {"email": f"n{n}@example.com", **fields}) for n in range(3)]

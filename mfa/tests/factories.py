@@ -1,6 +1,6 @@
 """Factors, as an enrolment would leave them."""
 
-from accounts.models import Mode, User
+from accounts.models import User
 from mfa import codes
 from mfa.models import Factor
 
@@ -8,7 +8,7 @@ from mfa.models import Factor
 def add_mode(user: User, mode: str, *, prefer: bool = False) -> Factor:
     """Give a user an enabled mode."""
     factor = Factor(user=user, mode=mode, name=mode)
-    if mode == Mode.AUTHENTICATOR:
+    if mode == "authenticator":
         factor.secret = codes.new_secret()
     factor.save()
     if prefer or not user.preferred_mode:

@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from accounts.models import Session, SignInAttempt
 from accounts.tests.factories import PASSWORD
+from mfa.factors import enabled
 from mfa.models import Challenge, Factor
-from mfa.modes import enabled
 from mfa.tests.factories import add_mode
 from tests.codes import app_code, mailed_code
 from tests.emails import read_mail

@@ -7,10 +7,10 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from accounts.models import Mode, User
+from accounts.models import User
 from accounts.security_log import Origin
 from accounts.tests.factories import PASSWORD
-from mfa import recovery, rescue
+from mfa import assisted_reset, recovery
 from mfa.models import AssistedReset, Factor
 from mfa.tests.factories import add_mode
 from mfa.tests.test_activation import activate
@@ -34,7 +34,7 @@ def clock():
 @pytest.fixture
 def clinic(dana_with_app, sam):
     """Sam owns it; Dana, who has lost her phone, is a member."""
-    add_mode(sam, Mode.AUTHENTICATOR)
+    add_mode(sam, "authenticator")
     owner = MembershipFactory(user=sam, role=Role.OWNER)
     MembershipFactory(user=dana_with_app, organization=owner.organization)
     return owner.organization
@@ -75,7 +75,7 @@ def started(clinic, sam, dana_with_app, another_browser, clock):
 def waited(started, client, clock):
     assert confirm(client, code_to_confirm()).url == "/account/login"
     clock.shift(timedelta(hours=24, minutes=1))
-    rescue.tell_ready()
+    assisted_reset.tell_ready()
     return started
 
 
@@ -125,7 +125,7 @@ def test_it_waits_a_day(started, client, clock):
     reset = AssistedReset.objects.get()
     early = reset.secret.decode()
     clock.shift(timedelta(hours=23))
-    assert rescue.tell_ready() == 0
+    assert assisted_reset.tell_ready() == 0
 
     give_credentials(client, "dana")
 
@@ -183,7 +183,7 @@ def test_without_the_mailbox_nothing_happens(started, client, clock):
     """SR-28."""
     clock.shift(timedelta(days=2))
 
-    assert rescue.tell_ready() == 0
+    assert assisted_reset.tell_ready() == 0
 
 
 def test_guesses_of_one_network_are_limited_and_end_nobodys_reset(started, client, another_browser, clock):
@@ -206,12 +206,12 @@ def test_a_few_guesses_of_a_stranger_do_not_end_it(started, client, another_brow
 
 def test_nobody_is_flooded_with_resets(clinic, sam, dana_with_app):
     """SR-17 in spirit: mail that others cause is limited."""
-    for _try in range(rescue.STARTS_A_DAY):
-        rescue.start(dana_with_app, by=sam, authority="x", reason="x", origin=Origin())
-        rescue.cancel(dana_with_app, Origin())
+    for _try in range(assisted_reset.MAX_STARTS_PER_DAY):
+        assisted_reset.start(dana_with_app, by=sam, authority="x", reason="x", origin=Origin())
+        assisted_reset.cancel(dana_with_app, Origin())
 
-    with pytest.raises(rescue.TooManyStarts):
-        rescue.start(dana_with_app, by=sam, authority="x", reason="x", origin=Origin())
+    with pytest.raises(assisted_reset.TooManyStarts):
+        assisted_reset.start(dana_with_app, by=sam, authority="x", reason="x", origin=Origin())
 
 
 def test_an_unknown_account_gets_the_same_answer(started, client):
@@ -227,7 +227,7 @@ def test_only_an_owner_of_the_organization_starts_it(clinic, dana_with_app, role
     other = django_user_model.objects.create_user("other@example.com", "a quiet harbour at dawn")
     other.email_verified_at = timezone.now()
     other.save()
-    add_mode(other, Mode.AUTHENTICATOR)
+    add_mode(other, "authenticator")
     if role:
         MembershipFactory(user=other, organization=clinic, role=role)
     browser = another_browser()
@@ -264,7 +264,7 @@ def test_staff_are_no_owners_members_to_reset(clinic, sam, dana_with_app, client
 
 
 def test_it_is_not_started_for_who_can_get_codes_by_mail(clinic, sam, dana_with_app, client):
-    add_mode(dana_with_app, Mode.EMAIL)
+    add_mode(dana_with_app, "email")
     sign_in(client, sam)
 
     assert "needs no assisted reset" in text_of(start(client, clinic, dana_with_app))
@@ -311,7 +311,7 @@ def test_its_code_is_no_step_up(waited, client, another_browser, clock):
 class TestStaff:
     @pytest.fixture
     def staff(self, sam, client):
-        add_mode(sam, Mode.AUTHENTICATOR)
+        add_mode(sam, "authenticator")
         User.objects.filter(pk=sam.pk).update(is_staff=True, is_superuser=True)
         sign_in(client, sam)
         return client

@@ -6,9 +6,9 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from accounts.models import Mode, Session
+from accounts.models import Session
+from mfa.factors import enabled
 from mfa.models import Challenge, Factor
-from mfa.modes import enabled
 from mfa.tests.factories import add_mode
 from tests.codes import app_code, mailed_code
 from tests.emails import read_mail
@@ -250,7 +250,7 @@ def test_the_settings_ask_the_database_six_times_at_most(client, dana_with_both,
 
 
 def test_a_factor_of_somebody_else_is_out_of_reach(client, dana_with_app, sam):
-    add_mode(sam, Mode.EMAIL)
+    add_mode(sam, "email")
     sign_in(client, dana_with_app)
 
     client.post(path("email", "disable"))

@@ -166,13 +166,13 @@ def test_a_changed_address_proves_nothing_against_its_undoing(client, another_br
 
 def test_a_factor_from_before_the_change_survives_the_undoing(client, another_browser, dana_with_app):
     """SR-29: MFA still stands before the account."""
-    from accounts import addresses
+    from accounts import email_change
     from accounts.security_log import Origin
-    from mfa import modes
+    from mfa import factors
 
-    proof = addresses.ask(dana_with_app, "else@example.com", Origin())
-    addresses.complete(proof, proof.code, Origin(), session_key=None)
-    addresses.undo(addresses.AddressChange.objects.get(), Origin(), remove_factors=modes.remove_all)
+    proof = email_change.ask(dana_with_app, "else@example.com", Origin())
+    email_change.complete(proof, proof.code, Origin(), session_key=None)
+    email_change.undo(email_change.EmailChange.objects.get(), Origin(), remove_factors=factors.remove_all)
 
     assert Factor.objects.get().mode == "authenticator"
 

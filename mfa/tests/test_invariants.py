@@ -12,15 +12,15 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from accounts.models import MailboxProof, Mode, Session, Throttle, User
+from accounts.models import EmailVerification, Session, Throttle, User
 from accounts.tests.factories import PASSWORD, UserFactory
-from mfa import codes
+from mfa import codes, modes
 from mfa.models import Challenge, Factor
 from tests.signing_in import LOGIN, OTP
 
 pytestmark = pytest.mark.django_db
 
-MODES = st.sampled_from(Mode.values)
+MODES = st.sampled_from(sorted(modes.ALL))
 COMPLETE = "/account/mfa/activate/complete"
 
 
@@ -41,12 +41,12 @@ class Walker:
         """Read the mail or the phone; whoever has neither guesses."""
         if not self.owns:
             return "000000"
-        if challenge.mode == Mode.EMAIL:
+        if challenge.mode == "email":
             return codes.mailed_code(challenge.secret)
         return pyotp.TOTP(codes.base32(self.phone)).at(timezone.now()) if self.phone else "000000"
 
-    def _mailed(self, purpose: str) -> MailboxProof | None:
-        proofs = MailboxProof.objects.filter(user=self.user, purpose=purpose, ended_at=None)
+    def _mailed(self, purpose: str) -> EmailVerification | None:
+        proofs = EmailVerification.objects.filter(user=self.user, purpose=purpose, ended_at=None)
         return proofs.order_by("-created_at").first() if self.owns else None
 
     def give_password(self, _mode: str) -> None:
@@ -106,7 +106,7 @@ class Walker:
         if secret:  # whoever sees the picture can scan it
             code = pyotp.TOTP(secret).at(timezone.now())
         self.client.post(COMPLETE, {"otp": code, "set_as_preferred": ""})
-        factor = Factor.objects.filter(user=self.user, mode=Mode.AUTHENTICATOR).first()
+        factor = Factor.objects.filter(user=self.user, mode="authenticator").first()
         if secret and factor and codes.base32(factor.secret) == secret:
             self.phone = factor.secret
 
@@ -208,7 +208,7 @@ class Accounts(RuleBasedStateMachine):
     def whoever_had_a_way_in_still_has_one(self) -> None:
         for walker in self.walkers[:2]:
             enabled = {factor.mode: factor for factor in Factor.objects.filter(user=walker.user)}
-            app = enabled.get(Mode.AUTHENTICATOR)
+            app = enabled.get("authenticator")
             thief = self.walkers[2]
             known = {walker.phone, thief.phone} if walker.user == thief.user else {walker.phone}
             assert not app or app.secret in known

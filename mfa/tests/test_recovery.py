@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from accounts.models import Mode, SecurityEvent
+from accounts.models import SecurityEvent
 from mfa import recovery
 from mfa.models import Challenge, RecoveryCodes
 from mfa.tests.factories import add_mode
@@ -90,7 +90,7 @@ def test_the_prompt_offers_it(client, dana_with_app, codes):
 
 
 def test_it_works_when_the_mode_is_email_too(client, dana):
-    add_mode(dana, Mode.EMAIL)
+    add_mode(dana, "email")
     sign_in(client, dana)
     made = make(client)
     client.post(CONFIRM, {"code": made[0]})
@@ -200,7 +200,7 @@ def test_making_them_needs_a_fresh_proof_and_mfa(client, another_browser, dana, 
     page = client.post(PAGE, follow=True)
     assert "Please enable multi-factor authentication first" in text_of(page)
 
-    add_mode(dana, Mode.EMAIL)
+    add_mode(dana, "email")
     other = another_browser()
     give_credentials(other, "dana")
     assert other.post(PAGE).url.startswith("/account/login")

@@ -7,7 +7,7 @@ import time_machine
 from django.utils import timezone
 
 from accounts import known_browsers
-from accounts.models import Mode, User
+from accounts.models import User
 from accounts.security_log import Origin
 from accounts.tests.factories import PASSWORD
 from mfa.models import RememberedBrowser
@@ -26,7 +26,7 @@ PROMPT = OTP
 
 def sign_in_and_remember(client, user):
     give_credentials(client, user.email)
-    otp = app_code(user) if user.preferred_mode == Mode.AUTHENTICATOR else mailed_code()
+    otp = app_code(user) if user.preferred_mode == "authenticator" else mailed_code()
     assert client.post(OTP, {"otp": otp, "remember": "on"}).status_code == 302
 
 
@@ -102,7 +102,7 @@ def test_a_change_of_password_factors_or_address_ends_it(client, remembered, cha
         user.set_password(PASSWORD)
         user.save()
     elif change == "another mode":
-        add_mode(user, Mode.EMAIL)
+        add_mode(user, "email")
     elif change == "the app anew":
         user_factor = add_mode.__globals__["Factor"].objects.get(user=user)
         user_factor.created_at = timezone.now()
@@ -137,13 +137,13 @@ def test_nobody_forgets_the_browser_of_somebody_else(client, remembered, sam, an
 
 
 def test_the_cookie_of_another_account_is_of_no_use(client, remembered, sam):
-    add_mode(sam, Mode.AUTHENTICATOR)
+    add_mode(sam, "authenticator")
 
     assert is_asked_for_a_code(client, sam)
 
 
 def test_two_people_are_remembered_in_one_browser(client, remembered, sam):
-    add_mode(sam, Mode.AUTHENTICATOR)
+    add_mode(sam, "authenticator")
     sign_in_and_remember(client, sam)
     leave(client)
 
@@ -154,7 +154,7 @@ def test_two_people_are_remembered_in_one_browser(client, remembered, sam):
 
 def test_an_earlier_user_of_the_browser_has_no_copy_of_my_token(client, dana_with_app, sam, another_browser):
     """SR-37: an attacker ticks the box on a shared machine and keeps the cookie; I tick it there later."""
-    add_mode(sam, Mode.AUTHENTICATOR)
+    add_mode(sam, "authenticator")
     sign_in_and_remember(client, sam)
     leave(client)
     elsewhere = another_browser()

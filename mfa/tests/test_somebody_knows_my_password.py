@@ -12,7 +12,7 @@ from accounts import signin, tokens
 from accounts.models import SignInAttempt
 from accounts.security_log import Origin
 from accounts.tests.factories import PASSWORD
-from mfa.modes import enabled
+from mfa.factors import enabled
 from tests.codes import app_code, mailed_code
 from tests.emails import read_mail
 from tests.pages import text_of
@@ -46,15 +46,15 @@ def link() -> str:
 
 
 def test_a_sign_in_that_nobody_finished_is_told_when_it_expires(dana_with_app, thief, clock):
-    assert signin.tell_of_unfinished() == 0
+    assert signin.report_unfinished() == 0
     clock.shift(timedelta(minutes=11))
 
-    assert signin.tell_of_unfinished() == 1
+    assert signin.report_unfinished() == 1
 
     (message,) = told()
     assert "192.0.2.66" in message.body
     assert "Somebody knows your password" in message.body
-    assert signin.tell_of_unfinished() == 0
+    assert signin.report_unfinished() == 0
 
 
 def test_five_wrong_codes_are_told_at_once(dana_with_app, thief):
@@ -77,7 +77,7 @@ def test_i_am_told_once_a_day(dana_with_app, thief, clock):
 
     assert len(told()) == 1
     clock.shift(timedelta(hours=25))
-    signin.tell_of_unfinished()
+    signin.report_unfinished()
     assert len(told()) == 2
 
 
@@ -87,7 +87,7 @@ def test_not_of_my_own_browser(client, dana_with_app, clock):
     give_credentials(client, "dana")
     clock.shift(timedelta(minutes=11))
 
-    signin.tell_of_unfinished()
+    signin.report_unfinished()
 
     assert told() == []
 
@@ -97,7 +97,7 @@ def test_not_of_a_sign_in_that_was_begun_again_and_went_well(client, another_bro
     sign_in(another_browser(), dana_with_app)
     clock.shift(timedelta(minutes=11))
 
-    signin.tell_of_unfinished()
+    signin.report_unfinished()
 
     assert told() == []
 
@@ -110,7 +110,7 @@ def test_not_of_the_command_line_where_i_have_used_it_before(client, dana_with_e
             client.post(f"/auth/signin/mfa/{begun['mfaID']}", {"otp": mailed_code()}, "application/json")
         clock.shift(timedelta(minutes=11))
 
-    signin.tell_of_unfinished()
+    signin.report_unfinished()
 
     assert told() == []
 

@@ -6,7 +6,7 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from accounts.models import Mode, Token
+from accounts.models import Token
 from accounts.security_log import Origin
 from accounts.tests.factories import PASSWORD
 from mfa.models import Challenge
@@ -97,7 +97,7 @@ def test_a_fresh_password_never_adds_a_second_factor(client, dana, monkeypatch):
     real = signin.lock_checked
 
     def first_factor_meanwhile(user):
-        add_mode(user, Mode.EMAIL)
+        add_mode(user, "email")
         return real(user)
 
     monkeypatch.setattr(signin, "lock_checked", first_factor_meanwhile)

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from accounts.models import Channel, Throttle
 from accounts.security_log import Origin
-from mfa import challenges, code_failures
+from mfa import challenges, code_failures, code_refusals
 from mfa.tests.test_activation import COMPLETE, activate
 from tests.codes import app_code, mailed_code
 from tests.pages import text_of
@@ -169,7 +169,7 @@ def test_the_command_line_is_told_of_no_tries(dana_with_email):
     """It has one: the next command begins anew."""
     challenge = challenges.begin_sign_in(dana_with_email, channel=Channel.CLI, origin=Origin())
 
-    with pytest.raises(challenges.WrongCode) as refused:
+    with pytest.raises(code_refusals.WrongCode) as refused:
         challenges.answer(challenge, "000000", Origin())
 
     assert refused.value.text == "That code is not right. Please check it and try again."

@@ -6,13 +6,12 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from accounts.models import Mode
 from accounts.security_log import Origin
 from accounts.tests.factories import UserFactory
 from mfa.tests.factories import add_mode
-from organizations import compliance, membership, overview, policy_changes
+from organizations import compliance, member_counts, membership, policy_changes
 from organizations.models import ComplianceDay, Role
-from organizations.policy_changes import Terms
+from organizations.policy_changes import PolicySettings
 from organizations.tests.factories import MembershipFactory, OrganizationFactory
 from tests.pages import text_of
 from tests.signing_in import sign_in
@@ -28,7 +27,7 @@ def clinic():
 @pytest.fixture
 def olaf(clinic):
     user = UserFactory(email="olaf@example.com")
-    add_mode(user, Mode.AUTHENTICATOR)
+    add_mode(user, "authenticator")
     return MembershipFactory(organization=clinic, user=user, role=Role.OWNER)
 
 
@@ -43,7 +42,7 @@ def test_each_day_is_noted_once(clinic, olaf):
 
         rows = ComplianceDay.objects.filter(organization=clinic).order_by("day").values_list("day", "members", "ready")
         assert list(rows) == [(date(2026, 11, 1), 1, 1), (date(2026, 11, 2), 2, 1)]
-        assert [day.share for day in compliance.days(clinic, overview.counts(clinic))] == [1.0, 0.5]
+        assert [day.share for day in compliance.days(clinic, member_counts.of(clinic))] == [1.0, 0.5]
 
 
 def test_many_organizations_cost_few_queries(django_assert_max_num_queries):
@@ -93,12 +92,12 @@ class TestEvidence:
             clock.move_to(self.at(3))
             policy_changes.stop_requiring(olaf, Origin())
             clock.move_to(self.at(5))
-            policy_changes.set_terms(olaf, Terms(required=True, required_from=self.at(10)), Origin())
+            policy_changes.set_policy(olaf, PolicySettings(required=True, required_from=self.at(10)), Origin())
             clock.move_to(self.at(8))
             assert compliance.periods(clinic) == [compliance.Period(self.at(1), self.at(3))]
             clock.move_to(self.at(12))
-            tighter = Terms(required=True, counting="authenticator")
-            policy_changes.set_terms(olaf, tighter, Origin())  # no break
+            tighter = PolicySettings(required=True, counting="authenticator")
+            policy_changes.set_policy(olaf, tighter, Origin())  # no break
 
             assert compliance.periods(clinic) == [
                 compliance.Period(self.at(1), self.at(3)),
@@ -155,7 +154,9 @@ class TestEvidence:
         assert "Exemptions now None." in page
 
     def test_what_was_announced_and_taken_back_was_never_required(self, clinic, olaf):
-        policy_changes.set_terms(olaf, Terms(required=True, required_from=timezone.now() + timedelta(days=3)), Origin())
+        policy_changes.set_policy(
+            olaf, PolicySettings(required=True, required_from=timezone.now() + timedelta(days=3)), Origin()
+        )
         policy_changes.stop_requiring(olaf, Origin())
 
         assert compliance.periods(clinic) == []

@@ -6,7 +6,7 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from accounts.models import Mode, SecurityEvent
+from accounts.models import SecurityEvent
 from mfa.tests.factories import add_mode
 from organizations.models import Environment, OrganizationEvent, Pod, Role
 from organizations.tests.factories import MembershipFactory
@@ -131,7 +131,7 @@ def test_others_do_not_get_in(client, dana_with_app):
 
 def test_staff_look_after_environments_and_each_change_is_logged(client, staff, clinic, pod):
     """SR-52."""
-    add_mode(staff, Mode.AUTHENTICATOR)
+    add_mode(staff, "authenticator")
     sign_in(client, staff)
     assert client.get("/admin/").status_code == 200
 
@@ -153,7 +153,7 @@ def test_staff_look_after_environments_and_each_change_is_logged(client, staff, 
 
 def test_a_change_needs_a_proof_of_moments_ago(client, staff, clinic, pod):
     """SR-52: looking does not."""
-    add_mode(staff, Mode.AUTHENTICATOR)
+    add_mode(staff, "authenticator")
     with time_machine.travel(timezone.now(), tick=False) as clock:
         sign_in(client, staff)
         clock.shift(timedelta(hours=3))
@@ -178,7 +178,7 @@ def test_a_change_needs_a_proof_of_moments_ago(client, staff, clinic, pod):
 @pytest.mark.parametrize("lookup", ["password__regex", "password__startswith", "credential_version", "email__contains"])
 def test_no_column_can_be_read_sign_by_sign(client, staff, lookup):
     """SR-52: the address of a list filters by what the list offers."""
-    add_mode(staff, Mode.AUTHENTICATOR)
+    add_mode(staff, "authenticator")
     sign_in(client, staff)
 
     assert client.get("/admin/accounts/user/?is_staff__exact=1").status_code == 200
@@ -187,7 +187,7 @@ def test_no_column_can_be_read_sign_by_sign(client, staff, lookup):
 
 def test_an_account_that_is_enabled_again_begins_without_sessions(client, another_browser, staff, dana):
     """SR-25."""
-    add_mode(staff, Mode.AUTHENTICATOR)
+    add_mode(staff, "authenticator")
     sign_in(client, staff)
     browser = another_browser()
     sign_in(browser, dana)
@@ -202,7 +202,7 @@ def test_an_account_that_is_enabled_again_begins_without_sessions(client, anothe
 
 
 def test_staff_neither_delete_organizations_nor_set_their_policy(client, staff, clinic):
-    add_mode(staff, Mode.AUTHENTICATOR)
+    add_mode(staff, "authenticator")
     sign_in(client, staff)
 
     assert client.post(f"/admin/organizations/organization/{clinic.pk}/delete/", {"post": "yes"}).status_code == 403
@@ -216,7 +216,7 @@ def test_staff_neither_delete_organizations_nor_set_their_policy(client, staff, 
 
 
 def test_the_admin_signs_out_and_changes_passwords_as_the_portal_does(client, staff):
-    add_mode(staff, Mode.AUTHENTICATOR)
+    add_mode(staff, "authenticator")
     sign_in(client, staff)
 
     assert client.get("/admin/password_change/").url == "/account/password/change"

@@ -9,14 +9,14 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from accounts.models import Mode, User
+from accounts.models import User
 from accounts.refusals import Refused
 from accounts.security_log import Origin
 from accounts.tests.factories import UserFactory
 from mfa.tests.factories import add_mode
 from organizations import compliance, policy_changes, reminders
 from organizations.models import Organization, Role
-from organizations.policy_changes import Terms
+from organizations.policy_changes import PolicySettings
 from organizations.tests.factories import MembershipFactory, OrganizationFactory
 from tests.emails import read_mail
 
@@ -42,8 +42,8 @@ class World:
         Organization.objects.all().delete()
         mail.outbox.clear()
         self.clinic = OrganizationFactory(name="Clinic")
-        self.owner = self.join("owner", Role.OWNER, Mode.AUTHENTICATOR)
-        self.people = {"none": self.join("none"), "mail": self.join("mail", mode=Mode.EMAIL)}
+        self.owner = self.join("owner", Role.OWNER, "authenticator")
+        self.people = {"none": self.join("none"), "mail": self.join("mail", mode="email")}
         self.robot = self.join("robot")
 
     def join(self, name, role=Role.MEMBER, mode=None):
@@ -62,7 +62,7 @@ class World:
         elif kind == "set":
             required, seconds, counting, forbidden = about
             at = None if seconds is None else now + timedelta(seconds=seconds)
-            policy_changes.set_terms(self.owner, Terms(required, at, counting, forbidden), Origin())
+            policy_changes.set_policy(self.owner, PolicySettings(required, at, counting, forbidden), Origin())
         elif kind == "rehearse":
             policy_changes.rehearse(self.owner, Origin(), days=about[0])
         else:

@@ -7,6 +7,7 @@ import pytest
 from accounts.models import User
 from accounts.security_log import Origin
 from accounts.tests.factories import UserFactory
+from mfa.tests.factories import add_mode
 from mfa.tests.test_activation import COMPLETE, activate
 from organizations import invitations
 from organizations.models import Membership, Role
@@ -48,10 +49,7 @@ def test_a_link_leads_through_the_sign_in_to_the_organization(client, clinic, sa
 
 
 def test_the_link_survives_a_sign_in_with_a_code(client, clinic, sam):
-    from accounts.models import Mode
-    from mfa.tests.factories import add_mode
-
-    add_mode(sam, Mode.EMAIL)
+    add_mode(sam, "email")
     client.get(link_for(clinic, sam.email))
 
     sign_in(client, sam)

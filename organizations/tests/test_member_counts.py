@@ -8,8 +8,9 @@ from django.db.models import Count
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from accounts.models import Mode, User
+from accounts.models import User
 from accounts.tests.factories import UserFactory
+from mfa import modes
 from mfa.models import Factor
 from mfa.tests.factories import add_mode
 from organizations.models import MemberCount, Membership, Organization
@@ -35,7 +36,7 @@ def test_a_factor_that_goes_by_any_way_is_gone_from_the_count(dana_with_both):
     membership = MembershipFactory(user=dana_with_both)
     assert Membership.objects.get().modes == "authenticator email"
 
-    Factor.objects.filter(user=dana_with_both, mode=Mode.EMAIL)._raw_delete("default")
+    Factor.objects.filter(user=dana_with_both, mode="email")._raw_delete("default")
 
     assert Membership.objects.get().modes == "authenticator"
     assert MemberCount.objects.get(organization=membership.organization, modes="authenticator").count == 1
@@ -61,7 +62,7 @@ def test_the_tables_can_be_emptied_in_any_order(dana_with_both, order):
 
 def test_an_old_copy_of_a_user_does_not_overwrite_it(dana):
     old = User.objects.get(pk=dana.pk)
-    add_mode(dana, Mode.EMAIL)
+    add_mode(dana, "email")
 
     old.name = "Dana R."
     old.save()
@@ -73,7 +74,7 @@ ACTIONS = st.tuples(
     st.sampled_from(["join", "leave", "enable", "disable", "rename", "delete user"]),
     st.integers(0, 2),
     st.integers(0, 1),
-    st.sampled_from(Mode.values),
+    st.sampled_from(sorted(modes.ALL)),
 )
 
 

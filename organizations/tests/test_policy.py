@@ -4,8 +4,7 @@ from uuid import uuid4
 
 import pytest
 
-from accounts.models import Mode
-from mfa.modes import enabled
+from mfa.factors import enabled
 from mfa.tests.factories import add_mode
 from organizations.models import Membership, OrganizationEvent, Role
 from organizations.tests.factories import MembershipFactory, OrganizationFactory
@@ -28,7 +27,7 @@ def olaf_the_owner(clinic, django_user_model):
 
     olaf = UserFactory(email="olaf@example.com")
     MembershipFactory(organization=clinic, user=olaf, role=Role.OWNER)
-    add_mode(olaf, Mode.AUTHENTICATOR)
+    add_mode(olaf, "authenticator")
     return olaf
 
 
@@ -206,7 +205,7 @@ def test_the_last_mode_stays_while_an_organization_requires_one(
     client, clinic, member, olaf_the_owner, another_browser
 ):
     """SR-42: and the page says which one."""
-    add_mode(member.user, Mode.EMAIL)
+    add_mode(member.user, "email")
     required(clinic, olaf_the_owner, another_browser())
     sign_in(client, member.user)
 
@@ -220,7 +219,7 @@ def test_disabling_what_is_required_is_refused_before_it_is_asked(
     client, clinic, member, olaf_the_owner, another_browser
 ):
     """SR-42: the settings say so, and the first click does, with the name."""
-    add_mode(member.user, Mode.EMAIL)
+    add_mode(member.user, "email")
     required(clinic, olaf_the_owner, another_browser())
     sign_in(client, member.user)
 
@@ -234,8 +233,8 @@ def test_disabling_what_is_required_is_refused_before_it_is_asked(
 
 
 def test_a_mode_that_is_not_the_last_may_go(client, clinic, member, olaf_the_owner, another_browser):
-    add_mode(member.user, Mode.EMAIL)
-    add_mode(member.user, Mode.AUTHENTICATOR)
+    add_mode(member.user, "email")
+    add_mode(member.user, "authenticator")
     required(clinic, olaf_the_owner, another_browser())
     sign_in(client, member.user)
 
@@ -250,7 +249,7 @@ def test_a_factor_that_goes_by_another_way_stops_access_at_the_next_request(clie
     from accounts.models import User
     from mfa.models import Factor
 
-    add_mode(member.user, Mode.EMAIL)
+    add_mode(member.user, "email")
     clinic.mfa_required_at = "2026-01-01T00:00:00Z"
     clinic.save()
     sign_in(client, member.user)
@@ -345,7 +344,7 @@ def test_owners_and_admins_read_what_happened(client, clinic, olaf_the_owner, an
 
     for person, role, status in ((member.user, "member", 403), (member.user, "admin", 200), (sam, "", 404)):
         Membership.objects.filter(user=person).update(role=role or "member")
-        add_mode(person, Mode.EMAIL) if not person.preferred_mode else None
+        add_mode(person, "email") if not person.preferred_mode else None
         browser = another_browser()
         sign_in(browser, person)
         assert browser.get(f"{clinic.get_absolute_url()}/log").status_code == status, role

@@ -7,7 +7,6 @@ import time_machine
 from django.utils import timezone
 
 from accounts import tokens
-from accounts.models import Mode
 from accounts.security_log import Origin
 from accounts.tests.factories import UserFactory
 from mfa.tests.factories import add_mode
@@ -25,7 +24,7 @@ def clinic():
 @pytest.fixture
 def call(client, clinic):
     user = UserFactory(email="olaf@example.com")
-    add_mode(user, Mode.AUTHENTICATOR)
+    add_mode(user, "authenticator")
     MembershipFactory(organization=clinic, user=user, role=Role.OWNER)
     user.refresh_from_db()
     headers = {"Authorization": f"Bearer {tokens.issue(user, Origin(), mode='authenticator')}"}
@@ -46,7 +45,7 @@ def test_a_script_reads_and_sets_the_policy(call, clinic):
 
     assert answer.status_code == 200, answer.content
     clinic.refresh_from_db()
-    assert (clinic.mfa_required, clinic.counting_modes, clinic.remembering_forbidden) == (True, "authenticator", True)
+    assert (clinic.mfa_required, clinic.accepted_modes, clinic.remembering_forbidden) == (True, "authenticator", True)
     assert answer.json() == {**call("GET", "policy").json(), "members": 1, "membersReady": 1}
     call("PUT", "policy", '{"required": false}')
     assert call("GET", "policy").json()["requiredFrom"] is None

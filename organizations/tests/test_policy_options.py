@@ -8,15 +8,16 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
 from accounts import tokens
-from accounts.models import Channel, Mode, User
+from accounts.models import Channel, User
 from accounts.security_log import Origin
 from accounts.tests.factories import UserFactory
+from accounts.web.access import Mark, marks_of
 from mfa import challenges
 from mfa.models import Factor
 from mfa.tests.factories import add_mode
 from organizations import compliance, invitations, membership, policy_changes
 from organizations.models import Membership, OrganizationEvent, RehearsalHit, Role
-from organizations.policy_changes import Terms
+from organizations.policy_changes import PolicySettings
 from organizations.tests.factories import MembershipFactory, OrganizationFactory
 from tests.codes import app_code, mailed_code
 from tests.emails import read_mail
@@ -43,7 +44,7 @@ def clinic(clock):
 def owner(clinic, another_browser):
     olaf = UserFactory(email="olaf@example.com")
     MembershipFactory(organization=clinic, user=olaf, role=Role.OWNER)
-    add_mode(olaf, Mode.AUTHENTICATOR)
+    add_mode(olaf, "authenticator")
     browser = another_browser()
     sign_in(browser, olaf)
     return browser
@@ -101,7 +102,7 @@ class TestBeforeTheClick:
         assert "They are: Dana@example.com." in page
 
     def test_it_says_what_each_of_them_will_meet(self, owner, clinic, member):
-        add_mode(UserFactory(email="mail.only@example.com"), Mode.EMAIL)
+        add_mode(UserFactory(email="mail.only@example.com"), "email")
         MembershipFactory(organization=clinic, user=User.objects.get(email="mail.only@example.com"))
         MembershipFactory(organization=clinic, user=UserFactory(email="new@example.com", email_verified_at=None))
         set_policy(owner, clinic, counting="authenticator")
@@ -128,7 +129,7 @@ class TestBeforeTheClick:
         assert "(in a browser: 1, at the command line: 1, at the command line with a key: 1)" in page
 
     def test_the_list_of_who_does_not_meet_it_knows_which_modes_count(self, owner, clinic, member, dana):
-        add_mode(dana, Mode.EMAIL)
+        add_mode(dana, "email")
         assert "There is no such member." in text_of(owner.get(f"{clinic.get_absolute_url()}/members?mfa=missing"))
 
         set_policy(owner, clinic, counting="authenticator")
@@ -204,12 +205,12 @@ class TestFromADateOn:
         assert clinic.mfa_required_at is None
         set_policy(owner, clinic, required_from="2026-11-24", counting="authenticator")
         clinic.refresh_from_db()
-        assert (clinic.mfa_required_at, clinic.counting_modes) == (timezone.now(), "authenticator")
+        assert (clinic.mfa_required_at, clinic.accepted_modes) == (timezone.now(), "authenticator")
 
     def test_an_hour_that_a_script_named_is_kept_when_the_form_is_saved(self, owner, clinic):
         """The form knows days: today would be at once."""
         at = timezone.now() + timedelta(hours=8)
-        policy_changes.set_terms(clinic_owner(clinic), Terms(required=True, required_from=at), Origin())
+        policy_changes.set_policy(clinic_owner(clinic), PolicySettings(required=True, required_from=at), Origin())
 
         set_policy(owner, clinic, required_from="2026-11-24", remembering_forbidden="on")
 
@@ -221,7 +222,7 @@ class TestFromADateOn:
         """The log and the auditor's sheet say the same moment, in whole minutes of UTC."""
         zone = timezone.get_fixed_timezone(offset * 60)
         at = timezone.datetime(2026, 12, 1, 2, 0, 59, tzinfo=zone)
-        policy_changes.set_terms(clinic_owner(clinic), Terms(required=True, required_from=at), Origin())
+        policy_changes.set_policy(clinic_owner(clinic), PolicySettings(required=True, required_from=at), Origin())
 
         clinic.refresh_from_db()
         whole = at + timedelta(seconds=1)
@@ -235,13 +236,15 @@ class TestFromADateOn:
         at = timezone.datetime(year, 12, 31, 23, 59, 59, tzinfo=timezone.get_fixed_timezone(-600))
 
         with pytest.raises(policy_changes.TooFarAhead):
-            policy_changes.set_terms(clinic_owner(clinic), Terms(required=True, required_from=at), Origin())
+            policy_changes.set_policy(clinic_owner(clinic), PolicySettings(required=True, required_from=at), Origin())
         assert "too far ahead" in text_of(options(owner, clinic, required_from=f"{year}-12-31"))
 
     def test_a_page_that_another_owner_has_made_old_changes_nothing(self, owner, clinic):
         old = owner.get(f"{clinic.get_absolute_url()}/policy").context["form"]["seen"].value()
-        policy_changes.set_terms(
-            clinic_owner(clinic), Terms(required=True, required_from=timezone.now() + timedelta(days=9)), Origin()
+        policy_changes.set_policy(
+            clinic_owner(clinic),
+            PolicySettings(required=True, required_from=timezone.now() + timedelta(days=9)),
+            Origin(),
         )
 
         page = owner.post(f"{clinic.get_absolute_url()}/policy", {"seen": old, "remembering_forbidden": "on"})
@@ -253,7 +256,9 @@ class TestFromADateOn:
 
     def test_nor_one_that_forbade_remembering_since(self, owner, clinic):
         old = owner.get(f"{clinic.get_absolute_url()}/policy").context["form"]["seen"].value()
-        policy_changes.set_terms(clinic_owner(clinic), Terms(required=False, remembering_forbidden=True), Origin())
+        policy_changes.set_policy(
+            clinic_owner(clinic), PolicySettings(required=False, remembering_forbidden=True), Origin()
+        )
 
         page = owner.post(f"{clinic.get_absolute_url()}/policy", {"seen": old, "required_from": "2026-12-01"})
 
@@ -266,7 +271,9 @@ class TestFromADateOn:
         clock.shift(timedelta(minutes=11))
         page = f"{clinic.get_absolute_url()}/policy"
         owner.post(page, {"seen": old, "remembering_forbidden": "on"})
-        policy_changes.set_terms(clinic_owner(clinic), Terms(required=False, counting="authenticator"), Origin())
+        policy_changes.set_policy(
+            clinic_owner(clinic), PolicySettings(required=False, counting="authenticator"), Origin()
+        )
         owner.post("/account/confirm", {"otp": app_code(clinic_owner(clinic).user), "next": page})
 
         assert owner.get(page).context["form"]["seen"].value() == old
@@ -334,15 +341,15 @@ class TestWhoMayChangeIt:
 
     def test_what_is_refused_changes_nothing_at_all(self, owner, clinic):
         user = clinic_owner(clinic).user
-        add_mode(user, Mode.EMAIL)
-        Factor.objects.filter(user=user, mode=Mode.AUTHENTICATOR)._raw_delete("default")
-        terms = Terms(required=True, counting="authenticator", remembering_forbidden=True)
+        add_mode(user, "email")
+        Factor.objects.filter(user=user, mode="authenticator")._raw_delete("default")
+        terms = PolicySettings(required=True, counting="authenticator", remembering_forbidden=True)
 
         with pytest.raises(policy_changes.OwnMfaIsOff):
-            policy_changes.set_terms(clinic_owner(clinic), terms, Origin())
+            policy_changes.set_policy(clinic_owner(clinic), terms, Origin())
 
         clinic.refresh_from_db()
-        assert (clinic.mfa_required_at, clinic.counting_modes, clinic.remembering_forbidden) == (None, "", False)
+        assert (clinic.mfa_required_at, clinic.accepted_modes, clinic.remembering_forbidden) == (None, "", False)
         assert not OrganizationEvent.objects.exists()
 
     def test_whoever_was_demoted_this_moment_changes_nothing(self, owner, clinic):
@@ -355,7 +362,7 @@ class TestWhoMayChangeIt:
 
 class TestWhichModesCount:
     def test_members_with_email_only_must_add_the_app(self, owner, clinic, member, client, dana):
-        add_mode(dana, Mode.EMAIL)
+        add_mode(dana, "email")
         owner.post(f"{clinic.get_absolute_url()}/require")
         sign_in(client, dana)
         assert is_open(client, clinic)
@@ -365,14 +372,14 @@ class TestWhichModesCount:
         assert client.get(clinic.get_absolute_url()).url == REQUIRED
         assert "Only this mode counts there: authenticator" in text_of(client.get(REQUIRED))
         assert cli(client, dana, clinic) == 403
-        add_mode(dana, Mode.AUTHENTICATOR)
+        add_mode(dana, "authenticator")
         assert is_open(client, clinic)
 
     def test_whoever_has_email_only_gets_the_code_that_adding_the_app_needs(
         self, owner, clinic, member, client, dana, clock
     ):
         """The way out is open: a proof by e-mail, which has to be sent."""
-        add_mode(dana, Mode.EMAIL)
+        add_mode(dana, "email")
         set_policy(owner, clinic, required_from="2026-11-24", counting="authenticator")
         sign_in(client, dana)
         clock.shift(timedelta(minutes=11))
@@ -386,8 +393,8 @@ class TestWhichModesCount:
 
     def test_nobody_disables_the_mode_that_counts(self, owner, clinic, member, client, dana):
         """SR-42."""
-        add_mode(dana, Mode.EMAIL)
-        add_mode(dana, Mode.AUTHENTICATOR)
+        add_mode(dana, "email")
+        add_mode(dana, "authenticator")
         set_policy(owner, clinic, required_from="2026-11-24", counting="authenticator")
         sign_in(client, dana)
 
@@ -400,8 +407,8 @@ class TestWhichModesCount:
     def test_an_owner_cannot_demand_a_mode_that_they_lack(self, owner, clinic):
         """SR-40: nobody locks out themselves."""
         user = Membership.objects.get(role="owner").user
-        add_mode(user, Mode.EMAIL)
-        Factor.objects.filter(user=user, mode=Mode.AUTHENTICATOR)._raw_delete("default")
+        add_mode(user, "email")
+        Factor.objects.filter(user=user, mode="authenticator")._raw_delete("default")
 
         page = options(owner, clinic, confirmed="yes", required_from="2026-11-24", counting="authenticator")
 
@@ -413,7 +420,7 @@ class TestWhichModesCount:
         lab = MembershipFactory(user=dana).organization
         lab.mfa_required_at = timezone.now()
         lab.save()
-        add_mode(dana, Mode.EMAIL)
+        add_mode(dana, "email")
         set_policy(owner, clinic, required_from="2026-11-24", counting="authenticator")
         sign_in(client, dana)
 
@@ -521,7 +528,7 @@ class TestRehearsal:
         assert "Dana@example.com command line, with a key 1" in page
 
     def test_a_key_sign_in_with_a_code_is_told_apart_too(self, owner, clinic, member, client, dana):
-        add_mode(dana, Mode.EMAIL)
+        add_mode(dana, "email")
         set_policy(owner, clinic, counting="authenticator")
         self.rehearse(owner, clinic)
         begun = challenges.begin_sign_in(dana, channel=Channel.CLI, origin=Origin(), by_key=True)
@@ -637,7 +644,7 @@ class TestRehearsal:
             assert page.context["form"]["remembering_forbidden"].value() is False
 
     def test_whoever_meets_it_is_not_noted(self, owner, clinic, member, client, dana):
-        add_mode(dana, Mode.AUTHENTICATOR)
+        add_mode(dana, "authenticator")
         self.rehearse(owner, clinic)
         sign_in(client, dana)
         is_open(client, clinic)
@@ -678,7 +685,7 @@ class TestRehearsal:
 
 class TestWhatMembersSee:
     def test_i_see_what_owners_see_of_me(self, clinic, member, client, dana):
-        add_mode(dana, Mode.EMAIL)
+        add_mode(dana, "email")
         sign_in(client, dana)
 
         page = text_of(client.get(clinic.get_absolute_url()))
@@ -688,7 +695,7 @@ class TestWhatMembersSee:
     def test_one_page_says_which_organization_asks_for_what(self, owner, clinic, member, client, dana, clock):
         lab = MembershipFactory(user=dana, organization__name="Lab").organization
         MembershipFactory(user=dana, organization__name="Zoo")
-        add_mode(dana, Mode.EMAIL)
+        add_mode(dana, "email")
         lab.mfa_required_at = timezone.now() + timedelta(days=3)
         lab.remembering_forbidden = True
         lab.save()
@@ -697,7 +704,7 @@ class TestWhatMembersSee:
 
         page = text_of(client.get("/account/mfa/organizations"))
 
-        assert "All together: multi-factor authentication by an authenticator app." in page
+        assert "All together: multi-factor authentication with authenticator." in page
         assert "You are asked for a one-time password at every sign-in" in page
         assert "Clinic you do not meet it Activate required since 24 November 2026, 10:00 UTC, authenti" in page
         assert "Lab you meet it required from 27 November 2026, 10:00 UTC on, any mode forbidden" in page
@@ -726,7 +733,7 @@ def test_an_organization_closes_nothing_but_itself_and_the_dashboard():
         for pattern in patterns:
             if isinstance(pattern, URLResolver) and pattern.namespace not in {"admin", "api"}:
                 walk(pattern.url_patterns, f"{pattern.namespace}:" if pattern.namespace else namespace)
-            elif isinstance(pattern, URLPattern) and not getattr(pattern.callback, "works_without_mfa", False):
+            elif isinstance(pattern, URLPattern) and Mark.WORKS_WHILE_BLOCKED not in marks_of(pattern.callback):
                 closed.add(f"{namespace}{pattern.name}")
 
     walk(get_resolver().url_patterns)
@@ -736,7 +743,7 @@ def test_an_organization_closes_nothing_but_itself_and_the_dashboard():
 
 def test_a_factor_removed_by_a_command_closes_the_organization_at_the_next_request(owner, clinic, member, client, dana):
     """SR-42."""
-    add_mode(dana, Mode.AUTHENTICATOR)
+    add_mode(dana, "authenticator")
     owner.post(f"{clinic.get_absolute_url()}/require")
     token = tokens.issue(dana, Origin(), mode=dana.preferred_mode)
     headers = {"Authorization": f"Bearer {token}"}

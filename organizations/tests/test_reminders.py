@@ -6,13 +6,13 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from accounts.models import Mail, Mode, User
+from accounts.models import Mail, User
 from accounts.security_log import Origin
 from accounts.tests.factories import UserFactory
 from mfa.tests.factories import add_mode
 from organizations import policy_changes, reminders
 from organizations.models import Membership, Reminder, Role
-from organizations.policy_changes import Terms
+from organizations.policy_changes import PolicySettings
 from organizations.tests.factories import MembershipFactory, OrganizationFactory
 from tests.emails import read_mail
 from tests.pages import text_of
@@ -29,7 +29,7 @@ def clinic():
 @pytest.fixture
 def olaf(clinic):
     user = UserFactory(email="olaf@example.com")
-    add_mode(user, Mode.AUTHENTICATOR)
+    add_mode(user, "authenticator")
     return MembershipFactory(organization=clinic, user=user, role=Role.OWNER)
 
 
@@ -42,7 +42,7 @@ def add_members(clinic, number):
 
 def announce(owner, *, days):
     at = timezone.now() + timedelta(days=days)
-    policy_changes.set_terms(owner, Terms(required=True, required_from=at), Origin())
+    policy_changes.set_policy(owner, PolicySettings(required=True, required_from=at), Origin())
 
 
 ASKED = "Clinic asks you to activate multi-factor authentication"
@@ -55,12 +55,12 @@ def told(address="m0@example.com") -> list[str]:
 
 
 def reminded() -> list[str]:
-    return sorted(mail.user.email for mail in Mail.objects.filter(task=reminders.MAIL_TASK).select_related("user"))
+    return sorted(mail.user.email for mail in Mail.objects.filter(task=reminders.REMINDER).select_related("user"))
 
 
 def test_one_click_reminds_everybody_who_is_left(client, clinic, olaf):
     users = add_members(clinic, 5)
-    add_mode(users[0], Mode.EMAIL)
+    add_mode(users[0], "email")
     sign_in(client, olaf.user)
 
     page = client.post(f"{clinic.get_absolute_url()}/remind", follow=True)
@@ -71,7 +71,7 @@ def test_one_click_reminds_everybody_who_is_left(client, clinic, olaf):
     assert "UTC, to 4 members. The next one is possible from" in shown
     assert "Remind 4" not in shown
     assert reminded() == [f"m{number}@example.com" for number in range(1, 5)]
-    assert set(Mail.objects.filter(task=reminders.MAIL_TASK).values_list("queue", flat=True)) == {"bulk"}
+    assert set(Mail.objects.filter(task=reminders.REMINDER).values_list("queue", flat=True)) == {"bulk"}
     told = [message for message in read_mail() if "Clinic asks you" in message.subject]
     assert len(told) == 4
     assert "It takes about a minute: http://testserver/account/mfa/activate" in told[0].body
@@ -121,7 +121,7 @@ def test_whoever_has_enabled_it_meanwhile_gets_no_mail(clinic, olaf):
     (user,) = add_members(clinic, 1)
     reminders.start(olaf, Origin())
     reminders.fan_out()
-    add_mode(user, Mode.EMAIL)
+    add_mode(user, "email")
 
     assert not [message for message in read_mail() if "Clinic" in message.subject]
 
@@ -186,7 +186,7 @@ class TestByItself:
             announce(olaf, days=days)
             mails_after(minutes=10)
         at = timezone.now().replace(hour=0, minute=0) + timedelta(days=20)
-        policy_changes.set_terms(olaf, Terms(required=True, required_from=at), Origin())
+        policy_changes.set_policy(olaf, PolicySettings(required=True, required_from=at), Origin())
         mails_after(minutes=10)
 
         told = [message.body for message in read_mail() if "Clinic asks you" in message.subject]
@@ -231,20 +231,20 @@ class TestByItself:
         assert told() == [ASKED, LIFTED]
 
     def test_whoever_met_it_all_the_time_hears_nothing(self, olaf, member, mails_after):
-        add_mode(member, Mode.EMAIL)
+        add_mode(member, "email")
         policy_changes.require(olaf, Origin())
         mails_after(minutes=10)
-        policy_changes.set_terms(olaf, Terms(required=False, counting="authenticator"), Origin())
+        policy_changes.set_policy(olaf, PolicySettings(required=False, counting="authenticator"), Origin())
         mails_after(minutes=10)
 
         assert told() == []
 
     def test_whoever_lacked_the_mode_that_counted_hears_that_it_is_lifted(self, olaf, member, mails_after):
-        add_mode(member, Mode.EMAIL)
-        policy_changes.set_terms(olaf, Terms(required=True, counting="authenticator"), Origin())
+        add_mode(member, "email")
+        policy_changes.set_policy(olaf, PolicySettings(required=True, counting="authenticator"), Origin())
         mails_after(minutes=10)
         told()
-        policy_changes.set_terms(olaf, Terms(required=False), Origin())
+        policy_changes.set_policy(olaf, PolicySettings(required=False), Origin())
         mails_after(minutes=10)
 
         assert told()[-1] == LIFTED
@@ -268,7 +268,7 @@ class TestByItself:
         policy_changes.require(olaf, Origin())
         mails_after(minutes=10)
         reminders.start(olaf, Origin())
-        policy_changes.set_terms(olaf, Terms(required=True, counting="authenticator"), Origin())
+        policy_changes.set_policy(olaf, PolicySettings(required=True, counting="authenticator"), Origin())
         mails_after(minutes=10)
 
         assert len(told()) == 1
@@ -310,11 +310,11 @@ class TestByItself:
         assert mails_after(minutes=1) == 1
 
     def test_tightening_is_told_to_those_whom_it_stops(self, olaf, clinic, member, mails_after):
-        add_mode(member, Mode.EMAIL)
+        add_mode(member, "email")
         policy_changes.require(olaf, Origin())
         assert mails_after(minutes=10) == 0
 
-        policy_changes.set_terms(olaf, Terms(required=True, counting="authenticator"), Origin())
+        policy_changes.set_policy(olaf, PolicySettings(required=True, counting="authenticator"), Origin())
         assert mails_after(minutes=10) == 1
 
         (message,) = [message for message in read_mail() if message.to == ["m0@example.com"]]

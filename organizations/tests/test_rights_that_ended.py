@@ -9,11 +9,11 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts import tokens
-from accounts.models import Mode, User
+from accounts.models import User
 from accounts.security_log import Origin
 from accounts.tests.factories import UserFactory
 from mfa.tests.factories import add_mode
-from organizations import invitations, membership, policy_changes, reminders, rescues
+from organizations import assisted_reset, invitations, membership, policy_changes, reminders
 from organizations.models import Invitation, Membership, OrganizationEvent, Role
 from organizations.tests.factories import MembershipFactory, OrganizationFactory
 from tests.emails import read_mail
@@ -28,7 +28,7 @@ def clinic():
     return OrganizationFactory(name="Clinic")
 
 
-def person(clinic, name, role, *, mode=Mode.AUTHENTICATOR):
+def person(clinic, name, role, *, mode="authenticator"):
     user = UserFactory(email=f"{name}@example.com")
     if mode:
         add_mode(user, mode)
@@ -294,7 +294,7 @@ class TestInvitations:
         membership.set_role(olaf, eve.user_id, Role.ADMIN, Origin())
 
         with pytest.raises(membership.RoleMissing):
-            rescues.start(eve, mo.user_id, reason="x", origin=Origin())
+            assisted_reset.start(eve, mo.user_id, reason="x", origin=Origin())
 
 
 class TestOwners:

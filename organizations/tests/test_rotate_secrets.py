@@ -6,11 +6,10 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
-from accounts import mailbox
+from accounts import email_verification
 from accounts.encryption import unseal
-from accounts.models import Mode
 from accounts.security_log import Origin
-from mfa import recovery, rescue
+from mfa import assisted_reset, recovery
 from mfa.models import Factor
 from mfa.tests.factories import add_mode
 from organizations import invitations
@@ -33,11 +32,11 @@ def rotate() -> str:
 @pytest.fixture
 def secrets(client, dana, sam, settings):
     settings.ENCRYPTION_KEYS = [OLD]
-    add_mode(dana, Mode.AUTHENTICATOR)
+    add_mode(dana, "authenticator")
     sign_in(client, dana)
     recovery.make(dana)
-    rescue.start(dana, by=sam, authority="staff", reason="lost", origin=Origin())
-    mailbox.ask_reset("dana", Origin())
+    assisted_reset.start(dana, by=sam, authority="staff", reason="lost", origin=Origin())
+    email_verification.ask_reset("dana", Origin())
     owner = MembershipFactory(user=dana, role=Role.OWNER)
     invitations.send(owner, "new@example.com", role=Role.MEMBER, origin=Origin())
 

@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db.models import Model
 
 from accounts.encryption import resealed
-from accounts.models import MailboxProof
+from accounts.models import EmailVerification
 from mfa.models import AssistedReset, Challenge, Factor, RecoveryCodes
 from organizations.models import Invitation
 
@@ -17,7 +17,7 @@ SEALED: tuple[tuple[type[Model], str], ...] = (
     (RecoveryCodes, "sealed_secret"),
     (Challenge, "sealed_secret"),
     (AssistedReset, "sealed_secret"),
-    (MailboxProof, "sealed_code"),
+    (EmailVerification, "sealed_code"),
     (Invitation, "sealed_code"),
 )
 BATCH = 1000

@@ -12,14 +12,15 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connection, transaction
 from django.utils import timezone
 
-from accounts.models import Mode, User
-from mfa import codes
+from accounts.models import User
+from mfa import codes, modes
 from mfa.models import Factor
 from organizations.models import Membership, Organization, Role
 
 PASSWORD = "correct-horse-battery"  # noqa: S105  (made-up people on a machine of one's own; printed anyway)
 EMAIL_OF = "'person' || n || '@example.com'"
 # Of seven people three have no mode, two an authenticator, one both, one e-mail. Nobody of them can sign in.
+MODE = next(mode.name for mode in modes.ALL.values() if mode.keeps_secret)  # what seeded owners sign in with
 PEOPLE = f"""
 INSERT INTO accounts_user (id, password, is_superuser, email, email_key, email_verified_at, username, name,
   preferred_mode, enabled_modes, is_active, is_staff, created_at, last_login)
@@ -99,16 +100,16 @@ class Command(BaseCommand):
         for role in (Role.OWNER, Role.MEMBER):
             email = f"{role}.{size}@example.com"
             user = User.objects.create_user(email, PASSWORD, email_verified_at=timezone.now())
-            factor = Factor(user=user, mode=Mode.AUTHENTICATOR, name=Mode.AUTHENTICATOR)
+            factor = Factor(user=user, mode=MODE, name=MODE)
             factor.secret = codes.new_secret()
             factor.save()
-            User.objects.filter(pk=user.pk).update(preferred_mode=Mode.AUTHENTICATOR)
+            User.objects.filter(pk=user.pk).update(preferred_mode=MODE)
             Membership.objects.create(organization=organization, user=user, role=role)
             secret = codes.base32(factor.secret)
             self.stdout.write(f"  {email}   password: {PASSWORD}   authenticator secret: {secret}")
 
 
 def _sealed() -> str:
-    factor = Factor(mode=Mode.AUTHENTICATOR)
+    factor = Factor(mode=MODE)
     factor.secret = codes.new_secret()
     return factor.sealed_secret

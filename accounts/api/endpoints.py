@@ -1,0 +1,161 @@
+"""The command-line client's sign-in, sessions and keys: a door to the same sign-in as the browser's."""
+
+from uuid import UUID
+
+from django.http import HttpRequest
+from ninja import HeaderEx, P, Router, Schema, Status
+
+from accounts import security_log, signin, ssh_keys, tokens
+from accounts.api.authentication import bearer, named_user, token_of
+from accounts.api.schemas import ERRORS, LongText, Nothing, Text
+from accounts.models import Channel, User
+from accounts.web.origin import origin_of
+from mfa import challenges, modes
+
+router = Router(tags=["Sessions and keys"])
+
+
+class Person(Schema):
+    """Who is signed in."""
+
+    id: str
+    name: str
+    email: str
+
+
+class SignedIn(Person):
+    """A finished sign-in. ``sessionToken`` is told once, here."""
+
+    sessionToken: str  # noqa: N815  (the client's spelling)
+
+
+class MfaDue(Schema):
+    """A sign-in that waits for a one-time password; for ``email`` it has just been mailed."""
+
+    mfaID: str  # noqa: N815
+    mfaPreferredType: str  # noqa: N815
+
+
+class Credentials(Schema):
+    """User name or e-mail, and password, exactly as typed."""
+
+    identifier: Text
+    password: Text
+
+
+class SignedKey(Schema):
+    """A public key and a signature by it over the headers ``X-Request-Nonce&X-Request-Timestamp``."""
+
+    publicKey: LongText  # noqa: N815
+    signature: LongText
+
+
+class Otp(Schema):
+    """The one-time password."""
+
+    otp: Text
+
+
+class Key(Schema):
+    """An SSH key in OpenSSH form."""
+
+    name: Text
+    key: LongText
+
+
+def _person(user: User) -> dict[str, str]:
+    return {"id": str(user.pk), "name": user.name, "email": user.email}
+
+
+def _begin(request: HttpRequest, user: User, *, by_key: bool) -> dict[str, str]:
+    """Go on after the first proof: to the one-time password, or to the token where MFA is off."""
+    origin = origin_of(request)
+    if not user.mfa_is_on:
+        attempt = signin.begin(user, channel=Channel.CLI, origin=origin, by_key=by_key)
+        return _token(request, signin.finish(attempt, origin), mode="", by_key=by_key)
+    challenge = challenges.begin_sign_in(user, channel=Channel.CLI, origin=origin, by_key=by_key)
+    if modes.get(challenge.mode).is_mailed:
+        challenges.send_code(challenge, origin)
+    return {"mfaID": str(challenge.pk), "mfaPreferredType": challenge.mode}
+
+
+def _token(request: HttpRequest, user: User, *, mode: str, by_key: bool = False) -> dict[str, str]:
+    return {**_person(user), "sessionToken": tokens.issue(user, origin_of(request), mode=mode, by_key=by_key)}
+
+
+@router.get("/auth/verify", auth=bearer, response={200: Person, **ERRORS}, summary="Who is signed in")
+def verify(request: HttpRequest) -> dict[str, str]:
+    """Name the user of a token that still works."""
+    return _person(token_of(request).user)
+
+
+@router.post("/auth/signin", response={200: MfaDue | SignedIn, **ERRORS}, summary="Sign in with credentials")
+def sign_in(request: HttpRequest, credentials: Credentials) -> dict[str, str]:
+    """Check credentials; gives a token, or what is needed for the one-time password."""
+    user = signin.check_credentials(
+        credentials.identifier, credentials.password, origin_of(request), channel=Channel.CLI
+    )
+    return _begin(request, user, by_key=False)
+
+
+@router.post("/auth/signin/key", response={200: MfaDue | SignedIn, **ERRORS}, summary="Sign in with an RSA key")
+def sign_in_with_key(
+    request: HttpRequest,
+    signed: SignedKey,
+    nonce: HeaderEx[Text, P(default="", alias="X-Request-Nonce")],
+    timestamp: HeaderEx[Text, P(default="", alias="X-Request-Timestamp")],
+) -> dict[str, str]:
+    """Check a signature; gives a token, or what is needed for the one-time password.
+
+    Of several accounts that hold the key it is for the one whose id ends the `User-Agent`,
+    `datica-cli-<version> <os> <arch> <user id>`; without an id, for the one that has signed in with it before.
+    """
+    user = ssh_keys.check_signature(
+        signed.publicKey,
+        signed.signature,
+        nonce=nonce,
+        timestamp=timestamp,
+        named=named_user(request),
+        origin=origin_of(request),
+    )
+    return _begin(request, user, by_key=True)
+
+
+@router.post("/auth/signin/mfa/{uuid:mfa_id}", response={200: SignedIn, **ERRORS}, summary="Give the one-time password")
+def give_otp(request: HttpRequest, mfa_id: UUID, given: Otp) -> dict[str, str]:
+    """Spend a one-time password on a sign-in of the command line, and give its token."""
+    challenge = challenges.find_sign_in(str(mfa_id), channel=Channel.CLI)
+    if challenge is None or challenge.attempt is None:
+        raise challenges.ChallengeOver
+    factor = challenges.answer(challenge, challenges.as_typed(given.otp), origin_of(request))
+    return _token(request, factor.user, mode=factor.proved_as, by_key=challenge.attempt.by_key)
+
+
+@router.delete("/auth/signout", response={204: None, **ERRORS}, summary="Sign out")
+def sign_out(request: HttpRequest) -> Status[None]:
+    """End the session of the token, if there is one; being asked for none is fine."""
+    token = bearer(request)
+    if token is not None:
+        security_log.record(token.user, security_log.Kind.SIGNED_OUT, origin_of(request))
+        tokens.revoke(token)
+    return Status(204, None)
+
+
+@router.get("/keys", auth=bearer, response={200: list[Key], **ERRORS}, summary="List my keys")
+def list_keys(request: HttpRequest) -> list[dict[str, str]]:
+    """List the SSH keys of the account."""
+    return [{"name": key.name, "key": f"{key.text}\n"} for key in ssh_keys.of_user(token_of(request).user)]
+
+
+@router.post("/keys", auth=bearer, response={201: Nothing, **ERRORS}, summary="Add a key")
+def add_key(request: HttpRequest, key: Key) -> Status[dict[str, str]]:
+    """Add an SSH key to the account."""
+    ssh_keys.add(token_of(request).user, key.name, key.key, origin_of(request))
+    return Status(201, {})
+
+
+@router.delete("/keys/{name}", auth=bearer, response={204: None, **ERRORS}, summary="Remove a key")
+def remove_key(request: HttpRequest, name: str) -> Status[None]:
+    """Remove an SSH key from the account."""
+    ssh_keys.remove(token_of(request).user, name, origin_of(request))
+    return Status(204, None)

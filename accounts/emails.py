@@ -1,0 +1,70 @@
+"""The mails of accounts: one function a mail, which says to whom it goes and what its template is told."""
+
+from django.conf import settings
+from django.core.mail import EmailMultiAlternatives
+from django.urls import reverse
+
+from accounts import email_change, email_verification, outbox, signin
+from accounts.compose import compose
+from accounts.identifiers import in_groups, masked
+from accounts.models import EmailChange, EmailVerification, Mail, SecurityEvent
+from accounts.security_log import Kind, agent_in_words
+
+
+@outbox.email
+def verification_code(mail: Mail) -> EmailMultiAlternatives | None:
+    """Mail the code that proves a mailbox. Each purpose has a template of its own."""
+    proof = EmailVerification.objects.select_related("user").filter(pk=mail.about).first()
+    if proof is None or not email_verification.is_wanted(proof):
+        return None
+    to = proof.email or (proof.user.email if proof.user else "")
+    return compose(proof.purpose, to=to, code=in_groups(proof.code, 3), expires_at=proof.expires_at)
+
+
+@outbox.email
+def email_taken(mail: Mail) -> EmailMultiAlternatives | None:
+    """Tell the owner of an email address that it was used to register another account."""
+    if mail.user is None:
+        return None
+    return compose("email_taken", to=mail.user.email, reset_path=reverse("accounts:password_reset"))
+
+
+@outbox.email
+def email_changed(mail: Mail) -> EmailMultiAlternatives | None:
+    """Tell the holder of the old address of an account that it was changed, and how to undo it (SR-29)."""
+    change = EmailChange.objects.select_related("user").filter(pk=mail.about, undone_at=None).first()
+    if change is None:
+        return None
+    return compose(
+        "email_changed",
+        to=change.old_email,
+        new_email=masked(change.user.email),
+        at=change.at,
+        until=change.at + settings.EMAIL_CHANGE_UNDO_WINDOW,
+        undo_path=reverse("accounts:undo_email_change", args=[email_change.undo_token(change)]),
+    )
+
+
+@outbox.email
+def security_notice(mail: Mail) -> EmailMultiAlternatives | None:
+    """Tell the owner of an account what happened to it, when and from where (SR-54)."""
+    event = SecurityEvent.objects.select_related("user").filter(pk=mail.about).first()
+    if event is None:
+        return None
+    return compose(
+        "security_notice",
+        to=event.user.email,
+        what=Kind(event.kind).label,
+        event=event,
+        browser=agent_in_words(event.agent),
+        not_me_path=_not_me_path(event),
+        mfa_is_on=event.user.mfa_is_on,
+        settings_path=reverse("accounts:settings"),
+        reset_path=reverse("accounts:password_reset"),
+    )
+
+
+def _not_me_path(event: SecurityEvent) -> str:
+    if event.kind != Kind.PASSWORD_KNOWN:
+        return ""
+    return reverse("accounts:not_me", args=[signin.withdrawal_token(event)])

@@ -1,0 +1,219 @@
+"""Shapes of what is typed. No form checks a password or sends anything."""
+
+import re
+from typing import Any
+
+from django import forms
+from django.contrib.auth.password_validation import password_validators_help_texts, validate_password
+from django.core.exceptions import ValidationError
+from django.utils.functional import lazy
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from accounts.identifiers import is_compared_as_written, is_plain_line, key_of
+from accounts.models import User
+from accounts.web.redirection import safe_path
+
+MAX_PASSWORD_LENGTH = 1024  # SR-2
+MAX_EMAIL_LENGTH = 254
+MAX_USERNAME_LENGTH = 64
+USERNAME = r"\A[\w.+-]*\Z"
+
+
+def password_field(label: Any, *, new: bool = False) -> forms.CharField:
+    """Make a password field; nothing of a password is cut."""
+    return forms.CharField(
+        label=label,
+        label_suffix="",
+        strip=False,
+        max_length=MAX_PASSWORD_LENGTH,
+        widget=forms.PasswordInput({"autocomplete": "new-password" if new else "current-password"}),
+    )
+
+
+class CredentialsForm(forms.Form):
+    """User name or e-mail, and password."""
+
+    identifier = forms.CharField(
+        label=_("Username or Email"),
+        label_suffix="",
+        max_length=MAX_EMAIL_LENGTH,
+        widget=forms.TextInput(
+            {
+                "autocomplete": "username",
+                "autocapitalize": "none",
+                "spellcheck": "false",
+                "placeholder": "jane.doe@company.com",
+            }
+        ),
+    )
+    password = password_field(_("Password"))
+
+
+class SignInForm(CredentialsForm):
+    """Credentials, and where to go on."""
+
+    next = forms.CharField(widget=forms.HiddenInput, required=False, max_length=2000)
+
+    def clean_next(self) -> str:
+        """Keep only a path of this site (SR-9)."""
+        return safe_path(self.cleaned_data["next"])
+
+
+def _advice() -> SafeString:
+    return format_html_join(" ", "{}", ((text,) for text in password_validators_help_texts()))
+
+
+class NewPasswordForm(forms.Form):
+    """A new password, twice; judged by Django's validators for ``user``, as far as it is known."""
+
+    password = password_field(_("New password"), new=True)
+    password_confirm = password_field(_("Confirm new password"), new=True)
+
+    def __init__(self, *args: object, user: User | None = None, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+        self.user = user
+        self.fields["password"].help_text = lazy(_advice, str)()
+
+    def clean(self) -> dict[str, object]:
+        """Judge the password and compare the two."""
+        cleaned = super().clean() or {}
+        password, confirm = cleaned.get("password"), cleaned.get("password_confirm")
+        if password and confirm and password != confirm:
+            self.add_error("password_confirm", _("The two passwords are not the same."))
+        elif password:
+            try:
+                validate_password(password, self._whose(cleaned))
+            except ValidationError as error:
+                self.add_error("password", error)
+        return cleaned
+
+    def _whose(self, _cleaned: dict[str, object]) -> User | None:
+        return self.user
+
+
+class EmailAddressField(forms.EmailField):
+    """An address that somebody will sign in with."""
+
+    def __init__(self, label: Any) -> None:
+        super().__init__(
+            label=label,
+            label_suffix="",
+            max_length=MAX_EMAIL_LENGTH,
+            widget=forms.EmailInput({"autocomplete": "email", "placeholder": "jane.doe@company.com"}),
+        )
+
+    def clean(self, value: Any) -> str:
+        """Refuse what grows beyond its column when it is compared: a few signs of Unicode stand for many."""
+        email = str(super().clean(value))
+        if not is_compared_as_written(email):
+            raise ValidationError(_("Write this address with plain letters: its mail would go to another one."))
+        if len(key_of(email)) > MAX_EMAIL_LENGTH:
+            raise ValidationError(_("This address is too long."))
+        return email
+
+
+class EmailForm(forms.Form):
+    """A new address."""
+
+    email = EmailAddressField(_("New email address"))
+
+
+class RegisterForm(NewPasswordForm):
+    """A new account."""
+
+    email = EmailAddressField(_("Email:"))
+    password = password_field(_("Password:"), new=True)
+    password_confirm = password_field(_("Confirm Password:"), new=True)
+    field_order = ("email", "password", "password_confirm")
+
+    def _whose(self, cleaned: dict[str, object]) -> User | None:
+        return User(email=str(cleaned.get("email", "")))
+
+
+class ChangePasswordForm(NewPasswordForm):
+    """A new password, and the one until now."""
+
+    current_password = password_field(_("Current password"))
+    field_order = ("current_password", "password", "password_confirm")
+
+
+class EmailCodeField(forms.CharField):
+    """The code of a mail, however it was copied: blanks, dashes and small letters do not matter."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            label=_("Code from the email"),
+            label_suffix="",
+            max_length=64,
+            widget=forms.TextInput(
+                {"autocomplete": "one-time-code", "autocapitalize": "characters", "spellcheck": "false"}
+            ),
+        )
+
+    def to_python(self, value: object) -> str:
+        """Bring the code into the form in which it was made."""
+        return "".join((super().to_python(value) or "").split()).replace("-", "").upper()
+
+
+class EmailCodeForm(forms.Form):
+    """The code that proves a mailbox."""
+
+    code = EmailCodeField()
+
+
+class ResetPasswordForm(NewPasswordForm):
+    """The code that proves a mailbox, and a new password."""
+
+    code = EmailCodeField()
+    field_order = ("code", "password", "password_confirm")
+
+
+class IdentifierForm(forms.Form):
+    """Whose password was forgotten."""
+
+    identifier = forms.CharField(
+        label=_("Username or Email"),
+        label_suffix="",
+        max_length=MAX_EMAIL_LENGTH,
+        widget=forms.TextInput({"autocomplete": "username", "autocapitalize": "none", "spellcheck": "false"}),
+    )
+
+
+def validate_plain_line(text: str) -> None:
+    """Refuse line breaks and control characters: names stand in mails (SR-48)."""
+    if not is_plain_line(text):
+        raise ValidationError(_("Use one line, without control characters."))
+
+
+class ProfileForm(forms.Form):
+    """What people say of themselves."""
+
+    name = forms.CharField(
+        label=_("Name"),
+        validators=[validate_plain_line],
+        label_suffix="",
+        max_length=128,
+        required=False,
+        widget=forms.TextInput({"autocomplete": "name"}),
+    )
+    username = forms.RegexField(
+        # No "@": a user name can never be mistaken for an address.
+        regex=USERNAME,
+        label=_("Username"),
+        label_suffix="",
+        max_length=MAX_USERNAME_LENGTH,
+        required=False,
+        help_text=_("Letters, digits and . + - _ only. You can sign in with it instead of your email address."),
+        error_messages={"invalid": _("Use letters, digits and . + - _ only.")},
+        widget=forms.TextInput({"autocomplete": "username", "autocapitalize": "none", "spellcheck": "false"}),
+    )
+
+    def clean_username(self) -> str:
+        """Refuse what turns into something else, or into too much, when it is compared (SR-4)."""
+        username = str(self.cleaned_data["username"])
+        key = key_of(username)
+        if len(key) > MAX_USERNAME_LENGTH or not re.match(USERNAME, key):
+            raise ValidationError(_("Use letters, digits and . + - _ only."))
+        return username

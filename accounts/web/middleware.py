@@ -1,0 +1,63 @@
+"""What answers carry besides their page: cookies and headers that a view asked for, and why a session ended."""
+
+from collections.abc import Callable
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import resolve_url
+from django.utils.cache import add_never_cache_headers
+from django.utils.translation import gettext as _
+
+from accounts.web.cookies import COOKIES
+from accounts.web.form_pages import RETRY_AFTER
+
+GetResponse = Callable[[HttpRequest], HttpResponse]
+
+
+def answer_headers(get_response: GetResponse) -> GetResponse:
+    """Set what this request has asked for, and ``no-store`` where nothing else was said (SR-19)."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        for name, (value, lifetime) in getattr(request, COOKIES, {}).items():
+            if value:
+                flags = {"secure": settings.SECURE, "httponly": True, "samesite": "Lax"}
+                response.set_signed_cookie(name, value, salt=name, max_age=lifetime, **flags)
+            elif name in request.COOKIES:
+                response.set_cookie(name, max_age=0, secure=settings.SECURE, httponly=True, samesite="Lax")
+        if seconds := getattr(request, RETRY_AFTER, 0):
+            response.headers["Retry-After"] = str(seconds)
+        if not response.has_header("Cache-Control"):
+            add_never_cache_headers(response)  # every page names its reader in the menu
+        return response
+
+    return middleware
+
+
+def tell_of_ended_session(get_response: GetResponse) -> GetResponse:
+    """Say why, when a page that needs a sign-in sends a browser to the sign-in page whose session is over."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        to_sign_in = response.headers.get("Location", "").startswith(f"{resolve_url(settings.LOGIN_URL)}?")
+        if to_sign_in and _was_signed_in(request):
+            messages.info(
+                request,
+                _(
+                    "You were signed out because your session was not used for too long or was ended elsewhere. "
+                    "Sign in again to continue."
+                ),
+            )
+        return response
+
+    return middleware
+
+
+def _was_signed_in(request: HttpRequest) -> bool:
+    """Return whether a browser in which a user has signed in before brings a session cookie of a session that is over.
+
+    Signing out takes the cookie away, and Django does so too with the answer to this very request: it is told once.
+    """
+    cookies = (settings.SESSION_COOKIE_NAME, settings.BROWSER_COOKIE_NAME)
+    return all(request.COOKIES.get(name) for name in cookies) and request.session.session_key is None

@@ -1,0 +1,62 @@
+"""How a browser's session begins, goes on and ends."""
+
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+from django.conf import settings
+from django.contrib import auth
+from django.http import HttpRequest
+from django.utils import timezone
+
+from accounts import known_browsers
+from accounts.models import User
+from accounts.session_store import KEEP_UNTIL, SIGNED_IN
+from accounts.web.cookies import know_browser, remember_invitation
+from accounts.web.origin import origin_of
+
+
+def keep_session_until(request: HttpRequest, moment: datetime) -> None:
+    """Let a session that no user is signed in to live until then; others have a fixed end."""
+    request.session[KEEP_UNTIL] = max(request.session.get(KEEP_UNTIL, 0), moment.timestamp())
+
+
+def empty_session(request: HttpRequest) -> None:
+    """Empty the session, and end it if a user was signed in."""
+    auth.logout(request)
+
+
+def sign_out(request: HttpRequest) -> None:
+    """End the session. An opened invitation is forgotten with it, unless its page leads on to another account."""
+    auth.logout(request)
+    if not request.POST.get("keep_invitation"):
+        remember_invitation(request, "")
+
+
+def start_session(request: HttpRequest, user: User, *, mode: str, by_factor: bool) -> None:
+    """Make this the session of a user whose sign-in was finished; ``mode`` proved it besides the password.
+
+    ``user`` is the one that the sign-in has read under its lock: the session carries the fingerprint of then (SR-25).
+    ``by_factor``: a factor was proven just now.
+    """
+    auth.login(request, user, backend="django.contrib.auth.backends.ModelBackend")
+    origin, now = origin_of(request), timezone.now()
+    request.session[SIGNED_IN] = {
+        "public_id": str(uuid4()),
+        "created_at": now.isoformat(),
+        "mode": mode,
+        "ip_address": origin.ip_address,
+        "agent": origin.agent[:255],
+    }
+    know_browser(request, known_browsers.note_sign_in(user, origin, by_factor=by_factor))
+    # A fixed end: use does not put it off (SR-34).
+    request.session.set_expiry(now + timedelta(seconds=settings.SESSION_COOKIE_AGE))
+
+
+def keep_session(request: HttpRequest, user: User) -> None:
+    """Give this session the fingerprint of its user after a change that ends the others (SR-25)."""
+    request.session[auth.HASH_SESSION_KEY] = user.get_session_auth_hash()
+
+
+def note_mode(request: HttpRequest, mode: str) -> None:
+    """Note what has proved this session since it began."""
+    request.session[SIGNED_IN] = {**request.session.get(SIGNED_IN, {}), "mode": mode}

@@ -1,0 +1,59 @@
+"""What a browser's session remembers of an email address that is being verified."""
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils.translation import gettext as _
+
+from accounts import email_verification, known_browsers
+from accounts.models import EmailVerification, User
+from accounts.refusals import Refused
+from accounts.web.cookies import know_browser
+from accounts.web.origin import origin_of
+from accounts.web.session import keep_session_until
+
+VERIFICATION = "mailbox_proof"
+
+
+def remember_verification(request: HttpRequest, proof: EmailVerification) -> None:
+    """Bind a proof to this browser; an earlier one of it is forgotten."""
+    request.session[VERIFICATION] = str(proof.pk)
+    keep_session_until(request, proof.expires_at)
+
+
+def verification_of(request: HttpRequest, purpose: EmailVerification.Purpose) -> EmailVerification | None:
+    """Find the open proof that this browser asked for."""
+    return email_verification.find(request.session.get(VERIFICATION), purpose)
+
+
+def forget_verification(request: HttpRequest) -> None:
+    """Forget the proof that this browser asked for."""
+    request.session.pop(VERIFICATION, None)
+
+
+def resend_verification_code(request: HttpRequest, proof: EmailVerification) -> None:
+    """Mail the code of a proof again, and say so without telling whether there is such an account (SR-3)."""
+    try:
+        email_verification.resend(proof, origin_of(request))
+    except Refused as refused:
+        messages.warning(request, refused.text)
+    else:
+        text = _("Another email is on its way, unless this mailbox got many in the last hour. Use the newest code.")
+        messages.success(request, text)
+
+
+def verification_is_over(request: HttpRequest, start_again: str) -> HttpResponse:
+    """Say so, and lead to where another one is asked for."""
+    forget_verification(request)
+    messages.warning(request, email_verification.VerificationOver.message)
+    return redirect(start_again)
+
+
+def has_proven_mailbox(request: HttpRequest, user: User) -> bool:
+    """Return whether this browser has proven the user's mailbox or a factor before (SR-23). One query at most."""
+    return known_browsers.has_proven_mailbox(user, origin_of(request))
+
+
+def remember_mailbox(request: HttpRequest, user: User) -> None:
+    """Note that this browser has just proven the user's mailbox."""
+    know_browser(request, known_browsers.note_mailbox(user, origin_of(request)))

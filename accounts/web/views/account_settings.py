@@ -1,0 +1,72 @@
+"""The dashboard, the settings and what a person says of themselves."""
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_safe
+
+from accounts import profile
+from accounts.web.access import AuthenticatedHttpRequest
+from accounts.web.form_pages import bound, refusals_on, render_form
+from accounts.web.forms import ProfileForm
+from accounts.web.origin import origin_of
+from mfa import factors, modes, recovery
+from organizations import policy
+
+
+@require_safe
+def dashboard(request: AuthenticatedHttpRequest) -> HttpResponse:
+    """Show where things stand."""
+    user = request.user
+    context = {
+        "mfa_on": user.mfa_is_on,
+        "recovery_codes_left": recovery.left(user) if user.mfa_is_on else 0,
+        "few_recovery_codes": recovery.LOW_RECOVERY_CODES,
+        "preferred_mode": user.preferred_mode,
+        "email_verified": user.email_verified_at is not None,
+    }
+    return render(request, "accounts/dashboard.html", context)
+
+
+@require_safe
+def settings(request: AuthenticatedHttpRequest) -> HttpResponse:
+    """Show the account's settings; the MFA section expands."""
+    user = request.user
+    found, recovery_codes_left = factors.overview(user)
+    enabled = {factor.mode for factor in found}
+    required_by = policy.requiring(user)
+    context = {
+        "recovery_codes_left": recovery_codes_left,
+        "modes": [
+            {
+                "name": mode.name,
+                "icon": mode.icon,
+                "enabled": mode.name in enabled,
+                "preferred": mode.name == user.preferred_mode,
+                "target": mode.target_of(user),
+                "needed_by": [
+                    organization.name
+                    for organization in required_by
+                    if mode.name in enabled and not organization.is_met_by(user.modes - {mode.name})
+                ],
+            }
+            for mode in modes.ALL.values()
+        ],
+        "mfa_open": "mfa" in request.GET,
+        "required_by": required_by,
+    }
+    return render(request, "accounts/settings.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def profile_edit(request: AuthenticatedHttpRequest) -> HttpResponse:
+    """Change name and user name."""
+    user = request.user
+    form = bound(request, ProfileForm, initial={"name": user.name, "username": user.username})
+    if form.is_valid():
+        with refusals_on(request, form, "username"):
+            profile.change(user, **form.cleaned_data, origin=origin_of(request))
+            messages.success(request, _("Your profile is saved."))
+            return redirect("accounts:settings")
+    return render_form(request, "accounts/profile_edit.html", form)

@@ -1,0 +1,89 @@
+"""Pages of registration and of proving a mailbox."""
+
+from django.conf import settings as configuration
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_POST
+
+from accounts import email_verification, known_browsers
+from accounts.models import EmailVerification
+from accounts.web.access import public
+from accounts.web.cookies import invitation_of, know_browser
+from accounts.web.form_pages import bound, refusals_on, render_form, waits_until
+from accounts.web.forms import EmailCodeForm, RegisterForm
+from accounts.web.origin import origin_of
+from accounts.web.verification import (
+    VERIFICATION,
+    remember_verification,
+    resend_verification_code,
+    verification_is_over,
+    verification_of,
+)
+from organizations import invitations
+
+Purpose = EmailVerification.Purpose
+
+
+@never_cache
+@sensitive_post_parameters("password", "password_confirm")
+@require_http_methods(["GET", "HEAD", "POST"])
+@public
+def register(request: HttpRequest) -> HttpResponse:
+    """Register an account."""
+    form = bound(request, RegisterForm)
+    if form.is_valid():
+        email = form.cleaned_data["email"]
+        with refusals_on(request, form):
+            proven = invitations.proves(invitation_of(request), email)
+            proof = email_verification.register(email, form.cleaned_data["password"], origin_of(request), proven=proven)
+            if proof is None:
+                messages.success(request, _("Your account is ready. Sign in to accept your invitation."))
+                return redirect(_after_registration(request))
+            remember_verification(request, proof)
+            return redirect("accounts:verify_email")
+    return render_form(request, "accounts/register.html", form)
+
+
+@never_cache
+@sensitive_post_parameters("code")
+@require_http_methods(["GET", "HEAD", "POST"])
+@public
+def verify_email(request: HttpRequest) -> HttpResponse:
+    """Ask for the code that was mailed after registration: the account comes with it."""
+    proof = verification_of(request, Purpose.REGISTER)
+    if proof is None:
+        return verification_is_over(request, "accounts:register")
+    form = bound(request, EmailCodeForm)
+    if form.is_valid():
+        with refusals_on(request, form, "code"):
+            user = email_verification.complete_registration(proof, form.cleaned_data["code"], origin_of(request))
+            request.session.pop(VERIFICATION, None)
+            know_browser(request, known_browsers.note_mailbox(user, origin_of(request)))
+            messages.success(request, _("Your email address is verified. Sign in to your new account."))
+            return redirect(_after_registration(request))
+    context = {
+        "resend_at": waits_until(email_verification.resend_at(proof)),
+        "lifetime_hours": int(configuration.VERIFY_EMAIL_LIFETIME.total_seconds() // 3600),
+    }
+    return render_form(request, "accounts/verify_email.html", form, **context)
+
+
+def _after_registration(request: HttpRequest) -> str:
+    invitation = f"?next={reverse('organizations:accept_invitation')}" if invitation_of(request) else ""
+    return reverse("accounts:login") + invitation
+
+
+@require_POST
+@public
+def verify_email_resend(request: HttpRequest) -> HttpResponse:
+    """Mail the code again."""
+    proof = verification_of(request, Purpose.REGISTER)
+    if proof is None:
+        return verification_is_over(request, "accounts:register")
+    resend_verification_code(request, proof)
+    return redirect("accounts:verify_email")

@@ -1,0 +1,165 @@
+"""Pages of sessions, keys and the security log."""
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.db.models import QuerySet
+from django.http import HttpResponse, StreamingHttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_safe
+
+from accounts import security_log, sessions, ssh_keys
+from accounts.models import SecurityEvent
+from accounts.session_store import SIGNED_IN
+from accounts.web.access import AuthenticatedHttpRequest, needs_recent_proof
+from accounts.web.confirmation import confirm
+from accounts.web.csv_export import csv_file
+from accounts.web.origin import origin_of
+from accounts.web.session import keep_session
+from mfa import remembered_browsers
+
+SESSIONS_PER_PAGE = 25
+EVENTS_PER_PAGE = 50
+MAX_REMEMBERED_SHOWN = 50
+
+
+@never_cache
+@require_safe
+def sessions_page(request: AuthenticatedHttpRequest) -> HttpResponse:
+    """List where the account is signed in, in browsers and at the command line, and the keys that sign in."""
+    user = request.user
+    page = Paginator(sessions.of_user(user), SESSIONS_PER_PAGE).get_page(request.GET.get("page"))
+    this = request.session.get(SIGNED_IN, {}).get("public_id")
+    rows = [
+        {**row, "is_this": str(row["public_id"]) == this, "what": security_log.agent_in_words(row["agent"])}
+        for row in page
+    ]
+    context = {
+        "page": page,
+        "sessions": rows,
+        "remembered": [
+            {
+                "pk": row.pk,
+                "what": security_log.agent_in_words(row.agent),
+                "ip_address": row.ip_address,
+                "last_used_at": row.last_used_at,
+                "expires_at": row.expires_at,
+            }
+            for row in (remembered_browsers.of_user(user)[:MAX_REMEMBERED_SHOWN] if user.mfa_is_on else [])
+        ],
+        "keys": ssh_keys.of_user(user),
+        "add_key_command": "datica keys add NAME FILE",
+    }
+    return render(request, "accounts/sessions.html", context)
+
+
+def _events(request: AuthenticatedHttpRequest) -> tuple[str, QuerySet[SecurityEvent]]:
+    """Give the kind that the address asks for, blank for all, and the user's events of it."""
+    kind = request.GET.get("kind", "")
+    kind = kind if kind in security_log.Kind.values else ""
+    return kind, security_log.of_user(request.user, kind=kind)
+
+
+def _as_row(event: SecurityEvent) -> dict[str, object]:
+    kind = event.kind
+    return {
+        "at": event.at,
+        "what": security_log.Kind(kind).label if kind in security_log.Kind.values else kind,
+        "mode": event.mode,
+        "ip_address": event.ip_address or "–",
+        "browser": security_log.agent_in_words(event.agent),
+    }
+
+
+@never_cache
+@require_safe
+def security_log_page(request: AuthenticatedHttpRequest) -> HttpResponse:
+    """Show what happened to the account."""
+    kind, events = _events(request)
+    page = Paginator(events, EVENTS_PER_PAGE).get_page(request.GET.get("page"))
+    context = {
+        "page": page,
+        "rows": [_as_row(event) for event in page],
+        "kind": kind,
+        "kinds": sorted(security_log.Kind.choices, key=lambda choice: str(choice[1])),
+        "query": f"kind={kind}&" if kind else "",
+    }
+    return render(request, "accounts/security_log.html", context)
+
+
+@never_cache
+@require_safe
+def security_log_csv(request: AuthenticatedHttpRequest) -> StreamingHttpResponse:
+    """Give the same as a file, row by row."""
+    _kind, events = _events(request)
+    head = [_("Time (UTC)"), _("What"), _("Mode"), _("Address"), _("Browser")]
+    rows = (
+        [event.at.isoformat(timespec="seconds"), *(str(cell) for cell in list(_as_row(event).values())[1:])]
+        for event in events.iterator(chunk_size=1000)
+    )
+    return csv_file("security-log", head, rows)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@needs_recent_proof
+def end_session(request: AuthenticatedHttpRequest, public_id: UUID) -> HttpResponse:
+    """Sign one session out."""
+    if request.method == "POST":
+        if sessions.end(request.user, public_id, origin_of(request)):
+            messages.success(request, _("That session is signed out."))
+        else:
+            messages.warning(request, _("That session had already ended."))
+        return redirect("accounts:sessions")
+    return confirm(
+        request,
+        title=_("Sign this session out?"),
+        icon="door",
+        text=[_("Whoever uses it has to sign in again.")],
+        button=_("Sign out"),
+        button_class="danger",
+        cancel_url=reverse("accounts:sessions"),
+    )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@needs_recent_proof
+def end_other_sessions(request: AuthenticatedHttpRequest) -> HttpResponse:
+    """Sign out everywhere else."""
+    if request.method == "POST":
+        user = sessions.end_all_others(request.user, origin_of(request), keep=request.session.session_key)
+        keep_session(request, user)
+        messages.success(request, _("All other sessions are signed out."))
+        return redirect("accounts:sessions")
+    return confirm(
+        request,
+        title=_("Sign all other sessions out?"),
+        icon="door",
+        text=[_("Every other browser and every command line has to sign in again. This session stays.")],
+        button=_("Sign out all others"),
+        button_class="danger",
+        cancel_url=reverse("accounts:sessions"),
+    )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@needs_recent_proof
+def remove_key(request: AuthenticatedHttpRequest, key_id: UUID) -> HttpResponse:
+    """Remove an SSH key, after a confirmation."""
+    key = get_object_or_404(ssh_keys.of_user(request.user), pk=key_id)
+    if request.method == "POST":
+        ssh_keys.remove(request.user, key.name, origin_of(request))
+        messages.success(request, _("The key %(name)s is removed.") % {"name": key.name})
+        return redirect("accounts:sessions")
+    return confirm(
+        request,
+        title=_("Remove the key %(name)s?") % {"name": key.name},
+        icon="key",
+        text=[_("Whoever holds it can no longer sign in with it at the command line.")],
+        button=_("Remove"),
+        button_class="danger",
+        cancel_url=reverse("accounts:sessions"),
+    )

@@ -1,0 +1,178 @@
+"""The assisted reset: the last way back for somebody who has lost the phone and every recovery code (SR-28).
+
+An owner or staff starts it with a reason; the member confirms it with a mailed code; a waiting time runs in which
+any sign-in with an existing factor cancels it; then a second mail carries a code that stands, once, in place of the
+factor. The password is still asked for. Nothing is switched off: the session that the code opens leads to the
+enrolment of a new factor, and to nothing else.
+"""
+
+from datetime import datetime, timedelta
+from hmac import compare_digest
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from accounts import email_verification, known_browsers, outbox, security_log, throttles
+from accounts.housekeeping import RETENTION, delete_in_batches
+from accounts.identifiers import new_code
+from accounts.models import Channel, User
+from accounts.refusals import Refused
+from accounts.security_log import Kind, Origin
+from accounts.throttles import Slot
+from mfa import factors, modes, recovery
+from mfa.models import AssistedReset
+
+MODE = "assisted reset"  # what a session or an event says in place of a mode
+MAX_STARTS_PER_DAY = 3
+READY_BATCH_SIZE = 500
+
+
+class NotNeeded(Refused):
+    """The account has another way in, or none is missing."""
+
+    message = _(
+        "This account needs no assisted reset: multi-factor authentication is off, or codes can be sent by email."
+    )
+
+
+class AlreadyStarted(Refused):
+    """One at a time."""
+
+    message = _("An assisted reset of this account is under way already.")
+
+
+class NotForOneself(Refused):
+    """A second person is the point of it."""
+
+    message = _("Ask another owner or the staff: nobody can start an assisted reset of their own account.")
+
+
+class TooManyStarts(Refused):
+    """Nobody's mailbox is flooded by resets that come to nothing."""
+
+    message = _("This account had several assisted resets today.")
+
+
+class WrongCode(Refused):
+    """No open reset of this account waits for this code. The network that sent it is charged."""
+
+    message = _("That is not right. Copy the code from the newest email about the reset, and give your own account.")
+
+
+def start(user: User, *, by: User, authority: str, reason: str, origin: Origin) -> AssistedReset:
+    """Begin the reset of ``user``, whose mailbox is asked to confirm it.
+
+    ``authority`` says as what ``by`` does it, in words for the member. The door has checked that they may, with a
+    fresh proof. Raises ``NotForOneself``, ``NotNeeded``, ``AlreadyStarted`` or ``TooManyStarts``.
+    """
+    now = timezone.now()
+    day = timedelta(days=1)
+    started = AssistedReset.objects.filter(user=user, created_at__gt=now - day).order_by("-created_at")
+    with transaction.atomic():
+        user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
+        if started.count() >= MAX_STARTS_PER_DAY:
+            raise TooManyStarts(retry_at=started[MAX_STARTS_PER_DAY - 1].created_at + day)
+        if user.pk == by.pk:
+            raise NotForOneself
+        enabled = factors.enabled(user)
+        if not enabled or any(modes.get(factor.mode).is_mailed for factor in enabled):
+            raise NotNeeded
+        if _open(user, now):
+            raise AlreadyStarted
+        AssistedReset.objects.filter(user=user, ended_at=None).update(ended_at=now)  # one that expired
+        reset = AssistedReset(user=user, started_by=by, authority=authority[:254], reason=reason[:500])
+        reset.expires_at = now + settings.ASSISTED_RESET_LIFETIME
+        reset.secret = new_code(email_verification.CODE_LENGTH).encode()
+        reset.save()
+        security_log.record(user, Kind.ASSISTED_RESET_STARTED, origin)
+        outbox.post("mfa.confirm_reset", user=user, about=reset.pk, queue=outbox.OTP_QUEUE)
+    return reset
+
+
+def _open(user: User, now: datetime) -> AssistedReset | None:
+    return AssistedReset.objects.filter(user=user, ended_at=None, expires_at__gt=now).first()
+
+
+def confirm(user: User | None, code: str, origin: Origin) -> datetime:
+    """Let the waiting time run: the member's mailbox has agreed. Gives when it will be over.
+
+    ``user`` is None for an unknown account: the answer is the same (SR-3). Raises ``WrongCode`` (counted) or
+    ``TooManyTries``.
+    """
+    throttles.take([_slot_of(user, origin)])
+    now = timezone.now()
+    due = now + settings.ASSISTED_RESET_WAIT
+    with transaction.atomic(durable=True):
+        user = User.objects.select_for_update(no_key=True).filter(pk=user.pk).first() if user else None
+        reset = _open(user, now) if user else None
+        if user is None or reset is None or not _is_right(reset, code):
+            raise WrongCode
+        reset.due_at, reset.expires_at = due, due + settings.ASSISTED_RESET_LIFETIME
+        # As long as a recovery code: it is typed into the same field.
+        reset.secret = new_code(recovery.LENGTH).encode()
+        reset.save()
+        security_log.record(user, Kind.ASSISTED_RESET_CONFIRMED, origin)
+    return due
+
+
+def _slot_of(user: User | None, origin: Origin) -> Slot:
+    """Return what a wrong code of the first mail counts for: the user's known browser, or else the client's network."""
+    count, window = settings.IP_LOGIN_FAILURES, settings.IP_LOGIN_FAILURE_WINDOW
+    place = known_browsers.place_of(user, origin, channel=Channel.BROWSER) if user else ""
+    if user and place:
+        return throttles.in_window("assisted-reset-in-place", f"{user.pk}:{place}", count=count, window=window)
+    return throttles.by_network("assisted-reset", origin, count=count, window=window)
+
+
+def hours_to_wait() -> int:
+    """How long a confirmed reset waits, in whole hours."""
+    return int(settings.ASSISTED_RESET_WAIT.total_seconds() // 3600)
+
+
+def _is_right(reset: AssistedReset, code: str) -> bool:
+    """Compare the code of the first mail.
+
+    Wrong ones count for the network that sent them and never end a reset (SR-28): against 43 bits, fifty tries of a
+    network in a quarter of an hour find nothing in three days.
+    """
+    return reset.due_at is None and compare_digest(reset.secret, code.encode("utf-8", "surrogatepass"))
+
+
+def tell_ready() -> int:
+    """Mail the codes of resets whose waiting time is over. Gives how many."""
+    now = timezone.now()
+    ready = Q(ended_at=None, told_at=None, due_at__lte=now, expires_at__gt=now)
+    count = 0
+    for reset in AssistedReset.objects.filter(ready).select_related("user").order_by("due_at")[:READY_BATCH_SIZE]:
+        with transaction.atomic():
+            if AssistedReset.objects.filter(ready, pk=reset.pk).update(told_at=now):
+                outbox.post("mfa.reset_ready", user=reset.user, about=reset.pk, queue=outbox.OTP_QUEUE)
+                count += 1
+    return count
+
+
+def spend(user: User, code: str, origin: Origin) -> bool:
+    """Use the code of a reset; gives whether it was one. Call under the lock on the user's row."""
+    now = timezone.now()
+    reset = _open(user, now)
+    if reset is None or not reset.is_ready(now) or not compare_digest(reset.secret, code.encode()):
+        return False
+    reset.ended_at = now
+    reset.save(update_fields=["ended_at"])
+    security_log.record(user, Kind.ASSISTED_RESET_USED, origin)
+    return True
+
+
+def cancel(user: User, origin: Origin) -> None:
+    """End a reset: a factor of the account was just proven, or a person who may has called it off."""
+    with transaction.atomic():
+        if AssistedReset.objects.filter(user=user, ended_at=None).update(ended_at=timezone.now()):
+            security_log.record(user, Kind.ASSISTED_RESET_CANCELLED, origin)
+
+
+def forget_expired() -> int:
+    """Delete resets that are long over. Gives how many."""
+    return delete_in_batches(AssistedReset.objects.filter(expires_at__lt=timezone.now() - RETENTION))

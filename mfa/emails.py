@@ -1,0 +1,64 @@
+"""The mails that carry codes: one function a mail, which says to whom it goes and what its template is told."""
+
+from django.core.mail import EmailMultiAlternatives
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts import outbox
+from accounts.compose import compose
+from accounts.identifiers import in_groups
+from accounts.models import Mail
+from mfa import assisted_reset, challenges, codes
+from mfa.models import AssistedReset, Challenge
+
+
+@outbox.email
+def one_time_password(mail: Mail) -> EmailMultiAlternatives | None:
+    """Mail the code of a challenge; every mail of one challenge carries the same code."""
+    challenge = Challenge.objects.select_related("user").filter(pk=mail.about).first()
+    if challenge is None or not challenges.is_wanted(challenge):
+        return None
+    return compose(
+        "one_time_password",
+        to=challenge.user.email,
+        code=codes.mailed_code(challenge.secret),
+        purpose=challenge.purpose,
+        user=challenge.user,
+        asked_at=challenge.created_at,
+        expires_at=challenge.expires_at,
+    )
+
+
+@outbox.email
+def confirm_reset(mail: Mail) -> EmailMultiAlternatives | None:
+    """Ask the mailbox of an account to confirm that its factor is lost (SR-28)."""
+    reset = _open_reset(mail)
+    if reset is None or reset.due_at is not None:
+        return None
+    return compose(
+        "confirm_reset",
+        to=reset.user.email,
+        code=in_groups(reset.secret.decode(), 3),
+        who=reset.started_by.email if reset.started_by else "",
+        authority=reset.authority,
+        reason=reset.reason,
+        path=reverse("mfa:confirm_reset"),
+        hours=assisted_reset.hours_to_wait(),
+        expires_at=reset.expires_at,
+    )
+
+
+@outbox.email
+def reset_ready(mail: Mail) -> EmailMultiAlternatives | None:
+    """Mail the code that stands, once, in place of the lost factor (SR-28)."""
+    reset = _open_reset(mail)
+    if reset is None or not reset.is_ready(timezone.now()):
+        return None
+    code = in_groups(reset.secret.decode(), 4)
+    path = reverse("accounts:login")
+    return compose("reset_ready", to=reset.user.email, code=code, path=path, expires_at=reset.expires_at)
+
+
+def _open_reset(mail: Mail) -> AssistedReset | None:
+    reset = AssistedReset.objects.select_related("user", "started_by").filter(pk=mail.about).first()
+    return reset if reset and reset.is_open(timezone.now()) else None

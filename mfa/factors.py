@@ -1,0 +1,139 @@
+"""The enabled modes of a user and the preferred one among them (design, decision 2; SR-24)."""
+
+from collections.abc import Callable
+
+from django.db import transaction
+from django.db.models import OuterRef, Subquery
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from accounts import security_log, sessions
+from accounts.locks import lock_unchanged
+from accounts.models import User
+from accounts.refusals import Refused
+from accounts.security_log import Kind, Origin
+from mfa import modes, recovery, remembered_browsers
+from mfa.models import Challenge, Factor, RecoveryCodes
+from mfa.modes import Enrolled
+
+
+class NotEnabled(Refused):
+    """The mode is not one of the user's."""
+
+    message = _("This mode is not enabled for your account.")
+
+
+class StillRequired(Refused):
+    """What would be left is not enough for an organization's policy (SR-42)."""
+
+    message = _(
+        "An organization that you belong to requires multi-factor authentication, so this mode cannot be "
+        "disabled. Enable another mode first, or leave the organization."
+    )
+
+
+def enabled(user: User) -> list[Factor]:
+    """Give the factors of a user, oldest first. One query."""
+    return list(Factor.objects.filter(user=user).order_by("created_at", "pk"))
+
+
+def overview(user: User) -> tuple[list[Factor], int]:
+    """Give the factors of a user and how many recovery codes are left. One query."""
+    marks = RecoveryCodes.objects.filter(user=OuterRef("user")).values("unused")
+    factors = list(Factor.objects.filter(user=user).annotate(marks=Subquery(marks)).order_by("created_at", "pk"))
+    return factors, len(factors[0].marks or []) if factors else 0  # type: ignore[attr-defined]
+
+
+class NotTyped(Refused):
+    """The command line cannot ask for any of the user's modes."""
+
+    message = _("None of your modes can be used at the command line. Enable email or authenticator in the browser.")
+
+
+def for_terminal(user: User) -> str:
+    """Give the mode that the command line asks for: the preferred one, or else the oldest that can be typed."""
+    if modes.get(user.preferred_mode).is_typed:
+        return user.preferred_mode
+    for factor in enabled(user):
+        if modes.get(factor.mode).is_typed:
+            return str(factor.mode)
+    raise NotTyped
+
+
+def add(user: User, mode: str, enrolled: Enrolled, *, prefer: bool, origin: Origin) -> Factor:
+    """Enable or replace a mode. Call only under the lock on the user's row, after a right code."""
+    factor = Factor.objects.filter(user=user, mode=mode).first() or Factor(user=user, mode=mode, name=mode)
+    factor.last_step, factor.drift, factor.refused_steps, factor.created_at = enrolled.last_step, 0, [], timezone.now()
+    if enrolled.secret is not None:
+        factor.secret = enrolled.secret
+    factor.save()
+    if prefer or not user.preferred_mode:
+        user.preferred_mode = mode
+        user.save(update_fields=["preferred_mode"])
+    security_log.record(user, Kind.MODE_ENABLED, origin, mode=mode)
+    return factor
+
+
+def disable(
+    user: User, mode: str, *, may_keep: Callable[[frozenset[str]], bool], origin: Origin, session_key: str | None
+) -> tuple[User, Factor | None]:
+    """Disable a mode; another enabled one becomes preferred in its place, the last one turns MFA off.
+
+    Ends the user's other sessions, sign-ins and enrolments (SR-25). Returns the user, whose fingerprint the kept
+    session needs, and a factor that is left, if any. ``may_keep`` says whether the modes that are left are enough for
+    every policy. Raises ``NotEnabled`` or ``StillRequired``.
+    """
+    with transaction.atomic(durable=True):
+        user = lock_unchanged(user)
+        factors = enabled(user)
+        left = [factor for factor in factors if factor.mode != mode]
+        if len(left) == len(factors):
+            raise NotEnabled
+        if not may_keep(frozenset(factor.mode for factor in left)):
+            raise StillRequired
+        Factor.objects.filter(user=user, mode=mode).delete()
+        if user.preferred_mode == mode:
+            user.preferred_mode = left[0].mode if left else ""
+            user.save(update_fields=["preferred_mode"])
+        if not left:
+            recovery.forget(user)
+        end_everything_else(user, session_key=session_key)
+        security_log.record(user, Kind.MODE_DISABLED, origin, mode=mode)
+    for factor in left:
+        factor.user = user
+    return user, left[0] if left else None
+
+
+def prefer(user: User, mode: str, *, origin: Origin) -> None:
+    """Make an enabled mode the preferred one. Raises ``NotEnabled``."""
+    with transaction.atomic(durable=True):
+        user = lock_unchanged(user)
+        if not Factor.objects.filter(user=user, mode=mode).exists():
+            raise NotEnabled
+        if user.preferred_mode != mode:
+            user.preferred_mode = mode
+            user.save(update_fields=["preferred_mode"])
+            security_log.record(user, Kind.MODE_PREFERRED, origin, mode=mode)
+
+
+def remove_all(user: User) -> None:
+    """Remove every factor and recovery code of a user: they came after the change that is being undone (SR-29).
+
+    Call under the lock on the user's row; the caller ends the sessions.
+    """
+    Factor.objects.filter(user=user).delete()
+    recovery.forget(user)
+    remembered_browsers.forget_all(user)
+    if user.preferred_mode:
+        user.preferred_mode = ""
+        user.save(update_fields=["preferred_mode"])
+
+
+def end_everything_else(user: User, *, session_key: str | None) -> None:
+    """End other sessions, remembered browsers, sign-ins and open challenges after a change of factors (SR-25).
+
+    Call under the lock on the user's row. The kept session needs the user's new fingerprint.
+    """
+    sessions.end_others(user, keep=session_key)
+    remembered_browsers.forget_all(user)
+    Challenge.objects.filter(user=user, ended_at=None).update(ended_at=timezone.now())

@@ -1,0 +1,66 @@
+"""What a mode has to say for itself; everything that differs from mode to mode is asked here."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, ClassVar
+
+from django.conf import settings
+from django.utils.functional import Promise
+
+if TYPE_CHECKING:  # the models ask the modes for their constraints
+    from accounts.models import User
+    from mfa.models import Challenge, Factor
+
+
+@dataclass(frozen=True)
+class Enrolled:
+    """What a completed enrolment leaves in its factor."""
+
+    secret: bytes | None = None
+    last_step: int = 0  # RFC 6238 time step of the code that completed it
+
+
+class Mode(ABC):
+    """A way to prove an account. ``name`` is the user's word for it, in URLs, in JSON and in the database."""
+
+    name: ClassVar[str]
+    label: ClassVar[str | Promise]
+    icon: ClassVar[str]  # of templates/partials/_icon.html
+    help_text: ClassVar[str | Promise]  # one sentence for the page on which a mode is chosen
+
+    is_typed: ClassVar[bool] = True  # its proof can be typed at the command line
+    is_mailed: ClassVar[bool] = False  # its code comes by mail, so its first right code proves the mailbox
+    resists_phishing: ClassVar[bool] = False  # its proof is worth nothing on another site
+    keeps_secret: ClassVar[bool] = True  # its factor holds a secret of its own
+    can_be_demanded: ClassVar[bool] = True  # an organization can accept this mode alone
+
+    def enrolment_lifetime(self) -> timedelta:
+        """Return how long an enrolment waits for its first code."""
+        return settings.ENROLMENT_LIFETIME
+
+    def target_of(self, user: "User") -> str:
+        """Return where its codes go, masked for the settings page; blank if nowhere."""
+        del user
+        return ""
+
+    def activation_context(self, enrolment: "Challenge") -> dict[str, object]:
+        """Return what its activation template shows besides the form."""
+        del enrolment
+        return {}
+
+    @property
+    def templates(self) -> str:
+        """The folder of its templates: ``prompt.html``, ``step_up.html`` and ``activation.html``."""
+        return f"mfa/modes/{self.name}"
+
+    @abstractmethod
+    def enrol(self, enrolment: "Challenge", otp: str, *, now: datetime) -> Enrolled:
+        """Check the first code of an enrolment. Raise a ``RefusedCode``. Call under the user's lock."""
+
+    @abstractmethod
+    def spend(self, factor: "Factor", challenge: "Challenge", otp: str, *, now: datetime) -> None:
+        """Check a code and use it up, writing into ``factor`` what must not work twice; the caller saves it.
+
+        Raise a ``RefusedCode``. Call under the user's lock (SR-11, SR-12).
+        """

@@ -1,0 +1,53 @@
+"""One-time passwords by e-mail: an HOTP of the challenge, which each of its mails repeats (RFC 4226)."""
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.utils.translation import gettext_lazy as _
+
+from accounts.identifiers import masked
+from mfa import codes
+from mfa.code_refusals import WrongCode
+from mfa.modes.base import Enrolled, Mode
+
+if TYPE_CHECKING:
+    from accounts.models import User
+    from mfa.models import Challenge, Factor
+
+
+class Email(Mode):
+    """A code is mailed to the account's address."""
+
+    name = "email"
+    label = _("email")
+    icon = "mail"
+    help_text = _("We email you a code each time.")
+    is_mailed = True
+    keeps_secret = False
+    can_be_demanded = False  # who reads the mailbox can also reset the password: no independent factor
+
+    def enrolment_lifetime(self) -> timedelta:
+        """Return the lifetime of a mailed code (SR-14)."""
+        return settings.CHALLENGE_LIFETIME
+
+    def target_of(self, user: "User") -> str:
+        """Return the masked address."""
+        return masked(user.email)
+
+    def enrol(self, enrolment: "Challenge", otp: str, *, now: datetime) -> Enrolled:
+        """Check the mailed code of an enrolment."""
+        del now
+        _check(enrolment, otp)
+        return Enrolled()
+
+    def spend(self, factor: "Factor", challenge: "Challenge", otp: str, *, now: datetime) -> None:
+        """Check the mailed code; the challenge, which ends with it, is what is used up."""
+        del factor, now
+        _check(challenge, otp)
+
+
+def _check(challenge: "Challenge", otp: str) -> None:
+    """Raise ``WrongCode`` unless ``otp`` was mailed; before the first mail, a hit is a guess."""
+    if not challenge.mails or not codes.same(codes.mailed_code(challenge.secret), otp):
+        raise WrongCode

@@ -1,0 +1,66 @@
+"""What the OTP prompt, the step-up and the activation share."""
+
+from django.contrib import messages
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from accounts.identifiers import masked
+from accounts.refusals import Refused
+from accounts.web.form_pages import waits_until
+from accounts.web.origin import origin_of
+from mfa import challenges, factors, modes
+from mfa.code_refusals import RefusedCode
+from mfa.models import Challenge
+
+
+def settings_page() -> str:
+    """Return the URL of the account settings with the MFA section open."""
+    return reverse("accounts:settings", query={"mfa": "open"}, fragment="mfa")
+
+
+def prompt_context(challenge: Challenge) -> dict[str, object]:
+    """Return what both prompts show of a challenge. One query."""
+    mode = modes.get(challenge.mode)
+    return {
+        "mode": mode.name,
+        "prompt_template": f"{mode.templates}/prompt.html",
+        "other_modes": [factor.mode for factor in factors.enabled(challenge.user) if factor.mode != mode.name],
+        **mail_context(challenge),
+    }
+
+
+def mail_context(challenge: Challenge) -> dict[str, object]:
+    """Return what pages show of the mails of a challenge."""
+    return {
+        "is_mailed": modes.get(challenge.mode).is_mailed,
+        "mails_sent": challenge.mails,
+        "last_mail_at": challenge.last_mail_at,
+        "resend_at": waits_until(challenges.resend_at(challenge)),
+        "email": masked(challenge.user.email),
+        "expires_at": challenge.expires_at,
+    }
+
+
+def ended_by(refused: Refused | None) -> str:
+    """Return the words of a wrong code that ended its challenge; blank if it was over for another reason."""
+    return refused.text if isinstance(refused, RefusedCode) and refused.is_last else ""
+
+
+def send(request: HttpRequest, challenge: Challenge) -> None:
+    """Mail the code of a challenge and say so on the next page."""
+    try:
+        challenges.send_code(challenge, origin_of(request))
+    except Refused as refused:
+        messages.warning(request, refused.text)
+    else:
+        messages.success(request, _("We have sent the code. It may take a minute or two to arrive."))
+
+
+def switch(request: HttpRequest, challenge: Challenge) -> Challenge:
+    """Use the posted mode for this challenge alone; show a refusal on the next page."""
+    try:
+        return challenges.switch(challenge, request.POST.get("mode", ""))
+    except Refused as refused:
+        messages.error(request, refused.text)
+        return challenge

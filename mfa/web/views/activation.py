@@ -1,0 +1,159 @@
+"""Enabling a mode: credentials and type, the mailbox where it is needed, the first code."""
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_POST
+
+from accounts import email_verification, signin
+from accounts.identifiers import masked
+from accounts.refusals import Refused
+from accounts.web import pending_sign_in, proofs, verification
+from accounts.web.access import checks_password, needs_recent_proof, public, works_during_assisted_reset
+from accounts.web.cookies import invitation_of
+from accounts.web.form_pages import bound, refusals_on, render_form, waits_until
+from accounts.web.forms import EmailCodeForm
+from accounts.web.origin import origin_of
+from accounts.web.session import keep_session
+from mfa import activation, modes
+from mfa.models import Challenge, Factor
+from mfa.web import enrolments, prompt
+from mfa.web.forms import ActivateForm, CompleteActivationForm
+
+
+@never_cache
+@sensitive_post_parameters("password")
+@require_http_methods(["GET", "HEAD", "POST"])
+@public
+@works_during_assisted_reset
+@needs_recent_proof
+@checks_password
+def activate(request: HttpRequest) -> HttpResponse:
+    """Ask which mode to enable, and for the credentials of whose account."""
+    form = bound(request, ActivateForm, initial={"type": request.GET.get("type", "")})
+    if form.is_valid():
+        mode = form.cleaned_data["type"]
+        with refusals_on(request, form):
+            user = signin.check_credentials(
+                form.cleaned_data["identifier"], form.cleaned_data["password"], origin_of(request)
+            )
+            if request.user.is_authenticated and user != request.user:
+                raise signin.WrongCredentials
+            if user.mfa_is_on and not request.user.is_authenticated:
+                pending_sign_in.begin(request, user, activate=mode, may_remember=False)
+                return redirect("mfa:otp_prompt")
+            return enrolments.begin_enrolment(request, user, mode)
+    return render_form(request, "mfa/activate.html", form, modes=modes.ALL)
+
+
+@never_cache
+@sensitive_post_parameters("code")
+@require_http_methods(["GET", "HEAD", "POST"])
+@public
+def confirm_mailbox(request: HttpRequest) -> HttpResponse:
+    """Ask for a mailed code before the first factor: a stolen password alone must not add one (SR-23)."""
+    proof = enrolments.waiting_proof(request)
+    if proof is None or proof.user is None:
+        return _enrolment_is_over(request)
+    form = bound(request, EmailCodeForm)
+    if form.is_valid():
+        with refusals_on(request, form, "code"):
+            user = email_verification.confirm_mailbox(proof, form.cleaned_data["code"], origin_of(request))
+            waited = enrolments.take_first_factor(request)
+            verification.remember_mailbox(request, user)
+            return enrolments.begin_enrolment(request, user, waited.mode, mailbox_proven=True)
+    return render_form(
+        request,
+        "mfa/confirm_mailbox.html",
+        form,
+        email=masked(proof.user.email),
+        resend_at=waits_until(email_verification.resend_at(proof)),
+        cancel_url=_cancel_url(request),
+    )
+
+
+@require_POST
+@public
+def resend_mailbox_code(request: HttpRequest) -> HttpResponse:
+    """Mail the code that proves the mailbox again."""
+    proof = enrolments.waiting_proof(request)
+    if proof is None:
+        return _enrolment_is_over(request)
+    verification.resend_verification_code(request, proof)
+    return redirect("mfa:confirm_mailbox")
+
+
+@never_cache
+@sensitive_post_parameters("otp")
+@require_http_methods(["GET", "HEAD", "POST"])
+@public
+@works_during_assisted_reset
+def complete(request: HttpRequest) -> HttpResponse:
+    """Ask for the first one-time password of a new mode."""
+    enrolment = enrolments.find(request)
+    if enrolment is None:
+        return _enrolment_is_over(request)
+    form = bound(request, CompleteActivationForm)
+    if form.is_valid():
+        session_key = request.session.session_key if request.user.is_authenticated else None
+        with refusals_on(request, form, "otp") as refusal:
+            factor = activation.complete(
+                enrolment, **form.cleaned_data, origin=origin_of(request), session_key=session_key
+            )
+            return _activated(request, factor)
+        enrolment = enrolments.find(request)
+        if enrolment is None:
+            return _enrolment_is_over(request, refusal.error)
+    return render_form(request, "mfa/complete_activation.html", form, **_context(request, enrolment))
+
+
+def _activated(request: HttpRequest, factor: Factor) -> HttpResponse:
+    """Lead on: to an invitation that waited for this, else to the sign-in or the settings."""
+    enrolments.forget(request)
+    messages.success(request, _("Multi-factor Authentication successfully enabled!"))
+    invitation = reverse("organizations:accept_invitation") if invitation_of(request) else ""
+    if modes.get(factor.mode).is_mailed:
+        verification.remember_mailbox(request, factor.user)
+    if not request.user.is_authenticated:
+        return redirect(reverse("accounts:login", query={"next": invitation} if invitation else None))
+    proofs.remember_proof(request, factor)
+    keep_session(request, factor.user)
+    return redirect(invitation or prompt.settings_page())
+
+
+def _context(request: HttpRequest, enrolment: Challenge) -> dict[str, object]:
+    mode = modes.get(enrolment.mode)
+    return {
+        "mode": mode.name,
+        "activation_template": f"{mode.templates}/activation.html",
+        "cancel_url": _cancel_url(request),
+        **prompt.mail_context(enrolment),
+        **mode.activation_context(enrolment),
+    }
+
+
+def _cancel_url(request: HttpRequest) -> str:
+    return prompt.settings_page() if request.user.is_authenticated else reverse("accounts:login")
+
+
+def _enrolment_is_over(request: HttpRequest, refused: Refused | None = None) -> HttpResponse:
+    enrolments.forget(request)
+    over = _("This activation has expired or was completed. Please start again.")
+    messages.warning(request, prompt.ended_by(refused) or over)
+    return redirect("mfa:activate")
+
+
+@require_POST
+@public
+@works_during_assisted_reset
+def resend(request: HttpRequest) -> HttpResponse:
+    """Mail the code of this enrolment again."""
+    enrolment = enrolments.find(request)
+    if enrolment is None:
+        return _enrolment_is_over(request)
+    prompt.send(request, enrolment)
+    return redirect("mfa:complete_activation")

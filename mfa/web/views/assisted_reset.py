@@ -1,0 +1,34 @@
+"""The member's side of an assisted reset (SR-28)."""
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods
+
+from accounts import email_verification
+from accounts.web.access import public
+from accounts.web.form_pages import bound, refusals_on, render_form
+from accounts.web.origin import origin_of
+from mfa import assisted_reset
+from mfa.web.forms import ConfirmResetForm
+
+
+@never_cache
+@sensitive_post_parameters("code")
+@require_http_methods(["GET", "HEAD", "POST"])
+@public
+def confirm_reset(request: HttpRequest) -> HttpResponse:
+    """Let a member confirm, with a mailed code, the reset that an owner or staff has started. Signs no one in."""
+    form = bound(request, ConfirmResetForm)
+    if form.is_valid():
+        user = email_verification.find_user(form.cleaned_data["identifier"])
+        with refusals_on(request, form, "code"):
+            due = assisted_reset.confirm(user, form.cleaned_data["code"], origin_of(request))
+            text = _("Confirmed. We will send a code by email at %(at)s UTC; any sign-in with your mode cancels it.")
+            messages.success(request, text % {"at": date_format(due, "j F Y, H:i")})
+            return redirect("accounts:login")
+    return render_form(request, "mfa/confirm_reset.html", form)

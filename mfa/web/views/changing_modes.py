@@ -1,0 +1,133 @@
+"""Enabling, disabling and preferring a mode from the account settings."""
+
+from collections.abc import Callable
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_safe
+
+from accounts.refusals import Refused
+from accounts.web import proofs
+from accounts.web.access import AuthenticatedHttpRequest, checks_password, needs_recent_proof
+from accounts.web.confirmation import confirm
+from accounts.web.origin import origin_of
+from accounts.web.session import keep_session
+from mfa import factors, modes
+from mfa.web.prompt import settings_page
+from organizations import policy
+from organizations.models import Organization
+
+
+@require_safe
+@needs_recent_proof
+@checks_password
+def enable(request: AuthenticatedHttpRequest, mode: str) -> HttpResponse:
+    """Confirm that a mode is to be enabled; the activation page follows."""
+    return confirm(
+        request,
+        title=_("Enable the %(mode)s mode?") % {"mode": mode},
+        icon=modes.get(mode).icon,
+        text=[
+            _("You will be asked for your credentials and for a first one-time password."),
+            _("When it is done, your other sessions are signed out."),
+        ],
+        button=_("Enable"),
+        button_class="action",
+        action_url=reverse("mfa:activate"),
+        method="get",
+        hidden={"type": mode},
+        cancel_url=settings_page(),
+    )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@needs_recent_proof
+def disable(request: AuthenticatedHttpRequest, mode: str) -> HttpResponse:
+    """Disable a mode, after a confirmation that says what it means."""
+    user = request.user
+    enabled = [factor.mode for factor in factors.enabled(user)]
+    unmet = policy.unmet_without(user)
+    if mode not in enabled:
+        messages.error(request, factors.NotEnabled.message)
+        return redirect(settings_page())
+    if request.method == "POST":
+        return _disable(request, mode, unmet)
+    if closing := unmet(user.modes - {mode}):
+        return _still_required(request, factors.StillRequired(), closing)
+    others = [other for other in enabled if other != mode]
+    if others:
+        text = [_("From then on you sign in with: %(modes)s.") % {"modes": ", ".join(others)}]
+    else:
+        text = [
+            _("This is your last mode: multi-factor authentication will be off."),
+            _("Your password alone will then open your account, to you and to whoever knows it."),
+        ]
+    return confirm(
+        request,
+        title=_("Disable the %(mode)s mode?") % {"mode": mode},
+        text=[*text, _("Your other sessions are signed out.")],
+        button=_("Disable"),
+        button_class="danger",
+        cancel_url=settings_page(),
+    )
+
+
+def _disable(
+    request: AuthenticatedHttpRequest, mode: str, unmet: Callable[[frozenset[str]], list[Organization]]
+) -> HttpResponse:
+    try:
+        user, left = factors.disable(
+            request.user,
+            mode,
+            # Asked again under the lock: an owner may require it meanwhile.
+            may_keep=lambda modes_left: not policy.unmet_without(request.user)(modes_left),
+            origin=origin_of(request),
+            session_key=request.session.session_key,
+        )
+    except factors.StillRequired as refused:
+        return _still_required(request, refused, unmet(request.user.modes - {mode}))
+    except Refused as refused:
+        messages.error(request, refused.text)
+        return redirect(settings_page())
+    keep_session(request, user)
+    if left is None:
+        proofs.forget_proof(request)
+        text = _("Multi-factor authentication is now off: only your password protects your account.")
+        messages.success(request, text)
+    else:
+        proofs.remember_proof(request, left)
+        messages.success(request, _("The %(mode)s mode is disabled.") % {"mode": mode})
+    return redirect(settings_page())
+
+
+def _still_required(
+    request: AuthenticatedHttpRequest, refused: factors.StillRequired, organizations: list[Organization]
+) -> HttpResponse:
+    names = ", ".join(organization.name for organization in organizations)
+    messages.error(request, f"{refused.text} {_('It is required by:')} {names}.")
+    return redirect(settings_page())
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@needs_recent_proof
+def prefer(request: AuthenticatedHttpRequest, mode: str) -> HttpResponse:
+    """Make an enabled mode the preferred one."""
+    if request.method != "POST":
+        return confirm(
+            request,
+            title=_("Make %(mode)s your preferred mode?") % {"mode": mode},
+            icon="lock",
+            text=[_("It will be asked for first whenever you sign in, in the browser and on the command line.")],
+            button=_("Make Preferred"),
+            cancel_url=settings_page(),
+        )
+    try:
+        factors.prefer(request.user, mode, origin=origin_of(request))
+    except Refused as refused:
+        messages.error(request, refused.text)
+    else:
+        messages.success(request, _("Your preferred mode is now %(mode)s.") % {"mode": mode})
+    return redirect(settings_page())

@@ -1,0 +1,110 @@
+"""The OTP prompt at sign-in."""
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_POST
+
+from accounts import signin
+from accounts.models import User
+from accounts.refusals import Refused
+from accounts.web import pending_sign_in, proofs
+from accounts.web.access import public
+from accounts.web.form_pages import bound, refusals_on, render_form
+from accounts.web.origin import origin_of
+from accounts.web.pending_sign_in import PendingSignIn
+from mfa import assisted_reset, challenges, recovery
+from mfa.web import prompt
+from mfa.web.enrolments import begin_enrolment
+from mfa.web.forms import OtpForm
+
+
+@never_cache
+@sensitive_post_parameters("otp")
+@require_http_methods(["GET", "HEAD", "POST"])
+@public
+def otp_prompt(request: HttpRequest) -> HttpResponse:
+    """Ask for the code that completes a sign-in."""
+    challenge = pending_sign_in.find(request)
+    if challenge is None:
+        return _sign_in_is_over(request)
+    by_recovery = "recovery" in request.GET
+    may_remember = not by_recovery and pending_sign_in.read(request).may_remember
+    form = bound(request, OtpForm, recovery=by_recovery, may_remember=may_remember)
+    if form.is_valid():
+        with refusals_on(request, form, "otp") as refusal:
+            factor = challenges.answer(challenge, form.cleaned_data["otp"], origin_of(request))
+            remember = form.cleaned_data.get("remember", False)
+            return _go_on(request, factor.user, pending_sign_in.complete(request, factor, remember=remember))
+        challenge = pending_sign_in.find(request)
+        if challenge is None:
+            return _sign_in_is_over(request, refusal.error)
+    context = {"by_recovery": by_recovery, **prompt.prompt_context(challenge)}
+    return render_form(request, "mfa/otp_prompt.html", form, **context)
+
+
+def _sign_in_is_over(request: HttpRequest, refused: Refused | None = None) -> HttpResponse:
+    pending_sign_in.forget(request)
+    if not request.user.is_authenticated:
+        messages.warning(request, prompt.ended_by(refused) or signin.AttemptOver.message)
+    return redirect("accounts:login")
+
+
+def _go_on(request: HttpRequest, user: User, pending: PendingSignIn) -> HttpResponse:
+    """Lead on after a sign-in: to the enrolment that waited for it, or to the page that was asked for."""
+    proved_by = proofs.mode_of_session(request)
+    if proved_by == recovery.MODE:
+        _tell_of_recovery(request, user)
+    if proved_by == assisted_reset.MODE:
+        messages.warning(
+            request, _("Set up a new sign-in method to continue. Everything else stays locked until you do.")
+        )
+        return redirect("mfa:activate")
+    if pending.activate:
+        return begin_enrolment(request, user, pending.activate)
+    return redirect(pending.next or "accounts:dashboard")
+
+
+def _tell_of_recovery(request: HttpRequest, user: User) -> None:
+    left = recovery.left(user)
+    text = ngettext(
+        "You have used a recovery code; %(n)d is left.", "You have used a recovery code; %(n)d are left.", left
+    )
+    messages.warning(request, text % {"n": left})
+
+
+@require_POST
+@public
+def resend(request: HttpRequest) -> HttpResponse:
+    """Mail the code of this sign-in again."""
+    challenge = pending_sign_in.find(request)
+    if challenge is None:
+        return _sign_in_is_over(request)
+    prompt.send(request, challenge)
+    return redirect("mfa:otp_prompt")
+
+
+@require_POST
+@public
+def switch(request: HttpRequest) -> HttpResponse:
+    """Use another enabled mode for this sign-in alone."""
+    challenge = pending_sign_in.find(request)
+    if challenge is None:
+        return _sign_in_is_over(request)
+    pending_sign_in.mail_if_due(request, prompt.switch(request, challenge))
+    return redirect("mfa:otp_prompt")
+
+
+@require_POST
+@public
+def cancel(request: HttpRequest) -> HttpResponse:
+    """Give up a sign-in."""
+    challenge = pending_sign_in.find(request)
+    if challenge is not None and challenge.attempt is not None:
+        signin.cancel(challenge.attempt)
+    pending_sign_in.forget(request)
+    return redirect("accounts:login")

@@ -1,0 +1,49 @@
+"""Making recovery codes."""
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_POST
+
+from accounts.refusals import Refused
+from accounts.web.access import AuthenticatedHttpRequest, needs_recent_proof
+from accounts.web.form_pages import bound, refusals_on, render_form
+from accounts.web.origin import origin_of
+from mfa import recovery
+from mfa.web.forms import RecoveryCodeForm
+from mfa.web.prompt import settings_page
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+@needs_recent_proof
+def make(request: AuthenticatedHttpRequest) -> HttpResponse:
+    """Make recovery codes and show them, this once."""
+    context: dict[str, object] = {"left": recovery.left(request.user), "few": recovery.LOW_RECOVERY_CODES}
+    if request.method == "POST":
+        try:
+            made = recovery.make(request.user)
+        except Refused as refused:
+            messages.warning(request, refused.text)
+            return redirect("mfa:activate")
+        context |= {"codes": made, "text": "\n".join(made), "form": RecoveryCodeForm()}
+    return render(request, "mfa/recovery_codes.html", context)
+
+
+@never_cache
+@sensitive_post_parameters("code")
+@require_POST
+@needs_recent_proof
+def confirm(request: AuthenticatedHttpRequest) -> HttpResponse:
+    """Let the codes count that were just shown: one of them was typed back."""
+    form = bound(request, RecoveryCodeForm)
+    if form.is_valid():
+        with refusals_on(request, form, "code"):
+            recovery.confirm(request.user, form.cleaned_data["code"], origin_of(request))
+            messages.success(request, _("Your recovery codes are ready. Keep them in a safe place."))
+            return redirect(settings_page())
+    context = {"left": recovery.left(request.user), "few": recovery.LOW_RECOVERY_CODES, "retry": True}
+    return render_form(request, "mfa/recovery_codes.html", form, **context)

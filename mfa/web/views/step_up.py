@@ -1,0 +1,87 @@
+"""The step-up: a recent proof before a sensitive change (SR-22)."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_POST
+
+from accounts import passwords
+from accounts.web import pending_sign_in, proofs
+from accounts.web.access import AuthenticatedHttpRequest
+from accounts.web.form_pages import bound, refusals_on, render_form
+from accounts.web.origin import origin_of
+from accounts.web.redirection import safe_path
+from mfa import challenges, step_up
+from mfa.models import Challenge
+from mfa.web import prompt
+from mfa.web.forms import PasswordForm, StepUpForm
+
+STEP_UP = "step_up"  # of a session: the id of its challenge
+
+
+@never_cache
+@sensitive_post_parameters("otp", "password")
+@require_http_methods(["GET", "HEAD", "POST"])
+def prove(request: AuthenticatedHttpRequest) -> HttpResponse:
+    """Ask for a code before something sensitive, then go back to it."""
+    next_path = safe_path(request.POST.get("next") or request.GET.get("next")) or prompt.settings_page()
+    if not request.user.mfa_is_on:
+        return _prove_by_password(request, next_path)
+    challenge = _challenge(request)
+    by_recovery = "recovery" in request.GET
+    form = bound(request, StepUpForm, initial={"next": next_path}, recovery=by_recovery)
+    if form.is_valid():
+        with refusals_on(request, form, "otp"):
+            factor = challenges.answer(challenge, form.cleaned_data["otp"], origin_of(request))
+            request.session.pop(STEP_UP, None)
+            proofs.remember_proof(request, factor)
+            return redirect(next_path)
+        challenge = _challenge(request)
+    context = {
+        "next": next_path,
+        "code_sent": challenge.mails > 0,
+        "by_recovery": by_recovery,
+        **prompt.prompt_context(challenge),
+    }
+    return render_form(request, "mfa/step_up.html", form, **context)
+
+
+def _challenge(request: AuthenticatedHttpRequest) -> Challenge:
+    """Return this session's step-up, or begin one; its user has MFA on."""
+    challenge = step_up.find(request.session.get(STEP_UP), request.user)
+    if challenge is None:
+        challenge = step_up.begin(request.user)
+        request.session[STEP_UP] = str(challenge.pk)
+    return challenge
+
+
+def _prove_by_password(request: AuthenticatedHttpRequest, next_path: str) -> HttpResponse:
+    form = bound(request, PasswordForm, initial={"next": next_path})
+    if form.is_valid():
+        with refusals_on(request, form, "password"):
+            passwords.confirm(request.user, form.cleaned_data["password"])
+            proofs.remember_password(request)
+            return redirect(next_path)
+    return render_form(request, "mfa/step_up_by_password.html", form)
+
+
+@require_POST
+def send(request: AuthenticatedHttpRequest) -> HttpResponse:
+    """Mail the code of this step-up."""
+    if request.user.mfa_is_on:
+        prompt.send(request, _challenge(request))
+    return _back(request)
+
+
+@require_POST
+def switch(request: AuthenticatedHttpRequest) -> HttpResponse:
+    """Use another enabled mode for this step-up alone."""
+    if request.user.mfa_is_on:
+        pending_sign_in.mail_if_due(request, prompt.switch(request, _challenge(request)))
+    return _back(request)
+
+
+def _back(request: HttpRequest) -> HttpResponse:
+    return redirect(reverse("mfa:step_up", query={"next": safe_path(request.POST.get("next"))}))

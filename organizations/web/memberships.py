@@ -1,0 +1,27 @@
+"""What the pages of an organization share: who asks, and whether they may (SR-39)."""
+
+from collections.abc import Collection
+from uuid import UUID
+
+from django.core.exceptions import PermissionDenied
+from django.http import Http404
+
+from accounts.web.access import AuthenticatedHttpRequest
+from organizations import membership
+from organizations.models import Membership, Role
+
+EVERYBODY = frozenset(Role)
+OWNERS = frozenset({Role.OWNER})
+
+
+def membership_of(
+    request: AuthenticatedHttpRequest, organization_id: UUID, *, roles: Collection[Role] = EVERYBODY
+) -> Membership:
+    """Return the membership of the signed-in user. Answer 404 to others, 403 without one of ``roles``."""
+    found = membership.find(request.user, organization_id)
+    if found is None:
+        raise Http404
+    if found.role not in roles:
+        raise PermissionDenied
+    found.user = request.user
+    return found

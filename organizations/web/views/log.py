@@ -1,0 +1,54 @@
+"""The security log of an organization, for owners and admins."""
+
+from uuid import UUID
+
+from django.core.paginator import Paginator
+from django.http import HttpResponse, StreamingHttpResponse
+from django.shortcuts import render
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from accounts.security_log import agent_in_words
+from accounts.web.access import AuthenticatedHttpRequest
+from accounts.web.csv_export import csv_file
+from organizations import membership as memberships
+from organizations.models import MANAGERS
+from organizations.web.memberships import membership_of
+
+EVENTS_PER_PAGE = 50
+
+
+@never_cache
+@require_safe
+def log(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpResponse:
+    """Show owners and admins what happened to the organization."""
+    membership = membership_of(request, organization_id, roles=MANAGERS)
+    page = Paginator(memberships.events(membership.organization), EVENTS_PER_PAGE).get_page(request.GET.get("page"))
+    rows = [
+        {
+            "at": event.at,
+            "what": event.what,
+            "subject": event.subject,
+            "who": event.who,
+            "ip_address": event.ip_address or "–",
+            "browser": agent_in_words(event.agent),
+        }
+        for event in page
+    ]
+    context = {"organization": membership.organization, "page": page, "rows": rows}
+    return render(request, "organizations/log.html", context)
+
+
+@never_cache
+@require_safe
+def log_csv(request: AuthenticatedHttpRequest, organization_id: UUID) -> StreamingHttpResponse:
+    """Give the whole security log as a file, row by row."""
+    organization = membership_of(request, organization_id, roles=MANAGERS).organization
+    head = [_("Time (UTC)"), _("What"), _("Whom or what"), _("By"), _("Address"), _("Browser")]
+    rows = memberships.events(organization).iterator(chunk_size=1000)
+    cells = (
+        [f"{row.at:%Y-%m-%d %H:%M:%S}", row.what, row.subject, row.who, row.ip_address or "", agent_in_words(row.agent)]
+        for row in rows
+    )
+    return csv_file("security-log", head, cells)

@@ -1,0 +1,250 @@
+"""Pages of members and invitations, for owners and admins."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, time
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_safe
+
+from accounts.identifiers import key_of
+from accounts.refusals import Refused
+from accounts.web import kept_forms, proofs
+from accounts.web.access import AuthenticatedHttpRequest, needs_recent_proof
+from accounts.web.confirmation import confirm
+from accounts.web.csv_export import csv_file
+from accounts.web.form_pages import bound, refusals_on, render_form
+from accounts.web.origin import origin_of
+from mfa.assisted_reset import hours_to_wait
+from organizations import assisted_reset, invitations, member_counts, member_list, policy_changes
+from organizations import membership as memberships
+from organizations.models import MANAGERS, Membership, Organization, Role
+from organizations.web.forms import ExemptionForm, InviteForm, ReasonForm, RoleForm
+from organizations.web.memberships import OWNERS, membership_of
+from organizations.web.wording import member_rows, state_in_words
+
+PER_PAGE = 25
+MAX_INVITATIONS_SHOWN = 5
+
+
+@never_cache
+@require_safe
+def members(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpResponse:
+    """List the members with their role and MFA, and the open invitations."""
+    manager = membership_of(request, organization_id, roles=MANAGERS)
+    organization = manager.organization
+    state, q = request.GET.get("mfa", "all"), request.GET.get("q", "")[:254]
+    after = request.GET.get("after", "")[:254]
+    page = member_list.page(organization, state=state, starts=key_of(q), after=after, limit=PER_PAGE)
+    counts = member_counts.of(organization)
+    states = [
+        (name, state_in_words(value), counts.by_state.get(value, 0)) for name, value in member_list.states().items()
+    ]
+    pending = list(invitations.pending(organization)[: MAX_INVITATIONS_SHOWN + 1])
+    context = {
+        "organization": organization,
+        "rows": member_rows(organization, page.rows),
+        "page": page,
+        "q": q,
+        "state": state,
+        "query": f"{urlencode({'mfa': state, 'q': q})}&",
+        "states": [("missing", _("does not meet the policy"), counts.missing), *states],
+        "more_states": [("exempt", _("exempt")), *Role.choices],
+        "total": sum(counts.by_state.values()),
+        "invitations": pending[:MAX_INVITATIONS_SHOWN],
+        "more_invitations": len(pending) > MAX_INVITATIONS_SHOWN,
+        "now": timezone.now(),
+        "invite_form": InviteForm(at_most=Role(manager.role)),
+    }
+    return render(request, "organizations/members.html", context)
+
+
+@never_cache
+@require_safe
+def members_csv(request: AuthenticatedHttpRequest, organization_id: UUID) -> StreamingHttpResponse:
+    """Give all members and their MFA as a file, row by row."""
+    organization = membership_of(request, organization_id, roles=MANAGERS).organization
+    head = [_("Email"), _("Name"), _("Role"), _("Modes"), _("Preferred"), _("Meets the policy"), _("Exempt until"),
+            _("Last verified"), _("Last sign-in"), _("Joined")]  # fmt: skip
+    return csv_file("members", head, _cells(organization))
+
+
+def _cells(organization: Organization) -> Iterator[list[str]]:
+    for batch in member_list.in_batches(organization):
+        for row, shown in zip(batch, member_rows(organization, batch), strict=True):
+            meets = _("yes") if shown["meets"] else _("no")
+            cells = [row.user.email, row.user.name, row.role, row.modes or _("off"), row.user.preferred_mode, meets]
+            times = [row.exempt_until, row.verified_at, row.user.last_login, row.created_at]  # type: ignore[attr-defined]
+            yield [*cells, *(at.isoformat(timespec="seconds") if at else "" for at in times)]
+
+
+def _target(manager: Membership, user_id: UUID) -> Membership:
+    found = member_list.find(manager.organization, user_id)
+    if found is None:
+        raise Http404
+    return found
+
+
+@never_cache
+@require_safe
+def member(request: AuthenticatedHttpRequest, organization_id: UUID, user_id: UUID) -> HttpResponse:
+    """Show one member and what can be done."""
+    manager = membership_of(request, organization_id, roles=MANAGERS)
+    target = _target(manager, user_id)
+    mine, theirs = Role(manager.role), Role(target.role)
+    context = {
+        "organization": manager.organization,
+        "row": member_rows(manager.organization, [target])[0],
+        "is_me": target.user_id == manager.user_id,
+        "is_owner": mine == Role.OWNER,
+        "may_change": theirs.rank <= mine.rank,
+        "may_be_exempt": theirs not in MANAGERS,
+        "role_form": RoleForm(at_most=mine, initial={"role": theirs, **_kept(request, "organizations:set_role")}),
+        "exemption_form": ExemptionForm(initial=_kept(request, "organizations:exempt")),
+    }
+    return render(request, "organizations/member.html", context)
+
+
+def _kept(request: HttpRequest, name: str) -> dict[str, str]:
+    """Give what was typed into a form of this page that is sent elsewhere, before a proof was asked for."""
+    match = request.resolver_match
+    return kept_forms.kept_form(request, reverse(name, kwargs=match.kwargs)) if match else {}
+
+
+def _back(organization_id: UUID, user_id: UUID) -> HttpResponse:
+    return redirect("organizations:member", organization_id, user_id)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@needs_recent_proof
+def set_role(request: AuthenticatedHttpRequest, organization_id: UUID, user_id: UUID) -> HttpResponse:
+    """Give a member another role."""
+    manager = membership_of(request, organization_id, roles=MANAGERS)
+    if request.method != "POST":  # back from a proof
+        return _back(organization_id, user_id)
+    form = RoleForm(request.POST, at_most=Role(manager.role))
+    if not form.is_valid():
+        messages.error(request, memberships.RoleMissing.message)
+        return _back(organization_id, user_id)
+    try:
+        memberships.set_role(manager, user_id, Role(form.cleaned_data["role"]), origin_of(request))
+    except memberships.NotAMember:
+        raise Http404 from None
+    except Refused as refused:
+        messages.error(request, refused.text)
+    else:
+        messages.success(request, _("The role is changed."))
+        if manager.user_id == user_id:
+            return redirect(manager.organization)
+    return _back(organization_id, user_id)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@needs_recent_proof
+def hand_over(request: AuthenticatedHttpRequest, organization_id: UUID, user_id: UUID) -> HttpResponse:
+    """Make another member the owner in one's own place."""
+    owner = membership_of(request, organization_id, roles=OWNERS)
+    target = _target(owner, user_id)
+    if request.method == "POST":
+        try:
+            memberships.hand_over(owner, user_id, origin_of(request))
+        except Refused as refused:
+            messages.error(request, refused.text)
+        else:
+            messages.success(
+                request, _("%(email)s is an owner now, and you are an admin.") % {"email": target.user.email}
+            )
+        return redirect(owner.organization)
+    return confirm(
+        request,
+        icon="users",
+        title=_("Hand the organization over?"),
+        text=[
+            _("%(email)s becomes an owner and you become an admin. Only an owner can give it back.")
+            % {"email": target.user.email}
+        ],
+        button=_("Hand over"),
+        button_class="danger",
+        cancel_url=reverse("organizations:member", args=[organization_id, user_id]),
+    )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@needs_recent_proof
+def remove(request: AuthenticatedHttpRequest, organization_id: UUID, user_id: UUID) -> HttpResponse:
+    """Take a member out, after a confirmation."""
+    manager = membership_of(request, organization_id, roles=MANAGERS)
+    target = _target(manager, user_id)
+    if request.method == "POST":
+        try:
+            memberships.remove(manager, user_id, origin_of(request))
+        except Refused as refused:
+            messages.error(request, refused.text)
+            return _back(organization_id, user_id)
+        messages.success(request, _("%(email)s is no longer a member.") % {"email": target.user.email})
+        if target.user_id == manager.user_id:
+            return redirect("accounts:dashboard")
+        return redirect("organizations:members", organization_id)
+    return confirm(
+        request,
+        icon="users",
+        title=_("Remove %(email)s?") % {"email": target.user.email},
+        text=[_("They lose access to everything of this organization. Only an invitation brings them back.")],
+        button=_("Remove User from Organization"),
+        button_class="danger",
+        cancel_url=reverse("organizations:member", args=[organization_id, user_id]),
+    )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@needs_recent_proof
+def exempt(request: AuthenticatedHttpRequest, organization_id: UUID, user_id: UUID) -> HttpResponse:
+    """Spare a service account the policy for a while, or end that."""
+    owner = membership_of(request, organization_id, roles=OWNERS)
+    target = _target(owner, user_id)
+    if request.method != "POST":  # back from a proof
+        return _back(organization_id, user_id)
+    form = ExemptionForm(request.POST)
+    ends = "end" in request.POST
+    if not ends and not form.is_valid():
+        messages.error(request, _("Give a reason, and a day within the next year."))
+        return _back(organization_id, user_id)
+    until = None if ends else datetime.combine(form.cleaned_data["until"], time(), UTC)
+    reason = "" if ends else form.cleaned_data["reason"]
+    try:
+        policy_changes.exempt(owner, target.user_id, reason=reason, until=until, origin=origin_of(request))
+    except Refused as refused:
+        messages.error(request, refused.text)
+    else:
+        messages.success(request, _("The exemption is ended.") if ends else _("The member is exempt from the policy."))
+    return _back(organization_id, user_id)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@needs_recent_proof
+def start_reset(request: AuthenticatedHttpRequest, organization_id: UUID, user_id: UUID) -> HttpResponse:
+    """Start the reset of a member who has lost their factor; the member's mailbox has to confirm it."""
+    owner = membership_of(request, organization_id, roles=OWNERS)
+    if not proofs.has_proven_factor(request):  # a password is not enough to help others past theirs (SR-28)
+        messages.error(request, policy_changes.OwnMfaIsOff.message)
+        return redirect("mfa:activate")
+    target = _target(owner, user_id).user
+    form = bound(request, ReasonForm, initial=kept_forms.kept_form(request))
+    if form.is_valid():
+        with refusals_on(request, form):
+            assisted_reset.start(owner, target.pk, reason=form.cleaned_data["reason"], origin=origin_of(request))
+            messages.success(request, _("The reset is started: we have asked %(email)s.") % {"email": target.email})
+            return redirect(owner.organization)
+    context = {
+        "organization": owner.organization,
+        "member": target,
+        "hours": hours_to_wait(),
+    }
+    return render_form(request, "organizations/assisted_reset.html", form, **context)

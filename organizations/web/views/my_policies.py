@@ -1,0 +1,69 @@
+"""What the organizations of the signed-in user ask for."""
+
+from django.core.paginator import Paginator
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from accounts.web.access import AuthenticatedHttpRequest, policy_status_of, works_while_blocked
+from mfa import modes
+from organizations import accepted_modes, policy
+from organizations import membership as memberships
+from organizations.models import Membership
+
+PER_PAGE = 25
+
+
+@never_cache
+@require_safe
+@works_while_blocked
+def mfa_required(request: AuthenticatedHttpRequest) -> HttpResponse:
+    """Explain the block: which organization, since when, what to do, what still works."""
+    blocking = policy_status_of(request).blocking
+    if not blocking:
+        return redirect("accounts:dashboard")
+    who = policy.required_by(blocking)
+    for organization in blocking:
+        organization.leave_url = reverse("organizations:leave", args=[organization.pk])  # type: ignore[attr-defined]
+        organization.required_by = who.get(organization.pk, "")  # type: ignore[attr-defined]
+    stopped = {organization.pk for organization in blocking}
+    mine = memberships.of_user(request.user).exclude(organization__in=stopped)[:PER_PAGE]
+    context = {
+        "blocking": blocking,
+        "others": [membership.organization for membership in mine],
+        "has_another": request.user.mfa_is_on,
+        "mode": next((one.accepted_modes for one in blocking if one.accepted_modes), ""),
+    }
+    return render(request, "organizations/mfa_required.html", context)
+
+
+@never_cache
+@require_safe
+@works_while_blocked
+def asked_of_me(request: AuthenticatedHttpRequest) -> HttpResponse:
+    """Say which of my organizations asks for what, and what all of them together come to."""
+    user = request.user
+    page = Paginator(memberships.of_user(user), PER_PAGE).get_page(request.GET.get("page"))
+    for membership in page:
+        membership.user = user
+    strictest = policy.strictest(user)
+    demanded = ", ".join(str(modes.get(name).label) for name in sorted(strictest.demanded))
+    context = {"page": page, "rows": [_asked(row) for row in page], "strictest": strictest, "demanded": demanded}
+    return render(request, "organizations/asked_of_me.html", context)
+
+
+def _asked(row: Membership) -> dict[str, object]:
+    organization = row.organization
+    return {
+        "name": organization.name,
+        "url": organization.get_absolute_url(),
+        "required_at": organization.mfa_required_at,
+        "is_announced": organization.mfa_announced,
+        "counting": accepted_modes.label_of(organization.accepted_modes) if organization.mfa_required_at else "",
+        "remembering_forbidden": organization.remembering_forbidden,
+        "exempt_until": row.exempt_until if row.is_exempt else None,
+        "is_met": policy.is_met(row),
+        "activation": organization.activation_path,
+    }

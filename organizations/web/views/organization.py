@@ -1,0 +1,95 @@
+"""Pages of organizations. A stranger gets 404, a member without the role 403 (SR-39)."""
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_safe
+
+from accounts.refusals import Refused
+from accounts.web import proofs
+from accounts.web.access import AuthenticatedHttpRequest, works_while_blocked
+from accounts.web.confirmation import confirm
+from accounts.web.origin import origin_of
+from organizations import member_list, policy, policy_impact
+from organizations import membership as memberships
+from organizations.models import MANAGERS, Membership, Role
+from organizations.web.context import as_row
+from organizations.web.forms import OrganizationForm
+from organizations.web.memberships import EVERYBODY, OWNERS, membership_of
+from organizations.web.wording import consequences, member_rows, signed_in_in_words
+
+PER_PAGE = 25
+
+
+@require_safe
+@works_while_blocked
+def list_mine(request: AuthenticatedHttpRequest) -> HttpResponse:
+    """All organizations of the signed-in user."""
+    page = Paginator(memberships.of_user(request.user), PER_PAGE).get_page(request.GET.get("page"))
+    context = {"page": page, "organizations": [as_row(membership) for membership in page]}
+    return render(request, "organizations/list.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def organization(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpResponse:
+    """Show an organization; its owners change its name here."""
+    is_post = request.method == "POST"
+    membership = membership_of(request, organization_id, roles=OWNERS if is_post else EVERYBODY)
+    is_owner = membership.role == Role.OWNER
+    form = OrganizationForm(request.POST if is_post else None, initial={"name": membership.organization.name})
+    if is_post and form.is_valid():
+        memberships.rename(membership, form.cleaned_data["name"], origin_of(request))
+        messages.success(request, _("Organization successfully updated!"))
+        return redirect(membership.organization)
+    impact = policy_impact.of(membership.organization) if membership.role in MANAGERS else None
+    context = {
+        "organization": membership.organization,
+        "is_owner": is_owner,
+        "is_manager": membership.role in MANAGERS,
+        "form": form if is_owner else None,
+        "impact": impact,
+        "consequences": consequences(membership.organization, impact) if impact else [],
+        "signed_in": signed_in_in_words(impact) if impact and impact.counts.missing else "",
+        "meets_it": policy.is_met(membership),
+        "activation": membership.organization.activation_path,
+        "mine": None if is_owner else _as_owners_see(membership),
+        "role_label": membership.get_role_display(),
+    }
+    return render(request, "organizations/organization.html", context, status=400 if form.errors else 200)
+
+
+def _as_owners_see(membership: Membership) -> dict[str, object]:
+    found = member_list.find(membership.organization, membership.user_id)
+    return member_rows(membership.organization, [found])[0] if found else {}
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@works_while_blocked
+def leave(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpResponse:
+    """Leave an organization; also for who is stopped by its policy."""
+    membership = membership_of(request, organization_id)
+    name = membership.organization.name
+    if membership.role in MANAGERS and not proofs.has_recent_proof(request):
+        return proofs.ask_for_proof(request)
+    if request.method == "POST":
+        try:
+            memberships.leave(membership, origin_of(request))
+        except Refused as refused:
+            messages.error(request, refused.text)
+        else:
+            messages.success(request, _("You have left %(name)s.") % {"name": name})
+        return redirect("accounts:dashboard")
+    return confirm(
+        request,
+        title=_("Leave %(name)s?") % {"name": name},
+        icon="users",
+        text=[_("You lose access to everything of this organization. Only an invitation brings you back.")],
+        button=_("Leave"),
+        button_class="danger",
+        cancel_url=reverse("accounts:dashboard"),
+    )

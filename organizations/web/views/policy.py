@@ -1,0 +1,144 @@
+"""Pages of an organization's MFA policy, and those that explain it to whoever it concerns."""
+
+from copy import copy
+from datetime import UTC, datetime, time
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods
+
+from accounts.refusals import Refused
+from accounts.web import kept_forms
+from accounts.web.access import AuthenticatedHttpRequest, needs_recent_proof
+from accounts.web.confirmation import confirm
+from accounts.web.form_pages import refusals_on, render_form
+from accounts.web.origin import origin_of
+from organizations import accepted_modes, member_counts, policy_changes, policy_impact
+from organizations.models import Organization
+from organizations.web.forms import PolicyForm
+from organizations.web.memberships import OWNERS, membership_of
+from organizations.web.wording import consequences, impact_in_words, missing_in_words, show_refusal
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@needs_recent_proof
+def require(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpResponse:
+    """Require MFA of every member from now on: one click on the organization's page."""
+    owner = membership_of(request, organization_id, roles=OWNERS)
+    if request.method == "POST":
+        try:
+            policy_changes.require(owner, origin_of(request))
+        except Refused as refused:
+            return show_refusal(request, owner.organization, refused)
+        done = _("Multi-factor authentication is now required of every member.")
+        messages.success(request, f"{done} {missing_in_words(member_counts.of(owner.organization))}")
+        return redirect(owner.organization)
+    impact = policy_impact.of(owner.organization)
+    return confirm(
+        request,
+        title=_("Require multi-factor authentication?"),
+        icon="lock",
+        text=[*impact_in_words(impact), *consequences(owner.organization, impact)],
+        button=_("Require"),
+        button_class="action",
+        cancel_url=owner.organization.get_absolute_url(),
+    )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@needs_recent_proof
+def stop_requiring(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpResponse:
+    """Leave MFA to the members again."""
+    owner = membership_of(request, organization_id, roles=OWNERS)
+    organization = owner.organization
+    held = organization.mfa_required
+    if request.method == "POST":
+        try:
+            policy_changes.stop_requiring(owner, origin_of(request))
+        except Refused as refused:
+            return show_refusal(request, organization, refused)
+        done = _("Multi-factor authentication is no longer required.")
+        messages.success(request, done if held else _("The date is taken back."))
+        return redirect(organization)
+    name = {"name": organization.name}
+    return confirm(
+        request,
+        title=_("Stop requiring multi-factor authentication?") if held else _("Take the date back?"),
+        icon="lock",
+        text=[
+            _("Members of %(name)s may then disable it.") % name
+            if held
+            else _("%(name)s will not require multi-factor authentication.") % name,
+            _("Members who were told of it are told of this too."),
+        ],
+        button=_("Stop requiring"),
+        button_class="danger",
+        cancel_url=organization.get_absolute_url(),
+    )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@needs_recent_proof
+def options(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpResponse:
+    """Set from when MFA is required, which modes count, and whether browsers may be remembered."""
+    owner = membership_of(request, organization_id, roles=OWNERS)
+    organization = owner.organization
+    initial: dict[str, object] = {
+        "counting": organization.accepted_modes,
+        "remembering_forbidden": organization.remembering_forbidden,
+        "required_from": organization.mfa_required_at.date() if organization.mfa_required_at else None,
+    }
+    if kept := kept_forms.kept_form(request):  # a box that is not ticked is not sent
+        initial |= {**kept, "remembering_forbidden": "remembering_forbidden" in kept}
+    data = request.POST if request.method == "POST" else None
+    form = PolicyForm(data, initial=initial, organization=organization)
+    if form.is_valid():
+        terms = _terms(organization, form)
+        if policy_changes.blocks_more(organization, terms) and "confirmed" not in request.POST:
+            return _confirm_terms(request, organization, terms)
+        with refusals_on(request, form):
+            seen = policy_changes.settings_of(organization)
+            policy_changes.set_policy(owner, terms, origin_of(request), seen=seen)
+            messages.success(request, _("The policy is saved."))
+            return redirect(organization)
+    context = {"organization": organization, "impact": policy_impact.missing(organization)}
+    return render_form(request, "organizations/policy.html", form, **context)
+
+
+def _confirm_terms(
+    request: HttpRequest, organization: Organization, terms: policy_changes.PolicySettings
+) -> HttpResponse:
+    """Say, before they hold, whom new terms would stop at once."""
+    proposed = copy(organization)
+    proposed.accepted_modes = terms.counting
+    impact = policy_impact.of(proposed)
+    return confirm(
+        request,
+        title=_("Require this from now on?"),
+        icon="lock",
+        text=[
+            _("Modes that count: %(modes)s.") % {"modes": accepted_modes.label_of(terms.counting)},
+            *impact_in_words(impact),
+            *consequences(proposed, impact),
+        ],
+        button=_("Require"),
+        button_class="action",
+        hidden={**kept_forms.typed_fields(request), "confirmed": "yes"},
+        cancel_url=reverse("organizations:policy", args=[organization.pk]),
+    )
+
+
+def _terms(organization: Organization, form: PolicyForm) -> policy_changes.PolicySettings:
+    asked = form.cleaned_data
+    starts, at = asked.get("required_from"), organization.mfa_required_at
+    is_the_same = at is not None and starts == at.date()  # the form knows days, a script may have named an hour
+    return policy_changes.PolicySettings(
+        required=organization.mfa_required or starts is not None,
+        required_from=at if is_the_same else datetime.combine(starts, time(), UTC) if starts else None,
+        counting=asked["counting"],
+        remembering_forbidden=asked["remembering_forbidden"],
+    )

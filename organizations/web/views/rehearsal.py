@@ -1,0 +1,69 @@
+"""The rehearsal: whom a policy would block, before it is in force."""
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods
+
+from accounts.refusals import Refused
+from accounts.web import kept_forms, proofs
+from accounts.web.access import AuthenticatedHttpRequest
+from accounts.web.origin import origin_of
+from organizations import policy_changes, rehearsal
+from organizations.models import MANAGERS, Membership, RehearsalHit
+from organizations.web.forms import RehearsalForm
+from organizations.web.memberships import OWNERS, membership_of
+from organizations.web.wording import show_refusal
+
+
+def _as_row(hit: RehearsalHit) -> dict[str, object]:
+    return {
+        "email": hit.user.email,
+        "channel": hit.get_channel_display(),
+        "count": hit.count,
+        "first": hit.first_at,
+        "at": hit.last_at,
+        "from": hit.ip_address,
+    }
+
+
+PER_PAGE = 25
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def rehearse(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpResponse:
+    """Show whom the policy would have stopped, when and from where; owners begin and end a rehearsal here."""
+    is_post = request.method == "POST"
+    manager = membership_of(request, organization_id, roles=OWNERS if is_post else MANAGERS)
+    if is_post:
+        return _rehearse(request, manager) if proofs.has_recent_proof(request) else proofs.ask_for_proof(request)
+    organization = manager.organization
+    page = Paginator(rehearsal.hits(organization), PER_PAGE).get_page(request.GET.get("page"))
+    context = {
+        "organization": organization,
+        "is_owner": manager.role in OWNERS,
+        "form": RehearsalForm(initial=kept_forms.kept_form(request)),
+        "page": page,
+        "hits": [_as_row(hit) for hit in page],
+    }
+    return render(request, "organizations/rehearsal.html", context)
+
+
+def _rehearse(request: HttpRequest, owner: Membership) -> HttpResponse:
+    form = RehearsalForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, _("Choose for how many days."))
+        return redirect("organizations:rehearsal", owner.organization_id)
+    try:
+        policy_changes.rehearse(owner, origin_of(request), days=form.cleaned_data["days"])
+    except Refused as refused:
+        return show_refusal(request, owner.organization, refused)
+    begun = _("The rehearsal is set: nobody is stopped.")
+    messages.success(request, begun if form.cleaned_data["days"] else _("The rehearsal is ended."))
+    return redirect("organizations:rehearsal", owner.organization_id)
