@@ -1,4 +1,7 @@
-"""Changing the e-mail address: proven at the new one, told to the old one, which can undo it for a while (SR-29)."""
+"""Changing the email address (SR-29).
+
+A code sent to the new address proves it. The old address is notified and can undo the change for a while.
+"""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -22,21 +25,22 @@ HOUR = timedelta(hours=1)
 
 
 class SameEmail(Refused):
-    """There is nothing to change."""
+    """The new address is the current one."""
 
-    message = _("This is your address already.")
+    message = _("This is already your email address.")
 
 
 class EmailGone(Refused):
-    """Taken by another account since the change began, or since it was made."""
+    """Another account has taken the address since the change was begun or made."""
 
-    message = _("This address cannot be used any more. Please ask the people who run this portal.")
+    message = _("This email address can no longer be used. Ask the staff of this portal for help.")
 
 
 def ask(user: User, email: str, origin: Origin) -> EmailVerification:
-    """Mail a code to the new address. For one that is taken the answer is the same, and its owner is told (SR-3).
+    """Mail a code to the new address.
 
-    Raises ``SameEmail`` or ``TooManyTries``.
+    If the address is taken, the answer is the same, and its owner is notified instead (SR-3). Raises ``SameEmail`` or
+    ``TooManyTries``.
     """
     if key_of(email) == user.email_key and email == user.email:
         raise SameEmail
@@ -61,10 +65,10 @@ def _is_free(user: User, email: str) -> bool:
 
 
 def complete(proof: EmailVerification, code: str, origin: Origin, *, session_key: str | None) -> User:
-    """Make the proven address the account's; its other sessions, tokens and sign-ins end.
+    """Set the proven address as the account's email, and end its other sessions, tokens and sign-ins.
 
-    Where e-mail is a mode, this replaces a factor (SR-25). Raises ``WrongCode`` (counted), ``VerificationOver`` or
-    ``EmailGone``.
+    Where email is an enabled mode, this replaces a factor (SR-25). Raises ``WrongCode`` (counted),
+    ``VerificationOver`` or ``EmailGone``.
     """
 
     def change(_proof: EmailVerification, user: User | None) -> User:
@@ -75,20 +79,21 @@ def complete(proof: EmailVerification, code: str, origin: Origin, *, session_key
             raise EmailGone
         sessions.end_others(user, keep=session_key)
         email_verification.end_proofs(user)
-        _give(user, proof.email)  # last: writing the unique address takes a lock for which inserts of others wait
+        # Last: from here on, inserts of the same email wait for this transaction.
+        _set_email(user, proof.email)
         security_log.record(user, Kind.EMAIL_CHANGED, origin)
-        # Who never proved the old address may have mistyped it: its holder must not get the account.
+        # An old address that was never verified may be mistyped: its holder must not get the account.
         if was_verified and key_of(old) != user.email_key:
-            made = EmailChange.objects.create(
+            email_change = EmailChange.objects.create(
                 user=user, old_email=old, old_email_key=key_of(old), mfa_was_on=user.mfa_is_on
             )
-            outbox.post("accounts.email_changed", user=user, about=made.pk)
+            outbox.post("accounts.email_changed", user=user, about=email_change.pk)
         return user
 
     return email_verification.spend(proof, code, change)
 
 
-def _give(user: User, email: str) -> None:
+def _set_email(user: User, email: str) -> None:
     user.email, user.email_verified_at = email, timezone.now()
     try:
         with transaction.atomic():
@@ -98,12 +103,12 @@ def _give(user: User, email: str) -> None:
 
 
 def undo_token(change: EmailChange) -> str:
-    """Give what the link in the mail to the old address carries."""
+    """Return the token of the undo link in the email to the old address."""
     return signing.dumps(str(change.pk), salt=UNDOING)
 
 
 def find_undoable(token: str) -> EmailChange | None:
-    """Find the change of a token that can still be undone."""
+    """Return the change that a token names, if it can still be undone."""
     try:
         change_id = UUID(signing.loads(token, salt=UNDOING, max_age=settings.EMAIL_CHANGE_UNDO_WINDOW))
     except signing.BadSignature:
@@ -112,10 +117,10 @@ def find_undoable(token: str) -> EmailChange | None:
 
 
 def undo(change: EmailChange, origin: Origin, *, remove_factors: Callable[[User], None]) -> None:
-    """Give the account its old address back and close it to whoever changed it: what they knew opens it no more.
+    """Restore the old address and revoke every credential that the attacker may know.
 
-    The password has to be chosen anew by mail to the old address. Factors stay where MFA was on before the change;
-    where it was off, ``remove_factors`` removes those that were added since: the new address proved them (SR-23).
+    The user has to choose a new password by email to the old address. Factors stay if MFA was on before the change.
+    If it was off, ``remove_factors`` removes those added since, because the new address proved them (SR-23).
     Signs no one in. Raises ``EmailGone``.
     """
     now = timezone.now()
@@ -124,13 +129,13 @@ def undo(change: EmailChange, origin: Origin, *, remove_factors: Callable[[User]
         change = EmailChange.objects.select_for_update().get(pk=change.pk)
         if change.undone_at:
             return
-        # Later changes were made by the same hand.
+        # The same attacker made the later changes.
         EmailChange.objects.filter(user=user, at__gte=change.at, undone_at=None).update(undone_at=now)
         user.set_unusable_password()
         user.save(update_fields=["password"])
         sessions.end_others(user, keep=None)
         email_verification.end_proofs(user)  # their codes went to the other address
-        _give(user, change.old_email)
+        _set_email(user, change.old_email)
         if not change.mfa_was_on:
             remove_factors(user)
         PublicKey.objects.filter(user=user).delete()

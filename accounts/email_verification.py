@@ -1,10 +1,10 @@
 """Proving a mailbox by a mailed code: to register, for a new password, before the first factor.
 
-A code instead of a link: mail scanners open links, and no secret belongs in a URL (SR-19, SR-47). The proof
-is found by an id that the browser's session keeps, so the browser that asked is the one that confirms.
+The email holds a code instead of a link: mail scanners open links, and no secret belongs in a URL (SR-19, SR-47). The
+browser's session keeps the id of the verification, so only the browser that asked can confirm.
 
-Anonymous requests can use up the mails of a mailbox. Its owner needs no mail of their own then: each code that was
-mailed there in the last hour works in every browser that has asked for the same (SR-57).
+Anonymous requests can use up the email limit of a mailbox. Its owner then needs no email of their own: each code that
+was mailed there in the last hour works in every browser that asked for the same purpose (SR-57).
 """
 
 from collections.abc import Callable
@@ -27,50 +27,50 @@ from accounts.security_log import Kind, Origin
 
 Purpose = EmailVerification.Purpose
 
-CODE_LENGTH = 9  # of 29 signs: 43 bits against five guesses
+CODE_LENGTH = 9  # of 29 characters: 43 bits against five guesses
 MAX_FAILURES = 5
 MAX_MAILS = 5
-# A mailed code opens other proofs of the same mailbox and purpose for so long: as long as a mail limit lasts.
+# How long a mailed code also works for other verifications of its mailbox and purpose: the window of the mail limit.
 CODE_SHARING_WINDOW = timedelta(hours=1)
 MAX_SHARED_CODES = 20
 
 
 class WrongCode(Counted):
-    """Not the code of the mail."""
+    """The code is not the mailed one."""
 
-    message = _("That code is not right. Copy it from the newest email that we sent you.")
+    message = _("That code is wrong. Copy the code from the newest email that we sent you.")
 
 
 class VerificationOver(Refused):
-    """Expired, used, or guessed at too often."""
+    """The verification has expired, was used, or had too many wrong codes."""
 
-    message = _("That code has expired or was used. Please ask for a new one.")
+    message = _("That code has expired or was already used. Ask for a new one.")
 
 
 class LastWrongCode(Counted, VerificationOver):
-    """The wrong code that ended the proof."""
+    """The wrong code that ended the verification."""
 
 
 class TooManyMails(Refused):
-    """Asked again too soon, or too often."""
+    """Another email was asked for too soon, or too often."""
 
-    message = _("We have just sent you an email. Please wait a little before asking for another one.")
+    message = _("We have just sent you an email. Wait a little before you ask for another one.")
 
 
 class EmailTaken(Refused):
-    """Another account took the address while this one waited for its code."""
+    """Another account took the email address while this one waited for its code."""
 
-    message = _("This address has an account by now. Sign in, or ask for a new password.")
+    message = _("An account with this email address already exists. Sign in, or reset your password.")
 
 
 def register(email: str, password: str, origin: Origin, *, proven: bool) -> EmailVerification | None:
-    """Mail a code that proves a mailbox; the account comes with it (``complete_registration``).
+    """Mail a code that proves a mailbox; ``complete_registration`` creates the account.
 
-    Where the mailbox was ``proven`` already, by an invitation, make the account at once and return None. For an address
-    that is taken the answer is the same, and its owner is told by mail instead (SR-3). Raises ``TooManyTries``.
+    If an invitation has already ``proven`` the mailbox, create the account at once and return None. If the email is
+    taken, the answer is the same, and the owner of the account is notified by email (SR-3). Raises ``TooManyTries``.
     """
     _limit_by_network("register", origin)
-    hashed = make_password(password)  # before the look-up: as much work whether the address is known or not
+    hashed = make_password(password)  # before the look-up: the time is the same for known and unknown emails
     with transaction.atomic():
         if is_kept_free(email) or User.objects.filter(email_key=key_of(email)).exists():
             tell_owner(email, origin)
@@ -82,7 +82,7 @@ def register(email: str, password: str, origin: Origin, *, proven: bool) -> Emai
 
 
 def complete_registration(proof: EmailVerification, code: str, origin: Origin) -> User:
-    """Make the account of a registration whose mailbox is proven by ``code``.
+    """Create the account of a registration whose mailbox is proven by ``code``.
 
     Raises ``WrongCode`` (counted), ``VerificationOver`` or ``EmailTaken``.
     """
@@ -107,14 +107,17 @@ def _create_account(email: str, hashed: str, origin: Origin) -> User:
 
 
 def is_kept_free(email: str, *, but_for: User | None = None) -> bool:
-    """Whether an address was somebody's until lately, who may still want it back (SR-29)."""
+    """Return whether an email is reserved for its former account, which can still undo its change (SR-29)."""
     since = timezone.now() - settings.EMAIL_CHANGE_UNDO_WINDOW
     kept = EmailChange.objects.filter(old_email_key=key_of(email), undone_at=None, at__gt=since)
     return (kept.exclude(user=but_for) if but_for else kept).exists()
 
 
 def tell_owner(email: str, origin: Origin) -> None:
-    """Tell the owner of an address that it was given for another account, if it has one. Call within a transaction."""
+    """Notify the account of an email, if there is one, that it was entered for another account.
+
+    Call within a transaction.
+    """
     owner = User.objects.filter(email_key=key_of(email)).first()
     if owner and not mail_limits.take(mail_limits.NOTICES, owner.email_key, origin, is_known_place=False):
         outbox.post("accounts.email_taken", user=owner)
@@ -128,7 +131,7 @@ def _limit_by_network(kind: str, origin: Origin) -> None:
 def ask_reset(identifier: str, origin: Origin) -> EmailVerification:
     """Mail a code for a new password, if there is such an account. Raises ``TooManyTries``.
 
-    The limit of a network, which its strangers may have used up, does not hold back a known browser (SR-57).
+    The limit of a network does not apply to a known browser: others may have used it up (SR-57).
     """
     user = find_user(identifier)
     if user is None or not known_browsers.place_of(user, origin, channel=Channel.BROWSER):
@@ -144,7 +147,7 @@ def ask_confirmation(user: User, origin: Origin) -> EmailVerification:
 
 
 def find_user(identifier: str) -> User | None:
-    """Return who may reset a password: the active account with this user name or address, if there is one."""
+    """Return the active user with this username or email, who may reset the password; None if there is none."""
     try:
         user = User.objects.get_by_natural_key(identifier)
     except User.DoesNotExist:
@@ -155,7 +158,7 @@ def find_user(identifier: str) -> User | None:
 def _ask(
     user: User | None, purpose: Purpose, origin: Origin, *, email: str = "", password: str = "", count_as: str = ""
 ) -> EmailVerification:
-    """Open a proof and mail its code. For an unknown account everything happens but the mail."""
+    """Create a verification and mail its code. For an unknown account, do the same without the email."""
     proof = new_proof(user, purpose, email=email, password=password)
     post(proof, origin, count_as=count_as)
     return proof
@@ -164,7 +167,7 @@ def _ask(
 def new_proof(
     user: User | None, purpose: Purpose, *, email: str = "", password: str = "", can_be_right: bool = True
 ) -> EmailVerification:
-    """Open a proof without mailing anything; ``email`` is the address to prove where it is not the account's."""
+    """Create a verification without mailing anything; ``email`` is the address to prove if not the account's."""
     lifetimes = {
         Purpose.REGISTER: settings.VERIFY_EMAIL_LIFETIME,
         Purpose.CONFIRM_MAILBOX: settings.CHALLENGE_LIFETIME,
@@ -181,7 +184,7 @@ def new_proof(
 
 
 def unsent_proof(purpose: Purpose, *, email: str = "") -> EmailVerification:
-    """Open a proof that no code is right for: of an address that is taken. It looks as if it had been mailed (SR-3)."""
+    """Create a verification that accepts no code, for a taken email. It looks as if it had been mailed (SR-3)."""
     proof = new_proof(None, purpose, email=email, can_be_right=False)
     proof.mails, proof.last_mail_at = 1, timezone.now()
     proof.save(update_fields=["mails", "last_mail_at"])
@@ -189,9 +192,10 @@ def unsent_proof(purpose: Purpose, *, email: str = "") -> EmailVerification:
 
 
 def post(proof: EmailVerification, origin: Origin, *, count_as: str = "") -> None:
-    """Mail the code of a proof unless its mailbox had too many mails lately. Call within a transaction.
+    """Mail the code of a verification unless its mailbox got too many emails lately. Call within a transaction.
 
-    The page does not say which: that would tell whether there is such an account. ``count_as`` names an unknown one.
+    The page does not say which: that would reveal whether there is such an account. ``count_as`` is the key under which
+    the mails of an unknown account are counted.
     """
     known = proof.user is not None and bool(known_browsers.place_of(proof.user, origin, channel=Channel.BROWSER))
     kind = f"{mail_limits.MAILBOX_CODES}-{proof.purpose}"
@@ -218,12 +222,12 @@ def resend(proof: EmailVerification, origin: Origin) -> None:
 
 
 def resend_at(proof: EmailVerification) -> datetime:
-    """Return when the next mail may be asked for."""
+    """Return the time from which the next email may be asked for."""
     return (proof.last_mail_at or proof.created_at) + settings.OTP_MAIL_PAUSE
 
 
 def find(proof_id: str | None, purpose: Purpose) -> EmailVerification | None:
-    """Return the open proof with this id and purpose."""
+    """Return the open verification with this id and purpose."""
     if not proof_id:
         return None
     proof = EmailVerification.objects.select_related("user").filter(pk=proof_id, purpose=purpose).first()
@@ -231,15 +235,14 @@ def find(proof_id: str | None, purpose: Purpose) -> EmailVerification | None:
 
 
 def is_wanted(proof: EmailVerification) -> bool:
-    """Return whether a mail with the code of a proof is of use: also where its own guesses are used up (SR-57)."""
+    """Return whether an email with the code is still of use, even after too many wrong codes (SR-57)."""
     return bool(proof.mailbox_key) and timezone.now() < proof.expires_at
 
 
 def spend(proof: EmailVerification, code: str, then: Callable[[EmailVerification, User | None], User]) -> User:
-    """Check a code and, in the same transaction, do ``then`` for the proof and its user; return what that returns.
+    """Check a code, call ``then`` with the verification and its user in the same transaction, and return its result.
 
-    Proofs of the same mailbox and purpose end with it. Raises ``WrongCode`` (counted) or
-    ``VerificationOver``.
+    Ends all verifications of the same mailbox and purpose. Raises ``WrongCode`` (counted) or ``VerificationOver``.
     """
     now = timezone.now()
     with counted():
@@ -249,7 +252,7 @@ def spend(proof: EmailVerification, code: str, then: Callable[[EmailVerification
             raise VerificationOver
         if not _is_right(proof, user, code, now):
             raise _count_failure(proof, now)
-        _end_with_its_siblings(proof, now)
+        _end_siblings(proof, now)
         if user and not proof.email:
             user.email_verified_at = user.email_verified_at or now
             user.save(update_fields=["email_verified_at"])
@@ -257,33 +260,34 @@ def spend(proof: EmailVerification, code: str, then: Callable[[EmailVerification
 
 
 def _siblings(proof: EmailVerification) -> "QuerySet[EmailVerification]":
-    """Return the proofs of the same mailbox, purpose and user, itself among them."""
+    """Return the verifications of the same mailbox, purpose and user, including this one."""
     return EmailVerification.objects.filter(mailbox_key=proof.mailbox_key, purpose=proof.purpose, user=proof.user_id)
 
 
 def _is_right(proof: EmailVerification, user: User | None, code: str, now: datetime) -> bool:
-    """Return whether ``code`` was mailed for a proof, or lately for another one of its mailbox and purpose.
+    """Return whether ``code`` was mailed for this verification, or lately for a sibling.
 
-    Every one is compared: the time taken must not tell which it was. A mailbox that is no longer the account's proves
-    nothing.
+    Compares every candidate, so that the time taken does not reveal which one matched. A mailbox that is no longer the
+    account's proves nothing.
     """
     if not proof.mailbox_key or (user and not proof.email and proof.mailbox_key != user.email_key):
         return False
     mailed = _siblings(proof).filter(mailed_at__gt=now - CODE_SHARING_WINDOW).order_by("-mailed_at")
     typed = code.encode("utf-8", "surrogatepass")
     candidates = [proof, *mailed[:MAX_SHARED_CODES]]
-    return any([compare_digest(other.code.encode(), typed) for other in candidates])  # noqa: C419
+    matches = [compare_digest(other.code.encode(), typed) for other in candidates]
+    return any(matches)
 
 
-def _end_with_its_siblings(proof: EmailVerification, now: datetime) -> None:
-    """End every proof of a mailbox and purpose: none of their codes is right again."""
-    # Registrations share no user's lock: one that is being spent this very moment is left to its own transaction.
+def _end_siblings(proof: EmailVerification, now: datetime) -> None:
+    """End every verification of a mailbox and purpose, so that none of their codes works again."""
+    # Registrations have no user row to lock. One that another transaction is spending now is left to that transaction.
     keys = list(_siblings(proof).select_for_update(skip_locked=True).values_list("pk", flat=True))
     EmailVerification.objects.filter(pk__in=keys).update(ended_at=now, mailbox_key="")
 
 
 def end_proofs(user: User) -> None:
-    """End the open proofs of a user: their codes went to an address that is no longer the account's."""
+    """End the open verifications of a user: their codes went to an email that is no longer the account's."""
     EmailVerification.objects.filter(user=user, ended_at=None).update(ended_at=timezone.now(), mailbox_key="")
 
 
@@ -295,7 +299,7 @@ def _count_failure(proof: EmailVerification, now: datetime) -> Counted:
 
 
 def confirm_mailbox(proof: EmailVerification, code: str, origin: Origin) -> User:
-    """Note that the mailbox is the user's. Raises ``WrongCode`` (counted) or ``VerificationOver``."""
+    """Record that the user's mailbox is proven. Raises ``WrongCode`` (counted) or ``VerificationOver``."""
 
     def note(_proof: EmailVerification, user: User | None) -> User:
         if user is None:
@@ -309,12 +313,12 @@ def confirm_mailbox(proof: EmailVerification, code: str, origin: Origin) -> User
 def reset_password(
     proof: EmailVerification, code: str, password: str, origin: Origin, *, also: Callable[[User], None]
 ) -> User:
-    """Set a new password. It signs in no one and leaves every factor as it is (SR-27).
+    """Set a new password. Sign no one in and keep every factor (SR-27).
 
-    Ends all sessions, tokens and pending sign-ins and removes the SSH keys: an attacker who had broken in must not keep
-    a way in. What attackers have used up is given back to the owner (SR-57); ``also`` does so in the same transaction
-    for what this app does not know. Raises ``WrongCode`` (counted) or ``VerificationOver``, and Django's
-    ``ValidationError`` (the code is not spent) if the password is too weak for this very account.
+    Ends all sessions, tokens and pending sign-ins and removes the SSH keys, so that an attacker who had broken in keeps
+    no way in. Resets the limits that attackers have used up (SR-57); ``also`` does so in the same transaction for
+    limits of other apps. Raises ``WrongCode`` (counted) or ``VerificationOver``, and Django's ``ValidationError`` (the
+    code is not spent) if the password is too weak for this account.
     """
 
     def set_password(_proof: EmailVerification, user: User | None) -> User:

@@ -9,7 +9,7 @@ from django.conf import settings
 
 
 def _key(key: str) -> bytes:
-    # A key is any long random text; hashing gives it the size that Fernet wants.
+    # A key is any long random text. Its hash has the size that Fernet needs.
     return urlsafe_b64encode(sha256(key.encode()).digest())
 
 
@@ -24,12 +24,12 @@ def seal(secret: bytes) -> str:
 
 
 def unseal(sealed: str) -> bytes:
-    """Decrypt with whichever key fits. Raises ``cryptography.fernet.InvalidToken`` if none does."""
+    """Decrypt with the key that fits. Raises ``cryptography.fernet.InvalidToken`` if none does."""
     return _fernet(tuple(settings.ENCRYPTION_KEYS)).decrypt(sealed.encode())
 
 
 def resealed(sealed: str) -> str | None:
-    """Give a secret encrypted with the first key, or None if it already is.
+    """Return a secret re-encrypted with the first key, or None if it already uses that key.
 
     Raises ``cryptography.fernet.InvalidToken`` if no key fits.
     """

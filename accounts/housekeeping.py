@@ -1,4 +1,4 @@
-"""Keeps tables small: deletes, in batches, what has expired."""
+"""Deletes expired rows, in batches."""
 
 from datetime import timedelta
 
@@ -19,16 +19,15 @@ from accounts.models import (
 )
 
 BATCH = 1000
-# Expired rows explain "this has expired" for a while.
 THROTTLE_RETENTION = timedelta(days=30)
 WINDOW_RETENTION = timedelta(days=1)  # longer than every window
-# A longer row of failures counts for ever (SR-5); shorter ones of names that nobody has would pile up.
+# More failures in a row are kept for ever (SR-5). Fewer are deleted: names without an account would pile up.
 MIN_FAILURES_KEPT = 5
-RETENTION = timedelta(hours=1)
+RETENTION = timedelta(hours=1)  # of expired rows, so that pages can say "this has expired"
 
 
 def delete_in_batches(rows: "QuerySet[Model]") -> int:
-    """Delete rows a batch at a time, so that no lock is held for long. Gives how many."""
+    """Delete rows a batch at a time, so that no lock is held for long. Return the number deleted."""
     count = 0
     while batch := list(rows.values_list("pk", flat=True)[:BATCH]):
         rows.model._default_manager.filter(pk__in=batch).delete()  # noqa: SLF001  (documented API)
@@ -37,7 +36,7 @@ def delete_in_batches(rows: "QuerySet[Model]") -> int:
 
 
 def forget_expired() -> int:
-    """Delete expired sessions, tokens, nonces, sign-ins and mailbox proofs. Gives how many."""
+    """Delete expired sessions, tokens, nonces, sign-ins and email verifications. Return the number of rows deleted."""
     now = timezone.now()
     return (
         delete_in_batches(Session.objects.filter(expire_date__lt=now))

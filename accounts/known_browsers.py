@@ -1,7 +1,7 @@
 """Browsers and, at the command line, networks in which an account has signed in before.
 
-What others use up does not hold them back (SR-5, SR-57), and the owner is told of a new browser (SR-54). Each user of a
-browser has a token of their own in its cookie: who used the browser earlier holds no copy of it.
+Limits that others use up do not apply there (SR-5, SR-57), and the user is notified of a new browser (SR-54). Each user
+of a browser has their own token in its cookie, so an earlier user of the browser holds no copy of it.
 """
 
 import secrets
@@ -17,7 +17,7 @@ from accounts.models import KNOWN_BROWSER_LIFETIME, Channel, KnownBrowser, Secur
 from accounts.security_log import Kind, Origin
 
 KNOWN_NETWORK_LIFETIME = timedelta(days=30)
-MAX_SIGN_INS = 100  # the newest whose networks are looked at
+MAX_SIGN_INS = 100  # how many of the newest sign-ins are searched for a network
 MAX_TOKENS = 8  # users of one browser whose tokens its cookie holds
 
 
@@ -31,11 +31,12 @@ def find(user: User, origin: Origin) -> KnownBrowser | None:
 
 
 def place_of(user: User, origin: Origin, *, channel: Channel, by_factor: bool = False) -> str:
-    """Return a name for where the user has signed in before: this browser or, at the command line, this network.
+    """Return the name of this browser or, at the command line, this network, if the user has signed in there before.
 
-    Blank where the user has not. Counts that are kept by this name belong to that place and to that user. With MFA on,
-    a place counts only if a factor or the mailbox was proven there, because a thief of the password may have signed in
-    before. ``by_factor``: only if a factor was, because a thief of the mailbox may guess at codes.
+    Otherwise return an empty string. Failures counted under this name belong to that place and that user. With MFA on,
+    a place counts only if a factor or the mailbox was proven there, because an attacker with the password may have
+    begun to sign in there. ``by_factor``: only if a factor was proven, because an attacker with the mailbox may guess
+    codes.
     """
     if channel == Channel.BROWSER:
         known = find(user, origin)
@@ -46,8 +47,8 @@ def place_of(user: User, origin: Origin, *, channel: Channel, by_factor: bool = 
         events = events.exclude(mode="")
     if origin.ip_address is None:
         return ""
-    addresses = events.order_by("-at").values_list("ip_address", flat=True)[:MAX_SIGN_INS]
-    signed_in_here = any(Origin(address).network == origin.network for address in addresses if address)
+    ip_addresses = events.order_by("-at").values_list("ip_address", flat=True)[:MAX_SIGN_INS]
+    signed_in_here = any(Origin(ip).network == origin.network for ip in ip_addresses if ip)
     return f"network:{origin.network}" if signed_in_here else ""
 
 
@@ -64,10 +65,10 @@ def has_proven_mailbox(user: User, origin: Origin) -> bool:
 
 
 def note_sign_in(user: User, origin: Origin, *, by_factor: bool) -> tuple[str, ...]:
-    """Note that ``user`` has signed in with the browser of ``origin``; return the tokens for its cookie.
+    """Record that ``user`` has signed in with the browser of ``origin``; return the tokens for its cookie.
 
-    ``user`` is the one that the sign-in has read under its lock; ``by_factor``: a factor was proven. The owner is told
-    of a browser that is new, unless it is the account's first.
+    ``user`` is the row that the sign-in read under its lock; ``by_factor``: a factor was proven. The user is notified
+    of a new browser, unless it is the account's first.
     """
     now = timezone.now()
     proven = {"factor_proven_at": now} if by_factor else {}
@@ -75,7 +76,7 @@ def note_sign_in(user: User, origin: Origin, *, by_factor: bool) -> tuple[str, .
 
 
 def note_mailbox(user: User, origin: Origin) -> tuple[str, ...]:
-    """Note that the browser of ``origin`` has proven the user's mailbox; return the tokens for its cookie."""
+    """Record that the browser of ``origin`` has proven the user's mailbox; return the tokens for its cookie."""
     return _note(user, origin, tell=False, mailbox_proven_at=timezone.now())
 
 
@@ -85,7 +86,7 @@ def _note(user: User, origin: Origin, *, tell: bool, **columns: datetime) -> tup
         return origin.browser_tokens
     token = secrets.token_urlsafe(32)
     with transaction.atomic():
-        # A reset that came after the proof has forgotten all browsers: this one too (SR-25).
+        # A password reset since the proof has forgotten all browsers, so this one must not be added (SR-25).
         if not is_unchanged(user, lock_user(user)):
             return origin.browser_tokens
         is_first = not KnownBrowser.objects.filter(user=user).exists()
@@ -96,5 +97,5 @@ def _note(user: User, origin: Origin, *, tell: bool, **columns: datetime) -> tup
 
 
 def forget_all(user: User) -> None:
-    """Treat every browser of a user as unknown: the password was reset."""
+    """Forget every browser of a user, because the password was reset."""
     KnownBrowser.objects.filter(user=user).delete()

@@ -1,4 +1,4 @@
-"""The lock on a user's row, and whether what a request was authenticated by still holds under it."""
+"""The lock on a user's row, and the check that the credentials of a request are still valid under it."""
 
 from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext_lazy as _
@@ -8,9 +8,9 @@ from accounts.refusals import Refused
 
 
 class ChangedMeanwhile(Refused):
-    """Password, address or factors were changed, or the sessions ended, since this request began (SR-25)."""
+    """Password, email or factors were changed, or the sessions ended, since this request began (SR-25)."""
 
-    message = _("Your password, email or sign-in methods were changed a moment ago. Nothing else was done: try again.")
+    message = _("Your password, email or sign-in methods changed a moment ago, so nothing was saved. Try again.")
 
 
 def lock_user(user: User) -> User:
@@ -19,14 +19,15 @@ def lock_user(user: User) -> User:
 
 
 def is_unchanged(user: User, locked: User) -> bool:
-    """Return whether the fingerprint of a user is still that of the locked row."""
+    """Return whether the credential fingerprint of ``user`` still matches the locked row."""
     return constant_time_compare(user.get_session_auth_hash(), locked.get_session_auth_hash())
 
 
 def lock_unchanged(user: User) -> User:
-    """Lock and reread a user who acts, as the session or token of the request knows them.
+    """Lock and reread the user of a request. Raise ``ChangedMeanwhile`` if the request's session has ended since.
 
-    A request that was under way when its session ended must not act after that. Raises ``ChangedMeanwhile``.
+    ``user`` is the row that the request's session or token was checked against. A request that was under way when its
+    session ended must change nothing.
     """
     locked = lock_user(user)
     if not is_unchanged(user, locked) or not locked.is_active:

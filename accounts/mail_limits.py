@@ -1,7 +1,7 @@
-"""How many mails may be asked for on behalf of one mailbox (SR-17, SR-57).
+"""How many emails may be asked for on behalf of one mailbox (SR-17, SR-57).
 
-The limit protects the mailbox; three shares protect its owner. One network gets half of it, all places where the
-account was never used get three quarters together, and the rest is left for a known browser or network.
+The limit protects the mailbox from floods. Shares of it protect its owner: one network gets at most half, all unknown
+places together get at most three quarters, and the rest is reserved for a known browser or network.
 """
 
 from datetime import timedelta
@@ -16,25 +16,25 @@ from accounts.throttles import Slot
 WINDOW = timedelta(hours=1)
 MAILBOX_CODES = "mailbox-code"  # codes that prove a mailbox, asked for without any proof
 ONE_TIME_PASSWORDS = "one-time-password"  # asked for after a right password
-NOTICES = "notice"  # that an address was given for another account
+NOTICES = "notice"  # that the email was entered for another account
 
 
 def take(kind: str, mailbox: str, origin: Origin, *, is_known_place: bool) -> Refused | None:
-    """Count a mail to ``mailbox``, within the caller's transaction; return why it must not be sent, if so.
+    """Count an email to ``mailbox`` within the caller's transaction. If it must not be sent, return why.
 
-    ``mailbox`` names the account or the address; ``is_known_place``: its owner has signed in there before.
+    ``mailbox`` names the account or the email; ``is_known_place``: the user has signed in from there before.
     """
     return throttles.try_take(_slots(kind, mailbox, None if is_known_place else origin))
 
 
 def clear(kind: str, mailbox: str) -> None:
-    """Begin the count anew, apart from what single networks have used up."""
+    """Reset the counts of a mailbox, except those of single networks."""
     throttles.clear(_slots(kind, mailbox, None))
     throttles.clear([_unknown_places(kind, mailbox)])
 
 
 def max_per_hour(kind: str) -> int:
-    """Return how many mails of a kind one mailbox gets in an hour."""
+    """Return how many emails of a kind one mailbox gets in an hour."""
     return int(
         settings.OTP_MAILS_PER_HOUR if kind == ONE_TIME_PASSWORDS else settings.EMAIL_VERIFICATION_MAILS_PER_HOUR
     )

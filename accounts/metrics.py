@@ -2,9 +2,9 @@
 
 from prometheus_client import Counter
 
-OUTCOMES = Counter("portal_outcomes", "What came of what people and workers did.", ["step", "outcome"])
+OUTCOMES = Counter("portal_outcomes", "Outcomes of the steps that users and workers take.", ["step", "outcome"])
 
 
 def count(step: str, outcome: str) -> None:
-    """Count an outcome. Both are words of the code, never something that a person typed."""
+    """Count an outcome. Both arguments are constants of the code, never user input."""
     OUTCOMES.labels(step, outcome).inc()

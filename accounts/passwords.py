@@ -1,4 +1,4 @@
-"""Changing a password that is known; a forgotten one is reset by a mailbox proof."""
+"""Changing a password that the user knows. A forgotten one is reset in ``email_verification``."""
 
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
@@ -11,13 +11,13 @@ from accounts.security_log import Kind, Origin
 
 
 class WrongPassword(Refused):
-    """The current password, asked for before a new one."""
+    """The current password is wrong."""
 
     message = _("That is not your current password.")
 
 
 def confirm(user: User, current: str) -> None:
-    """Check the password of somebody signed in. Raises ``WrongPassword`` (counted) or ``TooManyTries``."""
+    """Check the password of a signed-in user. Raises ``WrongPassword`` (counted) or ``TooManyTries``."""
     slot = throttles.current_password_of(user.pk)
     throttles.take([slot])
     if not user.check_password(current):
@@ -26,9 +26,9 @@ def confirm(user: User, current: str) -> None:
 
 
 def change(user: User, password: str, origin: Origin, *, current: str, session_key: str | None) -> User:
-    """Set a password that its owner chose; every other session of theirs ends.
+    """Set a new password and end every other session of the user.
 
-    Raises ``WrongPassword`` (counted) or ``TooManyTries`` (not looked at).
+    Raises ``WrongPassword`` (counted) or ``TooManyTries`` (the password was not checked).
     """
     confirm(user, current)
     with transaction.atomic():

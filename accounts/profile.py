@@ -1,4 +1,4 @@
-"""What a person says of themselves."""
+"""The user's name and username."""
 
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext_lazy as _
@@ -10,13 +10,13 @@ from accounts.security_log import Kind, Origin
 
 
 class UsernameTaken(Refused):
-    """Another account has it, in this or another spelling (SR-4)."""
+    """Another account has this username, in this or another spelling (SR-4)."""
 
-    message = _("That username is taken. Please choose another one.")
+    message = _("That username is taken. Choose another one.")
 
 
 def change(user: User, *, name: str, username: str, origin: Origin) -> None:
-    """Change the name and the user name. Raises ``UsernameTaken``."""
+    """Change the name and the username. Raises ``UsernameTaken``."""
     changed = User.objects.get(pk=user.pk)
     changed.name, changed.username = name, username
     try:

@@ -1,4 +1,4 @@
-"""The base of every refusal: an exception that can tell a person what happened and what to do."""
+"""The base of every refusal: an exception with a message that says what happened and what to do."""
 
 import math
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from accounts import metrics
 
 
 class Refused(Exception):
-    """The domain said no. ``message`` is for the person; ``retry_at`` says when trying again makes sense."""
+    """A rule refuses the request. ``message`` is shown to the user; ``retry_at`` is when to try again."""
 
     message: ClassVar[str | Promise] = ""
 
@@ -26,24 +26,24 @@ class Refused(Exception):
 
     @property
     def seconds_to_wait(self) -> int:
-        """How long until ``retry_at``, at least a second; 0 if there is nothing to wait for."""
+        """The seconds until ``retry_at``, at least 1; 0 if there is no need to wait."""
         return seconds_until(self.retry_at) if self.retry_at else 0
 
     @property
     def text(self) -> str:
-        """The message and, where it helps, how long to wait."""
+        """The message and, if there is a ``retry_at``, how long to wait."""
         return f"{self.message} {wait_in_words(self.retry_at)}" if self.retry_at else str(self.message)
 
 
 class Counted(Refused):
-    """A refusal whose count is kept: raised within ``counted()``, it is raised again after the commit (SR-7)."""
+    """A refusal that is counted: ``counted()`` commits the count before it raises the refusal again (SR-7)."""
 
 
 @contextmanager
 def counted() -> Iterator[None]:
     """Open the outermost transaction of a check that counts failures.
 
-    A ``Counted`` refusal commits what the block has written, above all the count, and is raised after that. Any other
+    After a ``Counted`` refusal, commit what the block has written, above all the count, then raise it. Any other
     exception rolls back. Raises ``RuntimeError`` within another transaction, which could roll the count back.
     """
     refusal: Counted | None = None

@@ -1,4 +1,4 @@
-"""What happened to an account: append-only, and told by mail where it matters (SR-53, SR-54)."""
+"""The append-only log of an account's security events. The user is emailed about some of them (SR-53, SR-54)."""
 
 import re
 from dataclasses import dataclass
@@ -21,29 +21,29 @@ from accounts.models import SecurityEvent, User
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a request came from: the client's IP address and its browser's own description."""
+    """Where a request came from: the client's IP address, ``User-Agent`` and known-browser tokens."""
 
     ip_address: str | None = None
     agent: str = ""
-    browser_tokens: tuple[str, ...] = ()  # of its cookie; secrets
+    browser_tokens: tuple[str, ...] = ()  # secrets, from the known-browser cookie
 
     def __repr__(self) -> str:
         return f"Origin({self.ip_address!r}, {self.agent!r})"
 
     @property
     def network(self) -> str:
-        """The IP address or, of IPv6, the network that one customer has (a /64).
+        """The IPv4 address, or the /64 network of an IPv6 address, which one customer has.
 
-        Requests without an address, which come through a Unix socket, share one name (SR-6).
+        Requests without an IP address, which come through a Unix socket, share one name (SR-6).
         """
         if self.ip_address is None:
             return "unknown"
-        address = parse_ip_address(self.ip_address)
-        return str(ip_network((address, 64), strict=False)) if address.version == 6 else str(address)
+        ip_address = parse_ip_address(self.ip_address)
+        return str(ip_network((ip_address, 64), strict=False)) if ip_address.version == 6 else str(ip_address)
 
 
 class Kind(models.TextChoices):
-    """What can happen. The label is what people read."""
+    """The kinds of events, with the labels that pages and emails show."""
 
     REGISTERED = "registered", _("Account registered")
     EMAIL_VERIFIED = "email_verified", _("Email address verified")
@@ -51,33 +51,33 @@ class Kind(models.TextChoices):
     NEW_BROWSER = "new_browser", _("Signed in with a new browser")
     SIGN_IN_REFUSED = "sign_in_refused", _("Wrong password")
     CODE_REFUSED = "code_refused", _("Wrong one-time password")
-    PASSWORD_KNOWN = "password_known", _("Right password, but no right one-time password")
-    PASSWORD_WITHDRAWN = "password_withdrawn", _("Password withdrawn: a new one has to be chosen")
+    PASSWORD_KNOWN = "password_known", _("Correct password, but no correct one-time password")
+    PASSWORD_WITHDRAWN = "password_withdrawn", _("Password withdrawn: choose a new one")
     SIGNED_OUT = "signed_out", _("Signed out")
     PASSWORD_CHANGED = "password_changed", _("Password changed")
     PASSWORD_RESET = "password_reset", _("Password reset")
     EMAIL_CHANGED = "email_changed", _("Email address changed")
-    EMAIL_CHANGE_UNDONE = "email_change_undone", _("Change of the email address undone")
-    SESSION_ENDED = "session_ended", _("A session was ended from the account page")
-    SESSIONS_ENDED = "sessions_ended", _("All other sessions were ended")
+    EMAIL_CHANGE_UNDONE = "email_change_undone", _("Email address change undone")
+    SESSION_ENDED = "session_ended", _("Session signed out from the account page")
+    SESSIONS_ENDED = "sessions_ended", _("All other sessions signed out")
     KEY_ADDED = "key_added", _("SSH key added")
     KEY_REMOVED = "key_removed", _("SSH key removed")
     PROFILE_CHANGED = "profile_changed", _("Profile changed")
     MODE_ENABLED = "mode_enabled", _("Multi-factor authentication mode enabled")
     MODE_DISABLED = "mode_disabled", _("Multi-factor authentication mode disabled")
     MODE_PREFERRED = "mode_preferred", _("Preferred mode changed")
-    RECOVERY_CODES_MADE = "recovery_codes_made", _("New recovery codes made")
+    RECOVERY_CODES_MADE = "recovery_codes_made", _("New recovery codes created")
     RECOVERY_CODE_USED = "recovery_code_used", _("Recovery code used")
-    FEW_RECOVERY_CODES = "few_recovery_codes", _("Few recovery codes are left: please make new ones")
-    BROWSER_REMEMBERED = "browser_remembered", _("Browser remembered: it is not asked for one-time passwords")
+    FEW_RECOVERY_CODES = "few_recovery_codes", _("Few recovery codes left: create new ones")
+    BROWSER_REMEMBERED = "browser_remembered", _("Browser remembered: it needs no one-time password to sign in")
     BROWSER_FORGOTTEN = "browser_forgotten", _("Remembered browser forgotten")
     ASSISTED_RESET_STARTED = "assisted_reset_started", _("Assisted reset started")
-    ASSISTED_RESET_CONFIRMED = "assisted_reset_confirmed", _("Assisted reset confirmed: its waiting time runs")
+    ASSISTED_RESET_CONFIRMED = "assisted_reset_confirmed", _("Assisted reset confirmed: the waiting time has started")
     ASSISTED_RESET_CANCELLED = "assisted_reset_cancelled", _("Assisted reset cancelled")
     ASSISTED_RESET_USED = "assisted_reset_used", _("Signed in with the code of an assisted reset")
 
 
-TOLD_BY_MAIL = frozenset(
+NOTIFIED_BY_EMAIL = frozenset(
     {
         Kind.NEW_BROWSER,
         Kind.PASSWORD_KNOWN,
@@ -103,18 +103,18 @@ TOLD_BY_MAIL = frozenset(
 
 
 def record(user: User, kind: Kind, origin: Origin, *, mode: str = "") -> SecurityEvent:
-    """Write down what happened and, where it matters, post the mail that tells the owner."""
+    """Record an event and queue the email to the user, if this kind has one."""
     event = SecurityEvent.objects.create(
         user=user, kind=kind, mode=mode, ip_address=origin.ip_address, agent=origin.agent[:255]
     )
     metrics.count(kind, mode or "none")
-    if kind in TOLD_BY_MAIL:
+    if kind in NOTIFIED_BY_EMAIL:
         outbox.post("accounts.security_notice", user=user, about=event.pk)
     return event
 
 
 def agent_in_words(agent: str) -> str:
-    """Give a browser in words: ``Firefox on Windows``; the command-line client likewise."""
+    """Return a ``User-Agent`` in words: ``Firefox on Windows``, ``datica command line 4.4.1 on linux``."""
     if client := re.match(r"datica-cli-([\w.]{1,20}) (\w{1,20})", agent):
         return gettext("datica command line %(version)s on %(system)s") % {"version": client[1], "system": client[2]}
     browser, system = _families(agent)
@@ -125,17 +125,17 @@ def agent_in_words(agent: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _families(agent: str) -> tuple[str, str]:
-    """Return browser and system of a ``User-Agent``. Parsing takes milliseconds where the browser is made up."""
-    seen = parse(agent)
-    return seen.user_agent.family if seen.user_agent else "", seen.os.family if seen.os else ""
+    """Return the browser and the system of a ``User-Agent``. Cached: parsing an unknown one takes milliseconds."""
+    parsed = parse(agent)
+    return parsed.user_agent.family if parsed.user_agent else "", parsed.os.family if parsed.os else ""
 
 
 def of_user(user: User, *, kind: str = "") -> QuerySet[SecurityEvent]:
-    """Give what happened to an account, newest first; ``kind`` is one of ``Kind`` or blank for all."""
+    """Return the events of an account, newest first; ``kind`` is one of ``Kind``, or blank for all."""
     events = SecurityEvent.objects.filter(user=user).order_by("-at", "-pk")
     return events.filter(kind=kind) if kind else events
 
 
 def forget_old() -> int:
-    """Delete what is older than it has to be kept (SR-53). Gives how many."""
+    """Delete events older than ``SECURITY_LOG_RETENTION`` (SR-53). Return the number deleted."""
     return delete_in_batches(SecurityEvent.objects.filter(at__lt=timezone.now() - settings.SECURITY_LOG_RETENTION))

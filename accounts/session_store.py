@@ -1,4 +1,4 @@
-"""Sessions in the database: each row names its user, and its key opens nothing."""
+"""Sessions in the database. Each row names its user and holds only a hash of the session key."""
 
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -13,15 +13,15 @@ from django.utils import timezone
 
 from accounts.models import Session
 
-SIGNED_IN = "signed_in"  # the columns of ``SignedIn`` but the last use, which every save is
+SIGNED_IN = "signed_in"  # the columns of ``SignedIn`` except ``last_used_at``, which every save sets
 KEEP_UNTIL = "keep_until"  # of a session without a user: Unix time up to which it is needed
-# A use is noted once in so long: "last used" needs no more, and reading a page should rarely write.
+# How often the last use is written: a page view should rarely write to the database.
 LAST_USED_INTERVAL = timedelta(minutes=1)
 ROW_KEY_LENGTH = 40  # hexadecimal digits: the width of Django's column, 160 bits
 
 
 def row_key(session_key: str | None) -> str:
-    """Return the key of a session's row: a hash of what its cookie holds, so no copy of the table opens it (SR-34)."""
+    """Return the key of a session's row: a hash of the cookie's value, so a stolen table opens no session (SR-34)."""
     return sha256(session_key.encode()).hexdigest()[:ROW_KEY_LENGTH] if session_key else ""
 
 
@@ -34,7 +34,7 @@ class SessionStore(DatabaseStore):
         return Session
 
     def create_model_instance(self, data: dict[str, Any]) -> Session:
-        """Fill the columns from what the sign-in wrote into the session."""
+        """Return the row, with the columns that the sign-in wrote into the session."""
         row = cast("Session", super().create_model_instance(data))
         row.session_key = row_key(self.session_key)
         row.user_id = data.get(SESSION_KEY)
@@ -45,12 +45,12 @@ class SessionStore(DatabaseStore):
         return row
 
     def _needed_until(self, data: dict[str, Any]) -> datetime:
-        """Return the end of a session without a user: what it waits for, and no longer (SR-57)."""
-        soon = timezone.now() + settings.CHALLENGE_LIFETIME
-        return max(soon, datetime.fromtimestamp(data.get(KEEP_UNTIL, 0), soon.tzinfo))
+        """Return when a session without a user expires: when the challenge that it waits for does (SR-57)."""
+        earliest = timezone.now() + settings.CHALLENGE_LIFETIME
+        return max(earliest, datetime.fromtimestamp(data.get(KEEP_UNTIL, 0), earliest.tzinfo))
 
     def cycle_key(self) -> None:
-        """Give the session a new key. Raises ``SessionInterrupted`` if it was ended meanwhile: it must stay ended."""
+        """Set a new key. Raise ``SessionInterrupted`` if the session was ended meanwhile: it must stay ended."""
         data, key = self._session, self.session_key  # type: ignore[attr-defined]  # a property of Django's class
         with transaction.atomic():
             if key and not self._delete_row(key):

@@ -1,4 +1,4 @@
-"""Sessions of a user, in browsers and at the command line, together (SR-36)."""
+"""The sessions of a user, in browsers and at the command line (SR-36)."""
 
 from typing import Any
 from uuid import UUID
@@ -13,13 +13,13 @@ from accounts.models import Channel, EmailVerification, Session, SignInAttempt, 
 from accounts.security_log import Kind, Origin
 from accounts.session_store import row_key
 
-# A reset is begun without a session: a thief of a session must not end it.
+# Not password resets, which begin without a session: an attacker with a session must not end them.
 BEGUN_IN_SESSIONS = (EmailVerification.Purpose.CHANGE_EMAIL, EmailVerification.Purpose.CONFIRM_MAILBOX)
 COLUMNS = ("public_id", "created_at", "last_used_at", "mode", "ip_address", "agent")
 
 
 def of_user(user: User) -> "QuerySet[Any, dict[str, Any]]":
-    """Give what is told of each session of a user and its ``channel``, the one used last first."""
+    """Return the ``COLUMNS`` and the ``channel`` of each session of a user, last used first."""
     now = timezone.now()
     browsers = Session.objects.filter(user=user, expire_date__gt=now)
     clients = Token.objects.filter(user=user, expires_at__gt=now)
@@ -31,9 +31,9 @@ def of_user(user: User) -> "QuerySet[Any, dict[str, Any]]":
 
 
 def end(user: User, public_id: UUID, origin: Origin) -> bool:
-    """End one session of a user. Gives whether there was one."""
+    """End one session of a user. Return whether there was one."""
     rows = Session.objects.filter(user=user, public_id=public_id)
-    # Twice: a request of the session that gives it a new key this very moment has put another row in its place.
+    # Twice: a concurrent request that gives the session a new key replaces the row.
     ended = rows.delete()[0] or rows.delete()[0]
     if not ended:
         ended, _rows = Token.objects.filter(user=user, public_id=public_id).delete()
@@ -43,10 +43,10 @@ def end(user: User, public_id: UUID, origin: Origin) -> bool:
 
 
 def end_others(user: User, *, keep: str | None) -> None:
-    """End all sessions, tokens and pending sign-ins of ``user`` but the session with the key ``keep`` (SR-25).
+    """End all sessions, tokens and pending sign-ins of ``user`` except the session with the key ``keep`` (SR-25).
 
-    Call under the lock on the user's row. A sign-in that was finished before the lock, and writes its session after
-    it, carries the fingerprint of before: it is over at its first request. The kept session needs the new one.
+    Call under the lock on the user's row. A sign-in that finished before the lock but writes its session after it
+    carries the old fingerprint, so its first request ends it. The kept session needs the new fingerprint.
     """
     Session.objects.filter(user=user).exclude(session_key=row_key(keep)).delete()
     Token.objects.filter(user=user).delete()
@@ -59,7 +59,7 @@ def end_others(user: User, *, keep: str | None) -> None:
 
 
 def end_all_others(user: User, origin: Origin, *, keep: str | None) -> User:
-    """End all others because the user asked for it; return the user, whose fingerprint the kept session needs."""
+    """End all other sessions at the user's request; return the user, whose fingerprint the kept session needs."""
     with transaction.atomic():
         user = lock_unchanged(user)
         end_others(user, keep=keep)

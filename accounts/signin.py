@@ -31,33 +31,33 @@ WITHDRAWAL_LIFETIME = timedelta(days=7)
 
 
 class WrongCredentials(Refused):
-    """Unknown account, wrong password and disabled account alike (SR-3)."""
+    """The account is unknown, the password is wrong, or the account is disabled: one message for all (SR-3)."""
 
-    message = _("The username, email or password is not right. Please try again.")
+    message = _("Incorrect username, email or password.")
 
 
 class AttemptOver(Refused):
-    """The attempt was finished, cancelled, replaced or has expired."""
+    """The attempt was finished, cancelled or replaced, or has expired."""
 
-    message = _("This sign-in has expired or was ended. Please sign in again.")
+    message = _("This sign-in has expired or was ended. Sign in again.")
 
 
 @cache
-def _nobodys_password() -> str:
-    return make_password("a password that nobody has")
+def _dummy_hash() -> str:
+    return make_password("no account has this password")
 
 
 def check_credentials(identifier: str, password: str, origin: Origin, *, channel: Channel = Channel.BROWSER) -> User:
-    """Return the user with this user name or e-mail and this password.
+    """Return the user with this username or email and this password.
 
-    Raises ``WrongCredentials`` (counted), or ``TooManyTries`` or ``NoMoreTries`` (not looked at).
+    Raises ``WrongCredentials`` (counted), or ``TooManyTries`` or ``NoMoreTries`` (the password was not checked).
     """
     user = _find(identifier)
     slots = _slots(identifier, user, origin, channel)
     throttles.take(slots)
     if user is None:
-        # As much work as for a known account: the time taken must tell nothing.
-        check_password(password, _nobodys_password())
+        # The same work as for a known account, so that the time taken reveals nothing.
+        check_password(password, _dummy_hash())
         log.info("signin.refused", reason="unknown")
         raise WrongCredentials
     if not user.check_password(password) or not user.is_active:
@@ -76,9 +76,9 @@ def _find(identifier: str) -> User | None:
 
 
 def _slots(identifier: str, user: User | None, origin: Origin, channel: Channel) -> list[Slot]:
-    """Return what a wrong password counts for: the user's known place, or else the name and the client's network.
+    """Return what a wrong password counts for: the user's known place, or else the identifier and the client's network.
 
-    What strangers of the same network have used up does not hold back a known place (SR-57).
+    The limits of an identifier and a network do not apply to a known place: others may have used them up (SR-57).
     """
     place = known_browsers.place_of(user, origin, channel=channel) if user else ""
     if user and place:
@@ -89,14 +89,14 @@ def _slots(identifier: str, user: User | None, origin: Origin, channel: Channel)
 
 
 def passwords_of(user: User) -> list[Slot]:
-    """Give the counts of wrong passwords of an account, by each of its names."""
+    """Return the throttles of wrong passwords of an account: one for its email, one for its username."""
     return [throttles.password_of(name) for name in (user.email_key, user.username_key) if name]
 
 
 def lock_checked(user: User) -> User:
-    """Lock and reread a user whose password was checked. Raises ``WrongCredentials`` if it was changed meanwhile.
+    """Lock and reread a user whose password was checked. Raise ``WrongCredentials`` if it was changed meanwhile.
 
-    A concurrent change of the password must not leave something behind that the old one has opened.
+    A concurrent password change must not leave a new session behind.
     """
     locked = User.objects.select_for_update(no_key=True).get(pk=user.pk)
     if locked.password != user.password or not locked.is_active:
@@ -105,7 +105,7 @@ def lock_checked(user: User) -> User:
 
 
 def begin(user: User, *, channel: Channel, origin: Origin, by_key: bool = False) -> SignInAttempt:
-    """Open the sign-in of a user whose first proof was right: the password, or an SSH key (``by_key``).
+    """Create the sign-in of a user whose first proof was right: the password, or an SSH key (``by_key``).
 
     A code is due if ``user.mfa_is_on``.
     """
@@ -122,7 +122,7 @@ def begin(user: User, *, channel: Channel, origin: Origin, by_key: bool = False)
 
 
 def find(attempt_id: str | None, *, channel: Channel) -> SignInAttempt | None:
-    """Find an open attempt of this channel; an attempt of another channel does not exist here."""
+    """Return the open attempt with this id, if it belongs to this channel."""
     if not attempt_id:
         return None
     attempt = SignInAttempt.objects.select_related("user").filter(pk=attempt_id, channel=channel).first()
@@ -130,9 +130,9 @@ def find(attempt_id: str | None, *, channel: Channel) -> SignInAttempt | None:
 
 
 def finish(attempt: SignInAttempt, origin: Origin, *, mode: str = "") -> User:
-    """Spend the attempt and give the user, who is signed in from here on. Raises ``AttemptOver``.
+    """End the attempt and return its user, who is now signed in. Raises ``AttemptOver``.
 
-    Every proof must have been checked: this is the last step. ``mode`` says what proved it besides the password.
+    This is the last step: every proof must have been checked. ``mode`` is what proved it besides the password.
     """
     now = timezone.now()
     with transaction.atomic():
@@ -149,14 +149,14 @@ def finish(attempt: SignInAttempt, origin: Origin, *, mode: str = "") -> User:
 
 
 def cancel(attempt: SignInAttempt) -> None:
-    """End an attempt that its owner no longer wants, or that used up its guesses; tells the owner of a strange one."""
+    """End an attempt that was cancelled or had too many wrong codes. Notify the user if it is suspicious."""
     with transaction.atomic():
         if SignInAttempt.objects.filter(pk=attempt.pk, ended_at=None).update(ended_at=timezone.now()):
             _report_if_suspicious(attempt)
 
 
 def report_unfinished() -> int:
-    """End the sign-ins that expired without a right code, and tell the owners of strange ones. Gives how many."""
+    """End the sign-ins that expired without a correct code, and notify users of suspicious ones. Return how many."""
     expired = SignInAttempt.objects.filter(
         ended_at=None, known_place="", expires_at__lt=timezone.now(), user__preferred_mode__gt=""
     )
@@ -168,25 +168,28 @@ def report_unfinished() -> int:
 
 
 def _report_if_suspicious(attempt: SignInAttempt) -> None:
-    """Tell the owner that somebody may know the password, once a day at most (SR-54).
+    """Notify the user that an attacker may know the password, at most once a day (SR-54).
 
-    Not of a place where the owner has signed in before, nor if the sign-in was merely begun anew and went well.
+    Not for a known place, and not if a later sign-in from the same IP address succeeded.
     """
     user, now = attempt.user, timezone.now()
     if attempt.known_place or not user.mfa_is_on:
         return
     events = SecurityEvent.objects.filter(user=user)
-    told = events.filter(kind=Kind.PASSWORD_KNOWN, at__gt=now - REPORT_INTERVAL).exists()
-    if told or events.filter(kind=Kind.SIGNED_IN, ip_address=attempt.ip_address, at__gte=attempt.created_at).exists():
+    notified = events.filter(kind=Kind.PASSWORD_KNOWN, at__gt=now - REPORT_INTERVAL).exists()
+    if (
+        notified
+        or events.filter(kind=Kind.SIGNED_IN, ip_address=attempt.ip_address, at__gte=attempt.created_at).exists()
+    ):
         return
     security_log.record(user, Kind.PASSWORD_KNOWN, Origin(attempt.ip_address, attempt.agent))
 
 
-# --- "that was not me" ----------------------------------------------------------------------------
+# --- Withdrawing a password: "that was not me" ----------------------------------------------------
 
 
 def withdrawal_token(event: SecurityEvent) -> str:
-    """Give what the mail's link carries. All that it is good for is to make the password worthless."""
+    """Return the token of the email's link. It can only withdraw the password."""
     return signing.dumps([event.pk, _password_fingerprint(event.user)], salt=WITHDRAWAL_SALT)
 
 
@@ -195,7 +198,7 @@ def _password_fingerprint(user: User) -> str:
 
 
 def find_withdrawal(token: str) -> SecurityEvent | None:
-    """Find the event of a token, if it is not too old and the password is still the one of then."""
+    """Return the event of a token, unless the token is too old or the password has changed since."""
     try:
         event_id, fingerprint = signing.loads(token, salt=WITHDRAWAL_SALT, max_age=WITHDRAWAL_LIFETIME)
     except signing.BadSignature:
@@ -205,11 +208,11 @@ def find_withdrawal(token: str) -> SecurityEvent | None:
 
 
 def withdraw_password(event: SecurityEvent, origin: Origin) -> None:
-    """Make a password worthless that a stranger knows, and end everything that it opened. Signs nobody in."""
+    """Withdraw a password that an attacker knows, and end everything that it opened. Sign no one in."""
     with transaction.atomic():
         user = User.objects.select_for_update(no_key=True).get(pk=event.user_id)
         user.set_unusable_password()
         user.save(update_fields=["password"])
         sessions.end_others(user, keep=None)
-        PublicKey.objects.filter(user=user).delete()  # a key stands in place of the password
+        PublicKey.objects.filter(user=user).delete()  # an SSH key replaces the password
         security_log.record(user, Kind.PASSWORD_WITHDRAWN, origin)

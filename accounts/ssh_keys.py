@@ -1,4 +1,4 @@
-"""SSH keys of an account, and signing in with an RSA one."""
+"""The SSH keys of an account, and signing in with an RSA key."""
 
 import binascii
 from base64 import b64decode, b64encode
@@ -29,23 +29,23 @@ MAX_NAME_LENGTH = 64
 MAX_KEYS = 100
 MIN_RSA_BITS = 2048
 MAX_RSA_BITS = 16384
-# They would not survive the way into a path and back.
-UNFIT_FOR_A_PATH = frozenset("/?%#\\")
+# The command line puts key names into URL paths.
+FORBIDDEN_IN_PATHS = frozenset("/?%#\\")
 MAX_CLOCK_DIFFERENCE = timedelta(minutes=5)
 MAX_NONCE_LENGTH = 128
 
 
 class NotAKey(Refused):
-    """Neither RSA nor Ed25519 in OpenSSH form, or too short."""
+    """The text is neither an RSA nor an Ed25519 key in OpenSSH form, or the key is too short or too long."""
 
     message = _(
-        "This key cannot be used. Give an OpenSSH public key of type RSA, of at least 2048 bits: "
-        "ssh-keygen -t rsa -b 4096 -m PEM makes one that the command line can sign in with."
+        "This key cannot be used. Use an OpenSSH public key of type RSA with at least 2048 bits. "
+        "To make one for the command line, run ssh-keygen -t rsa -b 4096 -m PEM."
     )
 
 
 class NotAName(Refused):
-    """Empty, too long, an option for the command line, or it could not be put into a path."""
+    """The name is empty or too long, looks like an option, or does not fit into a URL path."""
 
     message = _(
         "Give the key a name of at most 64 characters that does not begin with a dash and has no / ? % # or backslash."
@@ -53,52 +53,52 @@ class NotAName(Refused):
 
 
 class KeyExists(Refused):
-    """The name or the key itself."""
+    """The account has this name or this key already."""
 
-    message = _("Your account already has a key with this name, or this very key under another name.")
+    message = _("Your account already has a key with this name, or this key under another name.")
 
 
 class TooManyKeys(Refused):
-    """More than anybody needs."""
+    """The account has ``MAX_KEYS`` keys."""
 
-    message = _("Your account has as many keys as it can hold. Remove one first.")
+    message = _("Your account has the maximum number of keys. Remove one first.")
 
 
 class NoSuchKey(Refused):
-    """None of the user's keys."""
+    """The user has no key with this name."""
 
     message = _("Your account has no key with this name.")
 
 
 class WrongKey(Refused):
-    """An unknown key, a wrong signature and a disabled account alike."""
+    """The key is unknown, the signature is wrong, or the account is disabled: one message for all."""
 
-    message = _("This key is not known, or its signature is not right. Sign in with your password, then add the key.")
+    message = _("Unknown key or invalid signature. Sign in with your password, then add the key.")
 
 
 class AccountNotNamed(Refused):
-    """The signature is right, but does not say which account is meant (SR-38)."""
+    """The signature is right, but the client does not name one of the accounts that hold the key (SR-38)."""
 
     message = _(
-        "This key does not tell which account you mean. Run datica clear --private-key and sign in with your password "
-        "once on this computer, then set the key again."
+        "This key does not identify your account. Run datica clear --private-key and sign in once with your password "
+        "on this computer. Then set the key again."
     )
 
 
 class ClockOff(Refused):
     """The signature is too old, or from the future (SR-38)."""
 
-    message = _("The signature is more than five minutes off. Correct your computer's clock and try again.")
+    message = _("Your computer's clock is more than five minutes off. Correct it and try again.")
 
 
 class SignatureUsed(Refused):
-    """The same nonce a second time (SR-38)."""
+    """The nonce was used before (SR-38)."""
 
     message = _("This signature was already used. Run the command again.")
 
 
 def parse(text: str) -> tuple[RSAPublicKey | Ed25519PublicKey, str]:
-    """Read an OpenSSH public key; gives it and its text without comment. Raises ``NotAKey``."""
+    """Return an OpenSSH public key and its text without comment. Raises ``NotAKey``."""
     try:
         key = load_ssh_public_key(text.strip().encode())
     except (ValueError, UnsupportedAlgorithm):
@@ -112,18 +112,18 @@ def parse(text: str) -> tuple[RSAPublicKey | Ed25519PublicKey, str]:
 
 
 def fingerprint(text: str) -> str:
-    """Give the SHA-256 of a key's blob as ``ssh-keygen`` does, without its prefix."""
+    """Return the SHA-256 of a key's blob as ``ssh-keygen`` writes it, without the prefix ``SHA256:``."""
     return b64encode(sha256(b64decode(text.split()[1])).digest()).decode().rstrip("=")
 
 
 def of_user(user: User) -> QuerySet[PublicKey]:
-    """Give the keys of a user by name."""
+    """Return the keys of a user, by name."""
     return PublicKey.objects.filter(user=user).order_by("name")
 
 
 def add(user: User, name: str, text: str, origin: Origin) -> PublicKey:
     """Store a key. Raises ``NotAName``, ``NotAKey``, ``KeyExists`` or ``TooManyKeys``."""
-    fits = name == name.strip() and name.isprintable() and not UNFIT_FOR_A_PATH & set(name)
+    fits = name == name.strip() and name.isprintable() and not FORBIDDEN_IN_PATHS & set(name)
     if not fits or not 0 < len(name) <= MAX_NAME_LENGTH or name in {".", ".."} or name.startswith("-"):
         raise NotAName
     _key, text = parse(text)
@@ -163,7 +163,7 @@ def check_signature(text: str, signature: str, *, nonce: str, timestamp: str, na
         raise ClockOff
     if not 0 < len(nonce) <= MAX_NONCE_LENGTH:
         raise WrongKey
-    key = _key_of_holder(fingerprint(text), named)
+    key = _find_key(fingerprint(text), named)
     with transaction.atomic():
         digest = sha256(f"{key.fingerprint}&{nonce}".encode()).hexdigest()
         _nonce, is_new = UsedNonce.objects.get_or_create(
@@ -177,13 +177,13 @@ def check_signature(text: str, signature: str, *, nonce: str, timestamp: str, na
     return key.user
 
 
-def _key_of_holder(print_of_key: str, named: str) -> PublicKey:
-    """Return the key of the account that a right signature is for (SR-38).
+def _find_key(key_fingerprint: str, named: str) -> PublicKey:
+    """Return the key of the account that a correct signature is for (SR-38).
 
-    Any account can add the public key of another one. Only the account that the client names can be the first to sign
-    in with a key, so that one which merely stores it is never found without a name.
+    An attacker can add the public key of another user to their own account. So the first sign-in with a key must name
+    its account. Without a name, only an account that has signed in with the key before is found.
     """
-    rows = PublicKey.objects.select_related("user").filter(fingerprint=print_of_key, user__is_active=True)
+    rows = PublicKey.objects.select_related("user").filter(fingerprint=key_fingerprint, user__is_active=True)
     holders = list(rows.order_by("created_at", "pk"))
     found = [key for key in holders if str(key.user_id) == named or (not named and key.last_used_at)]
     if len(found) == 1:
@@ -195,7 +195,7 @@ def _key_of_holder(print_of_key: str, named: str) -> PublicKey:
 
 
 def _verified(text: str, signature: str, signed: str) -> str:
-    """Check a signature against the key that came with it, known or not, which takes the same time."""
+    """Check a signature against the key sent with it; return the key's text. Unknown keys take equally long."""
     try:
         key, text = parse(text)
         if not isinstance(key, RSAPublicKey):

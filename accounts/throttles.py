@@ -1,9 +1,9 @@
-"""How often may be tried what could be guessed or flooded: delays that grow and windows, kept in the database.
+"""Limits against guessing and flooding: growing delays and sliding windows, kept in the database.
 
-A try takes its slot before it is looked at and gives it back when it was right, so that a hundred parallel
-tries pass no more than one after another would. Each take is a transaction of its own: no refused request rolls
-it back, all processes see it, and no cache can lose it (SR-7). What is counted under the lock on a user's row uses
-``refusal_of`` and ``count`` within that transaction instead.
+A try is counted before it is checked, and given back if it was right. So a hundred parallel tries get no further than
+a hundred tries in a row. Each ``take`` is a transaction of its own: a refused request does not roll it back, every
+process sees it, and no cache can lose it (SR-7; docs/decisions.md#13). Code that holds the lock on a user's row calls
+``refusal_of`` and ``count`` within its transaction instead.
 """
 
 from collections.abc import Iterable, Mapping
@@ -25,24 +25,24 @@ BATCH = 500
 
 
 class TooManyTries(Refused):
-    """Not looked at: the answer is the same whether the account exists or not (SR-3)."""
+    """The try was not checked. The answer is the same whether the account exists or not (SR-3)."""
 
-    message = _("There were too many tries. For your safety the next one has to wait.")
+    message = _("Too many tries.")
 
 
 class NoMoreTries(Refused):
-    """Guessed at so often that only a new password by mail helps (SR-5)."""
+    """There were so many wrong passwords that only a password reset helps (SR-5)."""
 
-    message = _("There were too many wrong passwords. Please choose a new one with the help of your email address.")
+    message = _("Too many wrong passwords. Reset your password by email to sign in again.")
 
 
 @dataclass(frozen=True)
 class Slot:
-    """Something counted, named by ``key``, with up to three limits.
+    """A count, named by ``key``, with up to three limits.
 
-    A window: ``max_in_window`` tries within ``window``. A growing delay: it doubles with each failure in a row after
-    the ``free`` ones. An end: after ``max_in_row`` failures in a row nothing is looked at any more or, with a
-    ``pause``, one try each ``pause``.
+    A window: ``max_in_window`` tries within ``window``. A delay: after ``free`` failures in a row, it doubles with each
+    further one. An end: after ``max_in_row`` failures in a row, no try is checked or, with a ``pause``, one per
+    ``pause``.
     """
 
     key: str
@@ -56,34 +56,34 @@ class Slot:
 
     @property
     def digest(self) -> str:
-        """The key as it is stored: no address and no name."""
+        """The hash under which the count is stored, so that the table holds no email and no IP address."""
         return sha256(self.key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def in_window(kind: str, value: str, *, count: int, window: timedelta) -> Slot:
-    """Count tries of ``value`` within a sliding window."""
+    """Return a slot that counts tries of ``value`` within a sliding window."""
     return Slot(f"{kind}:{value}", max_in_window=count, window=window)
 
 
 def password_of(identifier_key: str) -> Slot:
-    """Count wrong passwords in a row for what was typed as a name, whether there is such an account or not.
+    """Return the slot of wrong passwords in a row for an identifier, whether there is such an account or not.
 
-    An account has two names at most, a user name and an address: half of what SR-5 allows is for each.
+    An account has at most two identifiers, username and email: each gets half of what SR-5 allows.
     """
     return _password_slot(f"password:{identifier_key}", settings.PASSWORD_FAILURES_IN_A_ROW // 2)
 
 
 def password_in_known_place(user: User, place: str) -> Slot:
-    """Count the wrong passwords of a user in a place where that user has signed in before, apart from others' (SR-5).
+    """Return the slot of wrong passwords of a user in a known place (SR-5).
 
-    The count begins anew with each change that ends the user's sessions, so a reset opens what was shut.
+    Each change that ends the user's sessions starts a new count, so a password reset lifts the limit.
     """
     key = f"password-in-place:{user.pk}:{user.credential_version}:{place}"
     return _password_slot(key, settings.PASSWORD_FAILURES_IN_A_ROW // 2)
 
 
 def current_password_of(user_id: UUID) -> Slot:
-    """Count the wrong current passwords given in a user's sessions."""
+    """Return the slot of wrong current passwords given in a user's sessions."""
     return _password_slot(f"current:{user_id}")
 
 
@@ -98,12 +98,12 @@ def _password_slot(key: str, max_in_row: int = 0) -> Slot:
 
 
 def by_network(kind: str, origin: Origin, *, count: int, window: timedelta) -> Slot:
-    """Count tries from one client, whichever account they are about (SR-6)."""
+    """Return the slot of tries from one client network, for all accounts together (SR-6)."""
     return in_window(kind, origin.network, count=count, window=window)
 
 
 def take(slots: Iterable[Slot]) -> None:
-    """Count a try on all of ``slots``, or on none. Raises ``TooManyTries`` or ``NoMoreTries`` (not counted)."""
+    """Count a try on all of ``slots``. Raises ``TooManyTries`` or ``NoMoreTries``; then none is counted."""
     with transaction.atomic(durable=True):
         refusal = try_take(slots)
     if refusal:
@@ -111,17 +111,17 @@ def take(slots: Iterable[Slot]) -> None:
 
 
 def try_take(slots: Iterable[Slot]) -> Refused | None:
-    """Count on all of ``slots`` within the caller's transaction, or on none: then return why."""
+    """Count on all of ``slots`` within the caller's transaction, or count on none and return the refusal."""
     now = timezone.now()
     rows = _locked(slots)
-    refusal = _worst(rows, now)
+    refusal = _longest_refusal(rows, now)
     if refusal is None:
         _count(rows, now)
     return refusal
 
 
 def take_each(groups: Mapping[str, Iterable[Slot]]) -> dict[str, Refused]:
-    """Count on each group of slots by itself, within the caller's transaction; return the refusals by name of group."""
+    """Count on each group of slots by itself, within the caller's transaction; return the refusals by group name."""
     now = timezone.now()
     slots = {name: list(group) for name, group in groups.items()}
     rows = {row.digest: row for row, _slot in _locked([slot for group in slots.values() for slot in group])}
@@ -129,7 +129,7 @@ def take_each(groups: Mapping[str, Iterable[Slot]]) -> dict[str, Refused]:
     counted: list[tuple[Throttle, Slot]] = []
     for name, group in slots.items():
         pairs = [(rows[slot.digest], slot) for slot in group]
-        if refusal := _worst(pairs, now):
+        if refusal := _longest_refusal(pairs, now):
             refused[name] = refusal
         else:
             counted += pairs
@@ -138,14 +138,14 @@ def take_each(groups: Mapping[str, Iterable[Slot]]) -> dict[str, Refused]:
 
 
 def refusal_of(slots: Iterable[Slot]) -> Refused | None:
-    """Return why nothing may be tried on ``slots`` now, if so. Call within a transaction; no row is made."""
+    """Return the refusal if ``slots`` allow no try now. Call within a transaction; creates no row."""
     by_digest = {slot.digest: slot for slot in slots}
     rows = Throttle.objects.filter(digest__in=by_digest)
-    return _worst([(row, by_digest[row.digest]) for row in rows], timezone.now())
+    return _longest_refusal([(row, by_digest[row.digest]) for row in rows], timezone.now())
 
 
 def left(slot: Slot) -> int:
-    """Return how many more tries fit on a slot with a window or an end of its row."""
+    """Return how many tries are left on a slot that has a window or an end."""
     row = Throttle.objects.filter(digest=slot.digest).first() or Throttle()
     since = (timezone.now() - slot.window).timestamp()
     in_window = slot.max_in_window - sum(at > since for at in row.recent) if slot.max_in_window else None
@@ -159,7 +159,7 @@ def count(slots: Iterable[Slot]) -> None:
 
 
 def give_back(slots: Iterable[Slot]) -> None:
-    """Forget the last try of a window, and all failures in a row: it was right."""
+    """Remove the last try from the window and reset the failures in a row, because the try was right."""
     by_digest = {slot.digest: slot for slot in slots}
     with transaction.atomic():
         rows = list(Throttle.objects.select_for_update().filter(digest__in=by_digest).order_by("digest"))
@@ -169,22 +169,22 @@ def give_back(slots: Iterable[Slot]) -> None:
 
 
 def clear(slots: Iterable[Slot]) -> None:
-    """Forget everything that was counted on ``slots``."""
+    """Reset all counts of ``slots``."""
     Throttle.objects.filter(digest__in=[slot.digest for slot in slots]).update(in_a_row=0, recent=[])
 
 
 def ease(slot: Slot, *, left: int) -> None:
-    """Empty a window, and leave at least so many tries of a row."""
-    at_most = max(0, slot.max_in_row - left)
+    """Empty the window of a slot, and lower its failures in a row so that at least ``left`` tries are left."""
+    max_failures = max(0, slot.max_in_row - left)
     row = Throttle.objects.filter(digest=slot.digest)
-    row.filter(in_a_row__gt=at_most).update(in_a_row=at_most)
+    row.filter(in_a_row__gt=max_failures).update(in_a_row=max_failures)
     row.update(recent=[])
 
 
 def _locked(slots: Iterable[Slot]) -> list[tuple[Throttle, Slot]]:
-    """Return the rows of ``slots``, made where they are missing and locked.
+    """Return the locked rows of ``slots``; create missing ones.
 
-    In one order everywhere: two tries that share slots wait for each other instead of blocking each other.
+    Locks in order of digest, so that two tries that share slots cannot deadlock.
     """
     by_digest = {slot.digest: slot for slot in sorted(slots, key=lambda slot: slot.digest)}
     rows = [Throttle(digest=digest) for digest in by_digest]
@@ -193,10 +193,10 @@ def _locked(slots: Iterable[Slot]) -> list[tuple[Throttle, Slot]]:
     return [(row, by_digest[row.digest]) for row in locked]
 
 
-def _worst(rows: list[tuple[Throttle, Slot]], now: datetime) -> Refused | None:
+def _longest_refusal(rows: list[tuple[Throttle, Slot]], now: datetime) -> Refused | None:
     refusal: Refused | None = None
     for row, slot in rows:
-        refusal = _worse(refusal, _refusal(row, slot, now))
+        refusal = _longer(refusal, _refusal(row, slot, now))
     return refusal
 
 
@@ -228,8 +228,8 @@ def _pause_until(row: Throttle, slot: Slot) -> datetime | None:
     return row.last_at + slot.pause
 
 
-def _worse(one: Refused | None, other: Refused | None) -> Refused | None:
-    """Return the refusal that holds for longer."""
+def _longer(one: Refused | None, other: Refused | None) -> Refused | None:
+    """Return the refusal that lasts longer."""
     if one is None or other is None:
         return one or other
     if one.retry_at is None or other.retry_at is None:

@@ -11,16 +11,15 @@ from accounts.identifiers import digest_of
 from accounts.models import Token, User
 from accounts.security_log import Origin
 
-PREFIX = "datica_"  # secret scanners and people recognise it
+PREFIX = "datica_"  # lets secret scanners and people recognise a token
 LAST_USED_INTERVAL = timedelta(minutes=1)
 
 
 def issue(user: User, origin: Origin, *, mode: str, by_key: bool = False) -> str:
-    """Create a token for a user whose sign-in was finished, and return the only copy of it.
+    """Create a token for a user whose sign-in was finished, and return its only copy.
 
-    ``user`` is the one that the sign-in has read under its lock: the token carries the fingerprint of then (SR-25).
-    ``mode`` says what proved the sign-in besides the first proof, blank where MFA is off; ``by_key``, that the
-    first proof was an SSH key.
+    ``user`` is the row that the sign-in read under its lock, and the token carries its fingerprint (SR-25). ``mode`` is
+    what proved the sign-in besides the first proof, blank if MFA is off. ``by_key``: the first proof was an SSH key.
     """
     value = PREFIX + secrets.token_urlsafe(32)
     Token.objects.create(
@@ -37,11 +36,11 @@ def issue(user: User, origin: Origin, *, mode: str, by_key: bool = False) -> str
 
 
 def find(value: str) -> Token | None:
-    """Find the token that still opens its user's account, and note that it was used. One query, rarely two."""
+    """Return the valid token with this value, and record its use. One query, rarely two."""
     if not value.startswith(PREFIX):
         return None
     token = Token.objects.select_related("user").filter(digest=digest_of(value)).first()
-    if token is None or not _is_good(token):
+    if token is None or not _is_valid(token):
         return None
     now = timezone.now()
     if now - token.last_used_at > LAST_USED_INTERVAL:
@@ -49,10 +48,10 @@ def find(value: str) -> Token | None:
     return token
 
 
-def _is_good(token: Token) -> bool:
-    """Return whether neither time nor a change of password, address or factors has ended it (SR-25).
+def _is_valid(token: Token) -> bool:
+    """Return whether a token has not expired and its user's password, email and factors are unchanged (SR-25).
 
-    Such changes delete tokens too; compared here again, no order of events leaves one behind that still works.
+    Such changes also delete tokens. The check here covers a token that is issued during the change.
     """
     now, user = timezone.now(), token.user
     return (

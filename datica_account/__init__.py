@@ -1,4 +1,4 @@
-"""Wiring of the portal: settings, addresses, queue. Product logic lives in the apps."""
+"""Configuration of the portal: settings, URLs, Celery. Product logic lives in the apps."""
 
 from datica_account.celery import app as celery_app
 

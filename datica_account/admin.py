@@ -31,19 +31,19 @@ def _needs_proof(request: HttpRequest) -> bool:
 
 
 class PortalAdmin(AdminSite):
-    """Signs nobody in by itself: the portal's own sign-in does, with its factors and throttles."""
+    """An admin site without a sign-in of its own: staff use the portal's, with its factors and throttles."""
 
     site_header = site_title = gettext_lazy("Administration")
     site_url = "/account"
 
     def has_permission(self, request: HttpRequest) -> bool:
-        """Let in active staff with a verified session."""
+        """Return whether the user is active staff with a verified session."""
         if not super().has_permission(request) or not request.user.is_verified():  # type: ignore[union-attr]
             return False
         return proofs.mode_of_session(request) in {*modes.ALL, recovery.MODE}  # a remembered browser is not enough
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
-        """Ask for a proof within the step-up time before whatever changes something, and before its form (SR-52)."""
+        """Require a recent proof for every change, and for the form that makes it (SR-52)."""
         inner = super().admin_view(view, cacheable)
 
         @wraps(inner)
@@ -56,7 +56,7 @@ class PortalAdmin(AdminSite):
         return with_proof
 
     def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:  # noqa: ARG002
-        """Lead to the portal's sign-in, or to the activation of MFA where that is what is missing."""
+        """Redirect to the portal's sign-in, to the step-up, or to the activation of MFA, whichever is missing."""
         if not request.user.is_authenticated:
             next_path = request.GET.get("next", reverse("admin:index"))
             return redirect(f"{reverse('accounts:login')}?{urlencode({'next': next_path})}")
@@ -64,17 +64,17 @@ class PortalAdmin(AdminSite):
             raise PermissionDenied
         if request.user.is_verified():  # type: ignore[union-attr]  # by a remembered browser or an assisted reset
             return redirect(f"{reverse('mfa:step_up')}?{urlencode({'next': reverse('admin:index')})}")
-        messages.warning(request, _("The administration needs multi-factor authentication. Please activate it first."))
+        messages.warning(request, _("The administration requires multi-factor authentication. Activate it first."))
         return redirect("mfa:activate")
 
     @method_decorator(require_POST)
     def logout(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:  # type: ignore[override]  # noqa: ARG002
-        """Sign out as from any other page: it is written into the security log."""
+        """Sign out, and write it into the security log."""
         if isinstance(request.user, User):
             security_log.record(request.user, security_log.Kind.SIGNED_OUT, origin_of(request))
         auth.logout(request)
         return redirect("accounts:login")
 
     def password_change(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:  # type: ignore[override]  # noqa: ARG002
-        """Lead to the portal's own page: it ends the other sessions and tells the owner."""
+        """Redirect to the portal's own page, which ends the other sessions and sends a notice."""
         return redirect("accounts:password_change")

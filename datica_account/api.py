@@ -1,4 +1,4 @@
-"""The JSON endpoints as one API: its errors, its document, and the codes that errors carry."""
+"""The API of all JSON endpoints: its error codes, its exception handlers and its OpenAPI document."""
 
 from typing import Any
 
@@ -45,7 +45,7 @@ ALL = (
     NOT_FOUND, NO_SERVICES, METHOD, CONFLICT, TOO_LARGE, TOO_MANY, SERVER_ERROR,
 )  # fmt: skip
 
-# Refusals that are none of these are bad requests; one that says when to try again is "too many".
+# Any other refusal is a bad request. One with a time to try again is always TOO_MANY.
 REFUSALS: dict[type[Refused], Kind] = {
     signin.WrongCredentials: SIGN_IN_FAILED,
     ssh_keys.WrongKey: SIGN_IN_FAILED,
@@ -85,19 +85,19 @@ REFUSALS: dict[type[Refused], Kind] = {
     ssh_keys.TooManyKeys: CONFLICT,
 }
 
-# What each status means where nothing else is known; middleware uses it for answers that no endpoint gave.
+# The description of an error status that no endpoint has described.
 BY_STATUS: dict[int, tuple[Kind, str | Promise]] = {
     400: (BAD_REQUEST, gettext_lazy("The request could not be read. Send JSON in UTF-8.")),
     403: (FORBIDDEN, gettext_lazy("This is not allowed.")),
-    404: (NOT_FOUND, gettext_lazy("There is nothing at this address.")),
-    405: (METHOD, gettext_lazy("This address does not answer to this method.")),
-    413: (TOO_LARGE, gettext_lazy("The request is too large: 64 KB is the limit.")),
-    500: (SERVER_ERROR, gettext_lazy("Something went wrong on our side. Nothing was changed; please try again later.")),
+    404: (NOT_FOUND, gettext_lazy("There is nothing at this URL.")),
+    405: (METHOD, gettext_lazy("This URL does not support this method.")),
+    413: (TOO_LARGE, gettext_lazy("The request is larger than 64 KB.")),
+    500: (SERVER_ERROR, gettext_lazy("Something went wrong on our side. Nothing was changed. Try again later.")),
 }
 
 
 def error(kind: Kind, description: str | Promise) -> JsonResponse:
-    """Write an error as the client reads it."""
+    """Return an error response in the format that the client reads."""
     status, code, title = kind
     response = JsonResponse({"title": str(title), "description": str(description), "code": code}, status=status)
     if status == 401:
@@ -106,17 +106,17 @@ def error(kind: Kind, description: str | Promise) -> JsonResponse:
 
 
 def error_of_status(status: int) -> JsonResponse:
-    """Write the error of a status that came from below the endpoints."""
+    """Return the error response of a status that did not come from an endpoint."""
     kind, description = BY_STATUS.get(status) or BY_STATUS[500 if status >= 500 else 400]
     return error(kind, description)
 
 
 def no_such_endpoint() -> JsonResponse:
-    """Write the error of an address that the command-line client never means: mostly, its prefix is wrong."""
+    """Return the error of a URL that is no endpoint. The client's host or prefix is probably wrong."""
     response = error(
         NOT_FOUND,
         _(
-            "There is nothing for the command line at this address. Check AUTH_HOST and PAAS_HOST, and the prefixes "
+            "There is nothing for the command line at this URL. Check AUTH_HOST and PAAS_HOST, and the prefixes "
             "AUTH_HOST_VERSION and PAAS_HOST_VERSION."
         ),
     )
@@ -128,8 +128,8 @@ def _refused(_request: HttpRequest, refused: Refused) -> HttpResponse:
     kind = next((REFUSALS[cls] for cls in type(refused).__mro__ if cls in REFUSALS), BAD_REQUEST)
     description = refused.text
     if isinstance(refused, policy.MfaMissing):
-        address = settings.SITE_URL + reverse("mfa:activate")
-        description += " " + _("Activate it at %(address)s and sign in again.") % {"address": address}
+        url = settings.SITE_URL + reverse("mfa:activate")
+        description += " " + _("Activate it at %(url)s and sign in again.") % {"url": url}
     response = error(TOO_MANY if refused.retry_at else kind, description)
     if refused.retry_at:
         response.headers["Retry-After"] = str(refused.seconds_to_wait)
@@ -137,7 +137,7 @@ def _refused(_request: HttpRequest, refused: Refused) -> HttpResponse:
 
 
 def _invalid(_request: HttpRequest, invalid: ValidationError) -> HttpResponse:
-    # What was sent is not repeated: it may be a password.
+    # Never repeat the input: it may contain a password.
     wrong = [f"{'.'.join(str(part) for part in item['loc'][1:]) or 'body'}: {item['msg']}" for item in invalid.errors]
     return error(BAD_REQUEST, "; ".join(wrong[:5]) + ".")
 
@@ -157,17 +157,17 @@ def _not_found(_request: HttpRequest, _error: Http404) -> HttpResponse:
 def _description() -> str:
     rows = "\n".join(f"| {code} | {status} | {title} |" for status, code, title in ALL)
     return (
-        "The endpoints of the `datica` command-line client. All need `Authorization: Bearer <sessionToken>` "
-        "but the sign-in, the sign-out and the list of pods. Every error is `title`, `description`, `code`.\n\n"
+        "The endpoints of the `datica` command-line client. All except sign-in, sign-out and the list of pods need "
+        "`Authorization: Bearer <sessionToken>`. Every error has a `title`, a `description` and a `code`.\n\n"
         f"| code | status | title |\n| --- | --- | --- |\n{rows}\n\n"
-        "The portal keeps accounts and organizations. Services, metrics, images and everything else below "
-        "`/environments/{id}/` answer 4041, renaming an environment 4032. An environment of an organization that "
-        "waits for the account's MFA is listed by id and name; everything else about it answers 4031.\n"
+        "The portal manages accounts and organizations. Services, metrics, images and everything else below "
+        "`/environments/{id}/` answer 4041. Renaming an environment answers 4032. If an organization's policy blocks "
+        "the account, its environments are listed by id and name, and everything else about them answers 4031.\n"
     )
 
 
 def _document(view: Any) -> Any:
-    """Let the viewer of the document show its own pictures, which lie in its style sheet."""
+    """Allow the document's viewer to show the images in its own style sheet, and let blocked users read it."""
     shown = csp_update({"img-src": ["data:"], "connect-src": ["'self'"]})(require_safe(view))
     return works_while_blocked(shown)
 

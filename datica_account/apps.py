@@ -3,3 +3,8 @@ from django.contrib.admin.apps import AdminConfig
 
 class PortalAdminConfig(AdminConfig):
     default_site = "datica_account.admin.PortalAdmin"
+
+    def ready(self) -> None:
+        from datica_account import checks  # noqa: F401, PLC0415  (registers them; apps are not ready before)
+
+        super().ready()

@@ -1,7 +1,7 @@
 """The embedded broker: queues in a folder, for one machine on which no server is installed.
 
 kombu's filesystem transport creates a message's file before it writes it, and removes it before the message is
-acknowledged: a reader that comes in between loses the message and ends. This transport has the same address
+acknowledged: a reader that comes in between loses the message and ends. This transport has the same URL
 (``filesystem://``) and these folders:
 
 ========================== =====================================================================================
@@ -19,7 +19,7 @@ Every step is one rename within one file system, so it happens entirely or not a
 * A reader claims a message by renaming it. One of several readers wins; the others go on with the next file.
 * A message is deleted when it is acknowledged. One that a reader rejects, or holds when its channel closes, returns to
   its place in the queue.
-* The lock of a reader that was killed is free. The other readers, and the next one that starts, see that within
+* The lock of a killed reader is free. The other readers, and the next one that starts, notice that within
   ``RECOVERY_SECONDS`` and put its messages back.
 * A file that cannot be read as a message is moved to ``bad/`` and logged, once.
 
@@ -49,10 +49,10 @@ from kombu.utils.json import dumps, loads
 log = structlog.get_logger(__name__)
 
 MESSAGE = ".msg"
-# How many names of one queue a reader remembers between two looks at its folder.
+# The number of names that a reader remembers of one queue, until it lists the folder again.
 LISTING_SIZE = 1000
 RECOVERY_SECONDS = 5.0
-# A draft this old belongs to a writer that was killed.
+# An older draft was left by a killed writer.
 DRAFT_LIFETIME_SECONDS = 3600.0
 
 
@@ -71,7 +71,7 @@ def move(source: Path, target: Path) -> None:
 
 
 class Folder:
-    """The folder of the broker: what lies where, and the steps from one place to another."""
+    """The broker's folder: its layout, and the renames between its parts."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -179,7 +179,7 @@ class Claims:
 
 
 class QoS(virtual.QoS):
-    """Counts what a channel has delivered, and lets go of the files."""
+    """The unacknowledged messages of a channel. Acknowledging or rejecting one updates its file."""
 
     channel: "Channel"
 
@@ -342,11 +342,11 @@ class Channel(virtual.Channel):
 
 
 class Transport(virtual.Transport):
-    """The embedded broker, as kombu finds it."""
+    """The embedded broker as a kombu transport."""
 
     Channel = Channel
     implements = virtual.Transport.implements.extend(exchange_type=frozenset(["direct", "topic", "fanout"]))
-    # A full disk is a broker that is away: a worker tries again, a request sends its mail itself.
+    # A full disk counts as an unreachable broker: a worker tries again, and a request sends its mail itself.
     connection_errors = (*virtual.Transport.connection_errors, OSError)
     driver_type = driver_name = "filesystem"
     default_port = 0

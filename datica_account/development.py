@@ -1,4 +1,4 @@
-"""Mail on a developer's machine: each one a file, shown on the console and in an inbox page."""
+"""Mail in development: each mail is a file, shown on the console and on an inbox page."""
 
 import email
 import email.policy
@@ -27,15 +27,15 @@ NAME = re.compile(r"\A[0-9TZ.-]+-[0-9a-f]{8}\Z")
 
 
 def folder() -> Path:
-    """Give the folder of the mails."""
+    """Return the folder of the mails."""
     return Path(settings.DATA_DIR) / "mail"
 
 
 class MailFiles(BaseEmailBackend):
-    """Writes each mail as one ``.eml`` file and prints what a person needs of it."""
+    """A mail backend that writes each mail to an ``.eml`` file and prints its text."""
 
     def send_messages(self, messages: Sequence[EmailMessage]) -> int:
-        """Write mails; a reader never sees half a one."""
+        """Write the mails. Each file gets its final name when it is complete."""
         folder().mkdir(parents=True, exist_ok=True)
         for message in messages:
             name = f"{timezone.now():%Y%m%dT%H%M%S.%fZ}-{uuid.uuid4().hex[:8]}"
@@ -63,12 +63,12 @@ class ReceivedMail:
 
     @property
     def first_line(self) -> str:
-        """The line that a mail program shows beside the subject."""
+        """Return the line that a mail program shows beside the subject."""
         return next(iter(self.text.strip().splitlines()), "")
 
     @property
     def html_url(self) -> str:
-        """Give the address of the HTML part."""
+        """Return the path of the HTML part."""
         return reverse("development:html", args=[self.id])
 
 
@@ -78,7 +78,7 @@ def _part(mail: ParsedMail, kind: str) -> str:
 
 
 def read(name: str) -> ReceivedMail:
-    """Read a mail. Raises ``Http404``."""
+    """Return a mail. Raise ``Http404``."""
     file = folder() / f"{name}.eml"
     if not NAME.match(name) or not file.exists():
         raise Http404
@@ -115,12 +115,12 @@ def show(request: HttpRequest, name: str) -> HttpResponse:
 @public
 @works_while_blocked
 def html(_request: HttpRequest, name: str) -> HttpResponse:
-    """Give the HTML part alone, for the frame of the page."""
+    """Return the HTML part alone, for the frame of the page."""
     response = HttpResponse(read(name).html)
     response.headers["X-Frame-Options"] = "SAMEORIGIN"
     response._csp_config = {  # type: ignore[attr-defined]  # noqa: SLF001  (documented by django-csp)
         "default-src": ["'none'"],
-        "style-src": ["'unsafe-inline'"],  # mail programs know no style sheets
+        "style-src": ["'unsafe-inline'"],  # mails have inline styles, because mail programs ignore style sheets
         "frame-ancestors": ["'self'"],
         "sandbox": [],
     }

@@ -1,4 +1,4 @@
-"""Where the messages of the next page wait: in a cookie named as all of ours are (SR-34), long ones in the session."""
+"""Storage of flash messages: a cookie with the portal's cookie prefix (SR-34), or the session for long messages."""
 
 from django.conf import settings
 from django.contrib.messages.storage.cookie import CookieStorage
@@ -7,12 +7,12 @@ from django.contrib.messages.storage.session import SessionStorage
 
 
 class HostCookie(CookieStorage):
-    """Django's cookie of messages under the name that binds it to this host."""
+    """Django's message cookie, with a name that binds it to this host."""
 
     cookie_name = settings.MESSAGE_COOKIE_NAME
 
 
 class Storage(FallbackStorage):
-    """Django's default with that cookie."""
+    """Django's default storage with ``HostCookie``."""
 
     storage_classes = (HostCookie, SessionStorage)

@@ -1,4 +1,4 @@
-"""Refuses what no page of ours could have sent, before anything reads it (SR-49); keeps JSON endpoints to JSON."""
+"""Middleware that refuses malformed requests (SR-49) and keeps the JSON endpoints to JSON (SR-45)."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -20,7 +20,7 @@ class RequestLog(RequestMiddleware):
 
     @classmethod
     def bind_ip(cls, request: HttpRequest) -> None:
-        """Bind the address; the package's own reading believes ``X-Forwarded-For`` from anywhere."""
+        """Bind the IP address. The package's own method trusts ``X-Forwarded-For`` from any client."""
         structlog.contextvars.bind_contextvars(ip=client_ip(request))
 
 
@@ -30,7 +30,7 @@ FORM = "application/x-www-form-urlencoded"
 
 
 def is_text(sent: bytes) -> bool:
-    """Whether bytes of a form or an address decode to text without a NUL."""
+    """Return whether bytes of a form or a URL decode to text without a NUL."""
     plain = unquote_to_bytes(sent.replace(b"+", b" "))
     try:
         return "\0" not in plain.decode()
@@ -46,14 +46,14 @@ def _parts(request: HttpRequest) -> Iterable[bytes]:
 
 
 def _has_nul(request: HttpRequest) -> bool:
-    """Whether a form of the other encoding, which `is_text` cannot judge, holds a NUL."""
+    """Return whether a multipart form, which ``is_text`` cannot check, contains a NUL."""
     if request.method != "POST" or request.content_type != "multipart/form-data" or json_path(request.path_info):
         return False
     return any("\0" in text for name, values in request.POST.lists() for text in (name, *values))
 
 
 def refuse_malformed_requests(get_response: GetResponse) -> GetResponse:
-    """Answer 413 to a body that is too large, 400 to NUL bytes and invalid UTF-8, and 405 in words."""
+    """Answer 413 to a body that is too large and 400 to NUL bytes and invalid UTF-8, and give 405 a page."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
         length = request.META.get("CONTENT_LENGTH") or "0"
@@ -72,14 +72,14 @@ def refuse_malformed_requests(get_response: GetResponse) -> GetResponse:
     return middleware
 
 
-# The first segments of the addresses that speak JSON.
+# The first segments of the JSON endpoints' paths.
 JSON_ROOTS = frozenset({"auth", "orgs", "acls", "keys", "pods", "environments", "healthcheck"})
 
 
 def json_path(path: str) -> str | None:
-    """Give the address of a JSON endpoint without the prefix that the client was told to put before it, else None.
+    """Return the path of a JSON endpoint without the client's configured prefix, or None for any other path.
 
-    A host that was given with a slash at its end makes two of them.
+    A client whose host setting ends in a slash sends two slashes.
     """
     path = "/" + path.lstrip("/")
     for prefix in settings.API_PREFIXES:
@@ -90,9 +90,9 @@ def json_path(path: str) -> str | None:
 
 
 def speak_json(get_response: GetResponse) -> GetResponse:
-    """Keep HTML, cookies and caches away from the JSON endpoints, whatever happens below (SR-45).
+    """Keep HTML, cookies and caching away from the JSON endpoints, also in errors (SR-45).
 
-    The command-line client gets JSON at every address: it would print a page into the terminal.
+    The command-line client gets JSON at every path, because it would print an HTML page into the terminal.
     """
 
     def middleware(request: HttpRequest) -> HttpResponse:

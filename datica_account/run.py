@@ -15,17 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-# Passkeys need a name. Nothing but this machine can connect to what is bound to it.
+# Passkeys need a host name, not an IP address. Only this machine can connect to it.
 HOST = "localhost"
 LOOPBACK = {"127.0.0.1": socket.AF_INET, "::1": socket.AF_INET6}
 GRACE_SECONDS = 15
-# A process that ended within so many seconds has not started; after so many ends in a row without a start it cannot.
+# A process that ends within START_SECONDS has not started. After START_ATTEMPTS such ends in a row, give up.
 START_SECONDS = 20
 START_ATTEMPTS = 3
-# The pause before the next start doubles from one second up to this one, and is short again after a steady run.
+# The pause before a restart doubles from 1 second up to this limit. A run of STEADY_SECONDS resets it.
 LONGEST_PAUSE_SECONDS = 30
 STEADY_SECONDS = 60
-# Celery's advice to its operators: on a machine of one's own, often a container, root is a usual user.
+# Silence warnings about root: on a developer's machine, often a container, root is a usual user.
 AS_ROOT = [
     "ignore:You're running the worker with superuser privileges",
     "ignore:An entry for the specified gid or egid was not found",
@@ -86,7 +86,7 @@ class Service:
         self.started_at = time.monotonic()
 
     def note_end(self) -> None:
-        """Say that the process has ended, end its children, and choose when to start it again."""
+        """Report that the process has ended, end its children, and set the time of its restart."""
         if self.process is None or (code := self.process.poll()) is None:
             return
         self.signal_group(signal.SIGKILL)  # a killed gunicorn leaves workers that hold the port
@@ -168,7 +168,7 @@ def serve(services: list[Service]) -> int:
             service.tend()
         if failed := [service.name for service in services if service.cannot_start()]:
             stop(services)
-            sys.stderr.write(f"The {failed[0]} cannot start; its last words are above.\n")
+            sys.stderr.write(f"The {failed[0]} cannot start. Its last output is above.\n")
             return 1
         time.sleep(0.2)
     stop(services)

@@ -20,9 +20,11 @@ from environs import Env, validate
 
 from datica_account.logs import hide_secrets
 from datica_account.refusal import NOT_SET, Problems
+from datica_account.renamed import read_old_names
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
+OLD_SETTINGS_USED = read_old_names()
 env = Env(eager=False)
 AT_LEAST_ONE = validate.Range(min=1)  # a limit of 0 would be no limit
 POSITIVE = validate.Range(min=timedelta(seconds=1), max=timedelta(days=3660))
@@ -73,6 +75,7 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "django.forms",
     "django_otp",
     "anymail",
     "csp",
@@ -124,6 +127,8 @@ TEMPLATES = [
         },
     },
 ]
+
+FORM_RENDERER = "datica_account.form_renderer.FormRenderer"
 
 # --- data -----------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Addresses of the portal."""
+"""URLs of the portal."""
 
 from collections.abc import Callable
 
@@ -14,11 +14,11 @@ from datica_account.views import metrics
 
 
 def help_page(template: str) -> Callable[..., HttpResponseBase]:
-    """Make the view of a help page, open to everyone at any time."""
+    """Return the view of a help page, which is public and works in every state of the account."""
     return public(works_while_blocked(works_during_assisted_reset(TemplateView.as_view(template_name=template))))
 
 
-json_endpoints = api.urls  # built anew by each look
+json_endpoints = api.urls  # a property that builds new views at each access
 all_public(json_endpoints[0])
 
 urlpatterns = [

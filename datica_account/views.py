@@ -1,4 +1,4 @@
-"""The error page that Django asks for by name, and the operators' counters."""
+"""The error page of a failed CSRF check, and the metrics for operators."""
 
 import os
 from hmac import compare_digest
@@ -15,7 +15,7 @@ from accounts.web.access import public, works_while_blocked
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """Answer a form without its CSRF token: no cookies, or a page that was open for too long."""
+    """Answer a form without a valid CSRF token: cookies are off, or the page was open for too long."""
     return render(request, "403_csrf.html", {"reason": reason}, status=403)
 
 
@@ -24,7 +24,7 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 @public
 @works_while_blocked
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Give the counters of all processes to whoever knows ``METRICS_TOKEN``; without one there is no such page."""
+    """Return the metrics of all processes to a client with ``METRICS_TOKEN``. Raise ``Http404`` for any other."""
     given = request.headers.get("Authorization", "").encode("utf-8", "surrogatepass")
     if not settings.METRICS_TOKEN or not compare_digest(given, f"Bearer {settings.METRICS_TOKEN}".encode()):
         raise Http404

@@ -12,10 +12,10 @@ BOUNDARY = re.compile(r""";\s*boundary="?([A-Za-z0-9'()+_,./:=?-]{1,70})"?\s*(?:
 
 
 def in_utf_8(inner: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
-    """Read every body as UTF-8, which all pages and clients send, whatever charset a stranger names.
+    """Read every body as UTF-8, which all pages and clients send, and ignore the charset that a request names.
 
-    Django looks it, and the encoding of every parameter (RFC 2231), up among Python's codecs, ``base64`` and ``zip``
-    among them, before any middleware: of all parameters only a boundary is let through (SR-49).
+    Before any middleware, Django looks up the charset and the encoding of every parameter (RFC 2231) among Python's
+    codecs, which include ``base64`` and ``zip``. So only the ``boundary`` parameter is passed on (SR-49).
     """
 
     def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:

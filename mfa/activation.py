@@ -1,4 +1,4 @@
-"""Enabling a mode: an enrolment is a challenge whose right answer makes its mode a factor."""
+"""Enabling a mode. An enrolment is a challenge whose correct code creates the factor."""
 
 from functools import partial
 
@@ -15,31 +15,31 @@ from mfa.models import Challenge, Factor
 
 
 class MailboxUnproven(Refused):
-    """The first factor needs the mailbox too, proven in this browser (SR-23)."""
+    """The first factor requires that this browser has proven the mailbox (SR-23)."""
 
-    message = _("Confirm that this mailbox is yours: enter the code that we have sent to it.")
+    message = _("Confirm that this mailbox is yours: enter the code that we sent to it.")
 
 
 class AlreadyEnabled(Refused):
-    """There is nothing to replace: the address is the account's."""
+    """Email is enabled already, and there is nothing to replace: the address is the account's."""
 
     message = _("This mode is already enabled for your account.")
 
 
 class ProofMissing(Refused):
-    """The account has a factor and none of its factors was proven for this enrolment (SR-22)."""
+    """The account has MFA on, and no factor was proven for this enrolment (SR-22)."""
 
-    message = _("Your account is already protected. Please confirm with your current mode first.")
+    message = _("Your account already has multi-factor authentication. Confirm with your current mode first.")
 
 
 def begin(user: User, mode: str, *, proven: bool, mailbox_proven: bool) -> Challenge:
-    """Begin to enable or replace a mode; nothing is enabled before ``complete``.
+    """Create the enrolment of a new or replaced mode. ``complete`` enables it.
 
-    ``proven``: an existing factor was proven moments ago; needed by an account with a factor. The first factor needs
-    the password and the mailbox (SR-23): ``mailbox_proven`` says that this browser has proven it. E-mail needs no such
-    proof, because its own first code is one. Raises ``ProofMissing``, ``MailboxUnproven`` or ``AlreadyEnabled``.
+    ``proven``: an existing factor was proven recently, which an account with MFA on requires. The first factor requires
+    the password and the mailbox (SR-23). ``mailbox_proven``: this browser has proven the mailbox. Email requires no
+    such proof, because its first code is one. Raises ``ProofMissing``, ``MailboxUnproven`` or ``AlreadyEnabled``.
     """
-    # Under the lock: an enrolment that began with a password alone either is ended by the first factor or sees it.
+    # Under the lock, an enrolment without a factor either sees the first factor or is ended by it.
     with transaction.atomic():
         user = signin.lock_checked(user)
         if user.mfa_is_on and not proven:
@@ -55,18 +55,18 @@ def begin(user: User, mode: str, *, proven: bool, mailbox_proven: bool) -> Chall
 
 
 def find(enrolment_id: str | None) -> Challenge | None:
-    """Find an enrolment that can still be completed."""
+    """Return the open enrolment with this id."""
     return challenges.find(enrolment_id, Challenge.Purpose.ENROLMENT)
 
 
 def complete(
     enrolment: Challenge, otp: str, *, set_as_preferred: bool, origin: Origin, session_key: str | None = None
 ) -> Factor:
-    """Turn an enrolment into a mode of its user, spending ``otp`` (six ASCII digits).
+    """Enable the mode of an enrolment and return its factor. Spends ``otp`` (six ASCII digits).
 
-    Spent, not only checked: it cannot sign in a moment later (RFC 6238 section 5.2, SR-11). Ends the user's
-    other sessions, sign-ins and enrolments, so one that began with a password alone never outlives the first
-    factor. Raises a ``RefusedCode`` (counted), or ``TooManyFailures`` or ``ChallengeOver`` (``otp`` was not looked at).
+    A spent code cannot be used to sign in afterwards (RFC 6238 section 5.2, SR-11). Ends the user's other sessions,
+    sign-ins and enrolments, so that none that began with the password alone outlives the first factor. Raises a
+    ``RefusedCode`` (counted), or ``TooManyFailures`` or ``ChallengeOver`` (``otp`` was not checked).
     """
     with counted():
         user, enrolment = challenges.lock(enrolment)

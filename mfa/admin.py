@@ -1,4 +1,4 @@
-"""The assisted reset, started by staff (SR-28)."""
+"""The admin pages of assisted resets that staff start (SR-28)."""
 
 from typing import Any, cast
 
@@ -19,7 +19,7 @@ from mfa.models import AssistedReset
 
 @admin.register(AssistedReset)
 class AssistedResetAdmin(PortalModelAdmin):
-    """Resets: who started them and why, and how far they are. Never a code."""
+    """Shows who started each reset, why, and its state. Shows no code."""
 
     list_display = ("user", "started_by", "authority", "created_at", "due_at", "ended_at")
     list_select_related = ("user", "started_by")
@@ -30,7 +30,7 @@ class AssistedResetAdmin(PortalModelAdmin):
     actions = ("withdraw",)
 
     def save_model(self, request: HttpRequest, obj: AssistedReset, _form: Any, _change: bool) -> None:
-        """Start the reset through the domain; a refusal is shown and nothing is started."""
+        """Start the reset, or show the refusal."""
         try:
             started = assisted_reset.start(
                 obj.user,
@@ -43,35 +43,36 @@ class AssistedResetAdmin(PortalModelAdmin):
             messages.error(request, refused.text)
         else:
             obj.pk = started.pk
-            messages.success(request, _("The reset is started: the account's mailbox is asked to confirm it."))
+            messages.success(request, _("The reset is started. We emailed the account to confirm it."))
 
     def log_addition(self, request: HttpRequest, obj: AssistedReset, message: Any) -> Any:
-        """Log what was started; what was refused is no row."""
-        return super().log_addition(request, obj, message) if _is_kept(obj) else None
+        """Log a reset that was started. A refused one has no row."""
+        return super().log_addition(request, obj, message) if _is_started(obj) else None
 
-    def response_add(self, request: HttpRequest, obj: AssistedReset, post_url_continue: Any = None) -> Any:  # noqa: ARG002
-        """Go back to the list."""
+    def response_add(self, request: HttpRequest, obj: AssistedReset, post_url_continue: Any = None) -> Any:
+        """Redirect to the list."""
+        del post_url_continue
         return self.response_post_save_add(request, obj)
 
     def has_change_permission(self, _request: HttpRequest, _obj: AssistedReset | None = None) -> bool:
-        """It takes its course; it can only be withdrawn."""
+        """Return False: a reset can only be withdrawn."""
         return False
 
     def has_delete_permission(self, _request: HttpRequest, _obj: AssistedReset | None = None) -> bool:
-        """What was started stays on record."""
+        """Return False: resets stay on record."""
         return False
 
     def has_view_permission(self, request: HttpRequest, _obj: AssistedReset | None = None) -> bool:
-        """Whoever may start one sees all."""
+        """Return whether the user may start resets."""
         return self.has_add_permission(request)
 
     @admin.action(description=gettext_lazy("Withdraw the selected resets"), permissions=["add"])
     def withdraw(self, request: HttpRequest, queryset: QuerySet[AssistedReset]) -> None:
-        """End resets that nobody needs any more."""
+        """End resets that are no longer needed."""
         for user in User.objects.filter(pk__in=queryset.filter(ended_at=None).values("user")):
             assisted_reset.cancel(user, origin_of(request))
         self.message_user(request, _("Withdrawn at %(at)s UTC.") % {"at": f"{timezone.now():%H:%M}"})
 
 
-def _is_kept(reset: AssistedReset) -> bool:
+def _is_started(reset: AssistedReset) -> bool:
     return AssistedReset.objects.filter(pk=reset.pk).exists()

@@ -6,6 +6,6 @@ class MfaConfig(AppConfig):
     name = "mfa"
 
     def ready(self) -> None:
-        from mfa import triggers  # noqa: PLC0415  (apps are not ready before)
+        from mfa import triggers  # noqa: PLC0415  (models can be imported only when all apps are ready)
 
         post_migrate.connect(triggers.install, sender=self)

@@ -1,9 +1,8 @@
-"""The assisted reset: the last way back for somebody who has lost the phone and every recovery code (SR-28).
+"""The assisted reset, for a user who has lost the phone and every recovery code (SR-28).
 
-An owner or staff starts it with a reason; the member confirms it with a mailed code; a waiting time runs in which
-any sign-in with an existing factor cancels it; then a second mail carries a code that stands, once, in place of the
-factor. The password is still asked for. Nothing is switched off: the session that the code opens leads to the
-enrolment of a new factor, and to nothing else.
+An owner or staff starts it and gives a reason. The member confirms it with a mailed code. During a waiting time, any
+sign-in with an existing factor cancels it. Then a second email carries a code that replaces the factor once; the
+password is still required. MFA stays on: the session that the code opens can only enrol a new factor.
 """
 
 from datetime import datetime, timedelta
@@ -25,13 +24,13 @@ from accounts.throttles import Slot
 from mfa import factors, modes, recovery
 from mfa.models import AssistedReset
 
-MODE = "assisted reset"  # what a session or an event says in place of a mode
+MODE = "assisted reset"  # the ``mode`` of its sessions and events
 MAX_STARTS_PER_DAY = 3
 READY_BATCH_SIZE = 500
 
 
 class NotNeeded(Refused):
-    """The account has another way in, or none is missing."""
+    """MFA is off, or the user can still receive codes by email."""
 
     message = _(
         "This account needs no assisted reset: multi-factor authentication is off, or codes can be sent by email."
@@ -39,34 +38,34 @@ class NotNeeded(Refused):
 
 
 class AlreadyStarted(Refused):
-    """One at a time."""
+    """The account has an open reset."""
 
-    message = _("An assisted reset of this account is under way already.")
+    message = _("An assisted reset of this account is already under way.")
 
 
 class NotForOneself(Refused):
-    """A second person is the point of it."""
+    """A reset must be started by a second person."""
 
-    message = _("Ask another owner or the staff: nobody can start an assisted reset of their own account.")
+    message = _("You cannot start an assisted reset of your own account. Ask another owner or the staff.")
 
 
 class TooManyStarts(Refused):
-    """Nobody's mailbox is flooded by resets that come to nothing."""
+    """The account had ``MAX_STARTS_PER_DAY`` resets, so its mailbox gets no more emails about them."""
 
-    message = _("This account had several assisted resets today.")
+    message = _("This account had too many assisted resets in the last 24 hours.")
 
 
 class WrongCode(Refused):
-    """No open reset of this account waits for this code. The network that sent it is charged."""
+    """No open reset of this account waits for this code. Counted by known browser or network."""
 
-    message = _("That is not right. Copy the code from the newest email about the reset, and give your own account.")
+    message = _("Incorrect account or code. Enter your own account and the code from the newest email about the reset.")
 
 
 def start(user: User, *, by: User, authority: str, reason: str, origin: Origin) -> AssistedReset:
-    """Begin the reset of ``user``, whose mailbox is asked to confirm it.
+    """Start the reset of ``user``, and email the user to confirm it.
 
-    ``authority`` says as what ``by`` does it, in words for the member. The door has checked that they may, with a
-    fresh proof. Raises ``NotForOneself``, ``NotNeeded``, ``AlreadyStarted`` or ``TooManyStarts``.
+    ``authority`` is the role of ``by``, in words for the member. The caller has checked that ``by`` may start it and
+    has proven a factor recently. Raises ``NotForOneself``, ``NotNeeded``, ``AlreadyStarted`` or ``TooManyStarts``.
     """
     now = timezone.now()
     day = timedelta(days=1)
@@ -82,7 +81,7 @@ def start(user: User, *, by: User, authority: str, reason: str, origin: Origin) 
             raise NotNeeded
         if _open(user, now):
             raise AlreadyStarted
-        AssistedReset.objects.filter(user=user, ended_at=None).update(ended_at=now)  # one that expired
+        AssistedReset.objects.filter(user=user, ended_at=None).update(ended_at=now)  # expired ones
         reset = AssistedReset(user=user, started_by=by, authority=authority[:254], reason=reason[:500])
         reset.expires_at = now + settings.ASSISTED_RESET_LIFETIME
         reset.secret = new_code(email_verification.CODE_LENGTH).encode()
@@ -97,9 +96,9 @@ def _open(user: User, now: datetime) -> AssistedReset | None:
 
 
 def confirm(user: User | None, code: str, origin: Origin) -> datetime:
-    """Let the waiting time run: the member's mailbox has agreed. Gives when it will be over.
+    """Start the waiting time, confirmed by the code from the member's mailbox. Return when it ends.
 
-    ``user`` is None for an unknown account: the answer is the same (SR-3). Raises ``WrongCode`` (counted) or
+    ``user`` is None for an unknown account, and the answer is the same (SR-3). Raises ``WrongCode`` (counted) or
     ``TooManyTries``.
     """
     throttles.take([_slot_of(user, origin)])
@@ -111,7 +110,7 @@ def confirm(user: User | None, code: str, origin: Origin) -> datetime:
         if user is None or reset is None or not _is_right(reset, code):
             raise WrongCode
         reset.due_at, reset.expires_at = due, due + settings.ASSISTED_RESET_LIFETIME
-        # As long as a recovery code: it is typed into the same field.
+        # The length of a recovery code: the code is typed into the same field.
         reset.secret = new_code(recovery.LENGTH).encode()
         reset.save()
         security_log.record(user, Kind.ASSISTED_RESET_CONFIRMED, origin)
@@ -119,7 +118,7 @@ def confirm(user: User | None, code: str, origin: Origin) -> datetime:
 
 
 def _slot_of(user: User | None, origin: Origin) -> Slot:
-    """Return what a wrong code of the first mail counts for: the user's known browser, or else the client's network."""
+    """Return what a wrong code of the first email counts for: the user's known browser, or else the network."""
     count, window = settings.IP_LOGIN_FAILURES, settings.IP_LOGIN_FAILURE_WINDOW
     place = known_browsers.place_of(user, origin, channel=Channel.BROWSER) if user else ""
     if user and place:
@@ -128,21 +127,21 @@ def _slot_of(user: User | None, origin: Origin) -> Slot:
 
 
 def hours_to_wait() -> int:
-    """How long a confirmed reset waits, in whole hours."""
+    """Return how long a confirmed reset waits, in whole hours."""
     return int(settings.ASSISTED_RESET_WAIT.total_seconds() // 3600)
 
 
 def _is_right(reset: AssistedReset, code: str) -> bool:
-    """Compare the code of the first mail.
+    """Return whether ``code`` is the one of the first email.
 
-    Wrong ones count for the network that sent them and never end a reset (SR-28): against 43 bits, fifty tries of a
-    network in a quarter of an hour find nothing in three days.
+    Wrong codes count for the network that sent them and never end a reset (SR-28). A code has 43 bits: fifty tries per
+    network in a quarter of an hour do not find it in three days.
     """
     return reset.due_at is None and compare_digest(reset.secret, code.encode("utf-8", "surrogatepass"))
 
 
 def tell_ready() -> int:
-    """Mail the codes of resets whose waiting time is over. Gives how many."""
+    """Mail the codes of resets whose waiting time is over. Return the number of resets."""
     now = timezone.now()
     ready = Q(ended_at=None, told_at=None, due_at__lte=now, expires_at__gt=now)
     count = 0
@@ -155,7 +154,7 @@ def tell_ready() -> int:
 
 
 def spend(user: User, code: str, origin: Origin) -> bool:
-    """Use the code of a reset; gives whether it was one. Call under the lock on the user's row."""
+    """Spend the code of a reset. Return whether it was correct. Call under the lock on the user's row."""
     now = timezone.now()
     reset = _open(user, now)
     if reset is None or not reset.is_ready(now) or not compare_digest(reset.secret, code.encode()):
@@ -167,12 +166,12 @@ def spend(user: User, code: str, origin: Origin) -> bool:
 
 
 def cancel(user: User, origin: Origin) -> None:
-    """End a reset: a factor of the account was just proven, or a person who may has called it off."""
+    """End the open reset of a user, if any: a factor was just proven, or staff or an owner withdrew the reset."""
     with transaction.atomic():
         if AssistedReset.objects.filter(user=user, ended_at=None).update(ended_at=timezone.now()):
             security_log.record(user, Kind.ASSISTED_RESET_CANCELLED, origin)
 
 
 def forget_expired() -> int:
-    """Delete resets that are long over. Gives how many."""
+    """Delete expired resets. Return the number deleted."""
     return delete_in_batches(AssistedReset.objects.filter(expires_at__lt=timezone.now() - RETENTION))

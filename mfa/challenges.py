@@ -1,6 +1,7 @@
-"""Asking for a code and spending it: at sign-in and for a step-up. The one place that checks a code.
+"""Challenges: asking for a code and spending it, at sign-in, for a step-up and for an enrolment.
 
-The lock on the user's row comes first, so neither two challenges nor two doors can spend one code (SR-12).
+``judge`` counts every code of a challenge. The lock on the user's row comes first, so no code can be spent twice, in
+two challenges or in browser and command line (SR-12).
 """
 
 from collections.abc import Callable
@@ -31,41 +32,39 @@ Proof = TypeVar("Proof")
 
 
 class NotACode(Refused):
-    """Neither six digits nor a recovery code; not counted."""
+    """The text is neither six digits nor a recovery code. Not counted."""
 
-    message = _("A one-time password has six digits. Type them without a blank between them.")
+    message = _("A one-time password has six digits. Type them without spaces.")
 
 
 class TooManyFailures(Refused):
-    """Too many wrong codes for this account; the code was not looked at."""
+    """The account has too many wrong codes. The code was not checked."""
 
-    message = _("Too many wrong codes. For your safety no code is accepted for a while.")
+    message = _("Too many wrong codes.")
 
 
 class ChallengeOver(Refused):
-    """Expired, answered, replaced or guessed at too often; the code was not looked at."""
+    """The challenge has expired, was answered or replaced, or had too many wrong codes. The code was not checked."""
 
-    message = _("This one-time password prompt has expired or was used. Please sign in again.")
+    message = _("This one-time password prompt has expired or was already used. Sign in again.")
 
 
 class MailTooSoon(Refused):
-    """A mail was sent moments ago."""
+    """The last code was mailed less than ``OTP_MAIL_PAUSE`` ago."""
 
-    message = _("We have just sent you a code. Please wait a little before asking for another one.")
+    message = _("We have just sent you a code. Wait a little before you ask for another one.")
 
 
 class TooManyMails(Refused):
-    """The mails of this challenge, or of this account in an hour, are used up."""
+    """The email limit of this challenge, or of this account in an hour, is used up."""
 
-    message = _(
-        "No more codes can be sent for now. A code that you already received still works; else try again later."
-    )
+    message = _("We cannot send more codes for now. A code that you have already received still works.")
 
 
 def begin(
     user: User, purpose: str, *, mode: str, attempt: SignInAttempt | None = None, lifetime: timedelta | None = None
 ) -> Challenge:
-    """Open a challenge. Nothing is mailed yet."""
+    """Create a challenge. Mail nothing yet."""
     challenge = Challenge(
         user=user, purpose=purpose, mode=mode, attempt=attempt, credential_fingerprint=user.get_session_auth_hash()
     )
@@ -78,7 +77,7 @@ def begin(
 
 
 def as_typed(typed: str) -> str:
-    """Bring what a person typed into the form in which it is checked. Raises ``NotACode`` if it cannot be a code."""
+    """Return the code in what the user typed, in the form in which it is checked. Raises ``NotACode``."""
     code = codes.digits_of(typed) or recovery.normal(typed)
     if code is None:
         raise NotACode
@@ -86,20 +85,20 @@ def as_typed(typed: str) -> str:
 
 
 def begin_sign_in(user: User, *, channel: Channel, origin: Origin, by_key: bool = False) -> Challenge:
-    """Open the sign-in of a user whose first proof was right and who has MFA on. Nothing is mailed yet."""
+    """Create the sign-in challenge of a user with MFA on, whose first proof was right. Mail nothing yet."""
     attempt = signin.begin(user, channel=channel, origin=origin, by_key=by_key)
     mode = factors.for_terminal(user) if channel == Channel.CLI else user.preferred_mode
     return begin(user, Challenge.Purpose.SIGN_IN, mode=mode, attempt=attempt)
 
 
 def find_sign_in(challenge_id: str | None, *, channel: Channel) -> Challenge | None:
-    """Find the open challenge of a sign-in of this channel; one of the other channel does not exist here."""
+    """Return the open sign-in challenge with this id, if it belongs to this channel."""
     challenge = find(challenge_id, Challenge.Purpose.SIGN_IN, attempt__channel=channel)
     return challenge if challenge and challenge.attempt and challenge.attempt.is_open(timezone.now()) else None
 
 
 def find(challenge_id: str | None, purpose: str, **filters: object) -> Challenge | None:
-    """Find an open challenge of this purpose, with its user and attempt. One query."""
+    """Return the open challenge with this id and purpose, with its user and attempt. One query."""
     if not challenge_id:
         return None
     challenge = (
@@ -116,9 +115,9 @@ def known_place_of(challenge: Challenge, origin: Origin) -> str:
 
 
 def send_code(challenge: Challenge, origin: Origin) -> None:
-    """Mail the code of a challenge; each mail of one challenge carries the same code.
+    """Mail the code of a challenge. Every email of a challenge carries the same code.
 
-    Raises ``MailTooSoon`` or ``TooManyMails`` with the time from which it works again, or ``ChallengeOver``.
+    Raises ``MailTooSoon`` or ``TooManyMails``, with ``retry_at`` if known, or ``ChallengeOver``.
     """
     now = timezone.now()
     with transaction.atomic(durable=True):
@@ -133,7 +132,7 @@ def send_code(challenge: Challenge, origin: Origin) -> None:
 
 
 def _refuse_too_many_mails(user: User, challenge: Challenge, now: datetime, origin: Origin) -> None:
-    """Raise ``MailTooSoon`` or ``TooManyMails`` (SR-17). Asking for a mail never changes the number of guesses."""
+    """Raise ``MailTooSoon`` or ``TooManyMails`` (SR-17). Asking for an email never resets the wrong codes."""
     if challenge.last_mail_at and now < resend_at(challenge):
         raise MailTooSoon(retry_at=resend_at(challenge))
     if challenge.mails >= settings.OTP_MAILS_PER_CHALLENGE:
@@ -145,12 +144,12 @@ def _refuse_too_many_mails(user: User, challenge: Challenge, now: datetime, orig
 
 
 def resend_at(challenge: Challenge) -> datetime:
-    """When the next mail may be asked for."""
+    """Return the time from which the next email may be asked for."""
     return (challenge.last_mail_at or challenge.created_at - settings.OTP_MAIL_PAUSE) + settings.OTP_MAIL_PAUSE
 
 
 def switch(challenge: Challenge, mode: str) -> Challenge:
-    """Ask for another enabled mode in this challenge alone; the preference stays. Raises ``NotEnabled``."""
+    """Use another enabled mode for this challenge only. Raises ``NotEnabled`` or ``ChallengeOver``."""
     now = timezone.now()
     with transaction.atomic(durable=True):
         user, challenge = lock(challenge)
@@ -164,10 +163,10 @@ def switch(challenge: Challenge, mode: str) -> Challenge:
 
 
 def answer(challenge: Challenge, otp: str, origin: Origin) -> Factor:
-    """Spend ``otp`` (six ASCII digits, or a recovery code) on a challenge; a sign-in's attempt is finished with it.
+    """Spend ``otp`` (six ASCII digits, or a recovery code) on a challenge, and finish its sign-in, if any.
 
-    Returns the factor that proved it, or in whose place the recovery code stood, with its user. Raises a
-    ``RefusedCode`` (counted), or ``TooManyFailures`` or ``ChallengeOver`` (``otp`` was not looked at).
+    Returns the factor that the code proved or replaced, with its user. Raises a ``RefusedCode`` (counted), or
+    ``TooManyFailures`` or ``ChallengeOver`` (``otp`` was not checked).
     """
     with counted():
         user, challenge = lock(challenge)
@@ -184,10 +183,10 @@ def answer(challenge: Challenge, otp: str, origin: Origin) -> Factor:
 
 
 def judge(challenge: Challenge, otp: str, origin: Origin, check: Callable[[], Proof]) -> Proof:
-    """Let ``check`` look at a code, and return what it proves. Call under the lock, within ``counted()``.
+    """Call ``check`` to check a code, and return its result. Call under the lock, within ``counted()``.
 
-    A right code closes the challenge. Raises the ``RefusedCode`` of ``check`` once it is counted, or ``ChallengeOver``
-    or ``TooManyFailures`` without a look at the code.
+    A correct code ends the challenge. Raises the ``RefusedCode`` of ``check`` after counting it, or ``ChallengeOver``
+    or ``TooManyFailures`` without calling ``check``.
     """
     now = timezone.now()
     if not challenge.is_open(now):
@@ -199,7 +198,7 @@ def judge(challenge: Challenge, otp: str, origin: Origin, check: Callable[[], Pr
         proof = check()
     except RefusedCode as refusal:
         _count_failure(challenge, slot, now, origin)
-        _tell_what_is_left(refusal, challenge, slot)
+        _add_tries_left(refusal, challenge, slot)
         raise
     challenge.ended_at = now
     challenge.save(update_fields=["ended_at"])
@@ -208,7 +207,7 @@ def judge(challenge: Challenge, otp: str, origin: Origin, check: Callable[[], Pr
 
 
 def _slot_of(challenge: Challenge, otp: str, origin: Origin) -> Slot:
-    """Return where a wrong code is counted: a recovery code apart from one-time passwords."""
+    """Return the slot of a wrong code. Recovery codes and one-time passwords have separate slots."""
     place = known_place_of(challenge, origin)
     if len(otp) == recovery.LENGTH:
         return code_failures.recovery_slot_of(challenge.user, place, origin)
@@ -216,7 +215,7 @@ def _slot_of(challenge: Challenge, otp: str, origin: Origin) -> Slot:
 
 
 def lock(challenge: Challenge) -> tuple[User, Challenge]:
-    """Lock and reread the user, then the challenge: what a door has read is older than the lock."""
+    """Lock and reread the user, then the challenge: the caller read them before the lock."""
     user = User.objects.select_for_update(no_key=True).get(pk=challenge.user_id)
     challenge = Challenge.objects.select_for_update(of=("self",)).select_related("attempt").get(pk=challenge.pk)
     challenge.user = user
@@ -230,7 +229,7 @@ def _spend(challenge: Challenge, factor: Factor, otp: str, origin: Origin) -> st
         return str(factor.mode)
     if recovery.spend(challenge.user, otp, origin):
         return recovery.MODE
-    # Only at a browser's sign-in: its session opens an enrolment and nothing else, which no token could.
+    # Only in a browser: its session is limited to enrolling a new factor, and a command-line token cannot be.
     in_browser = challenge.attempt is not None and challenge.attempt.channel == Channel.BROWSER
     if in_browser and assisted_reset.spend(challenge.user, otp, origin):
         return assisted_reset.MODE
@@ -244,7 +243,7 @@ def _spend_digits(challenge: Challenge, factor: Factor, otp: str, now: datetime)
 
 
 def _count_failure(challenge: Challenge, slot: Slot, now: datetime, origin: Origin) -> None:
-    """Count a wrong code for the challenge and for the account; the last one ends the challenge (SR-15)."""
+    """Count a wrong code for the challenge and the account. The last one ends the challenge (SR-15)."""
     user = challenge.user
     code_failures.count(slot)
     challenge.failures += 1
@@ -257,8 +256,8 @@ def _count_failure(challenge: Challenge, slot: Slot, now: datetime, origin: Orig
     log.info("mfa.code_refused", user_id=str(user.pk), purpose=challenge.purpose, mode=challenge.mode)
 
 
-def _tell_what_is_left(refusal: RefusedCode, challenge: Challenge, slot: Slot) -> None:
-    """Let a refusal say how many tries are left. At the command line there is one, which is over."""
+def _add_tries_left(refusal: RefusedCode, challenge: Challenge, slot: Slot) -> None:
+    """Add to a refusal how many tries are left. The command line has only one try, so nothing is added."""
     at_command_line = challenge.attempt is not None and challenge.attempt.channel == Channel.CLI
     if not at_command_line:
         refusal.is_last = challenge.ended_at is not None
@@ -266,10 +265,10 @@ def _tell_what_is_left(refusal: RefusedCode, challenge: Challenge, slot: Slot) -
 
 
 def is_wanted(challenge: Challenge) -> bool:
-    """Whether a mail with its code would still be of use (SR-50)."""
+    """Return whether an email with the code is still of use (SR-50)."""
     return challenge.is_open(timezone.now()) and challenge.mails > 0
 
 
 def forget_expired() -> int:
-    """Delete challenges that expired; an abandoned enrolment leaves nothing behind (SR-21). Gives how many."""
+    """Delete expired challenges, including abandoned enrolments (SR-21). Return the number deleted."""
     return delete_in_batches(Challenge.objects.filter(expires_at__lt=timezone.now() - RETENTION))

@@ -1,8 +1,8 @@
-"""How many wrong codes an account may have (SR-15). Call only under the lock on the user's row.
+"""Limits on the wrong codes of an account (SR-15). Call only under the lock on the user's row.
 
-A known browser or network has a count of its own: a thief of the password, who guesses elsewhere, does not use up the
-owner's tries there (SR-57). Recovery codes have 58 bits; they are counted apart and looked at even when no other code
-is.
+A known browser or network has its own count, so an attacker with the password who guesses elsewhere does not use up
+the user's tries there (SR-57). Recovery codes have 58 bits. They have a separate count, so the user can use one while
+other codes are blocked.
 """
 
 from datetime import timedelta
@@ -18,13 +18,13 @@ from accounts.throttles import Slot
 PAUSE_AFTER_TOO_MANY_IN_A_ROW = timedelta(hours=24)
 RECOVERY_FAILURES = 10
 RECOVERY_WINDOW = timedelta(hours=1)
-# What a proven mailbox gives back of the failures in a row, once a day: more would refill the guesses of its thief.
+# How many failures a password reset forgives, once a day. More would give an attacker with the mailbox more guesses.
 FAILURES_FORGIVEN_BY_RESET = 10
 FORGIVENESS_INTERVAL = timedelta(days=1)
 
 
 def slot_of(user: User, known_place: str) -> Slot:
-    """Return the count of wrong one-time passwords in a known place, or in all other places together."""
+    """Return the slot of wrong one-time passwords in a known place, or in all other places together."""
     return Slot(
         f"code:{user.pk}:{known_place}",
         max_in_window=settings.OTP_FAILURES_PER_WINDOW,
@@ -35,18 +35,18 @@ def slot_of(user: User, known_place: str) -> Slot:
 
 
 def recovery_slot_of(user: User, known_place: str, origin: Origin) -> Slot:
-    """Return the count of wrong recovery codes in a known place or, elsewhere, from one network."""
+    """Return the slot of wrong recovery codes in a known place or, elsewhere, from one network."""
     place = known_place or origin.network
     return throttles.in_window("recovery-code", f"{user.pk}:{place}", count=RECOVERY_FAILURES, window=RECOVERY_WINDOW)
 
 
 def refusal_of(slot: Slot) -> Refused | None:
-    """Return why no code that counts on ``slot`` is looked at now, if so."""
+    """Return the refusal if ``slot`` allows no code now."""
     return throttles.refusal_of([slot])
 
 
 def left(slot: Slot) -> int:
-    """Return how many more wrong codes fit on ``slot``, where none is refused yet."""
+    """Return how many tries are left on ``slot``."""
     return throttles.left(slot)
 
 
@@ -56,12 +56,12 @@ def count(slot: Slot) -> None:
 
 
 def forgive(user: User, known_place: str) -> None:
-    """Begin the count of this place anew: a right code was given there. What was guessed elsewhere still counts."""
+    """Reset the count of one place after a correct code there. Failures elsewhere still count."""
     throttles.clear([slot_of(user, known_place)])
 
 
 def ease(user: User) -> None:
-    """Give some tries and mails back to a user whose mailbox was just proven by a password reset (SR-57)."""
+    """Restore some tries and emails of a user whose mailbox a password reset has just proven (SR-57)."""
     mail_limits.clear(mail_limits.ONE_TIME_PASSWORDS, str(user.pk))
     if throttles.try_take([throttles.in_window("ease", str(user.pk), count=1, window=FORGIVENESS_INTERVAL)]) is None:
         throttles.ease(slot_of(user, ""), left=FAILURES_FORGIVEN_BY_RESET)

@@ -1,4 +1,4 @@
-"""Why a code was refused, in words for the person who typed it."""
+"""The refusals of a code, with their messages."""
 
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -7,9 +7,9 @@ from accounts.refusals import Counted
 
 
 class RefusedCode(Counted):
-    """A code that was looked at and refused (SR-15).
+    """A code was checked and refused (SR-15).
 
-    ``left`` says what that leaves, where one can try again; ``is_last``, that it ended the challenge.
+    ``left`` says how many tries are left, or blank; ``is_last``: the code ended the challenge.
     """
 
     left = ""
@@ -27,20 +27,20 @@ class RefusedCode(Counted):
 
 
 class WrongCode(RefusedCode):
-    """None of the codes that would be right at any time."""
+    """The code is not right for any recent or coming time."""
 
-    message = _("That code is not right. Please check it and try again.")
+    message = _("That code is wrong. Check it and try again.")
 
     @property
     def reason(self) -> str:
-        """The message, or less where what is left says the rest."""
+        """The message, shortened if ``left`` follows it, and blank if ``left`` says all."""
         if self.is_last:
             return ""
         return gettext("That code is wrong.") if self.left else str(self.message)
 
 
 class ClockOff(RefusedCode):
-    """A code of the app that is right for another time, some ``minutes`` away. Counted."""
+    """An app's code that is right for a time some ``minutes`` away."""
 
     def __init__(self, *, minutes: int) -> None:
         super().__init__()
@@ -48,34 +48,32 @@ class ClockOff(RefusedCode):
 
     @property
     def reason(self) -> str:
-        """The message with how far the clock is off."""
+        """The message, with how far the clock is off."""
         return str(self.message) % {"n": self.minutes}
 
 
 class CodeTooOld(ClockOff):
-    """One that was right some minutes ago."""
+    """The code was right some minutes ago."""
 
     message = _(
-        "That code has expired. Enter the one that your app shows now; if it is the same, your phone's clock is about "
-        "%(n)d min behind: let it set the time automatically."
+        "That code has expired. Enter the code that your app shows now. If it is the same code, your phone's clock is "
+        "about %(n)d min behind: set it to automatic time."
     )
 
 
 class ClockAhead(ClockOff):
-    """One that will be right in some minutes; it will not be accepted then either."""
+    """The code will be right in some minutes. It will not be accepted then either."""
 
-    message = _(
-        "Your phone's clock is about %(n)d min ahead. Let it set the time automatically, then enter a new code."
-    )
+    message = _("Your phone's clock is about %(n)d min ahead. Set it to automatic time, then enter a new code.")
 
 
 class CodeUsed(RefusedCode):
-    """A code of the app that was accepted before, or that was told to be of no use."""
+    """An app's code was accepted before, or was refused as too early."""
 
     message = _("That code was already used. Wait until your app shows the next one.")
 
 
 class CodeOvertaken(CodeUsed):
-    """A code of the app that is older than the last accepted one."""
+    """An app's code is older than the last accepted one."""
 
     message = _("A newer code was accepted after that one. Wait until your app shows the next one.")

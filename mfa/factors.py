@@ -1,4 +1,4 @@
-"""The enabled modes of a user and the preferred one among them (design, decision 2; SR-24)."""
+"""The enabled modes of a user and the preferred one among them (docs/decisions.md#b; SR-24)."""
 
 from collections.abc import Callable
 
@@ -18,13 +18,13 @@ from mfa.modes import Enrolled
 
 
 class NotEnabled(Refused):
-    """The mode is not one of the user's."""
+    """The user has not enabled this mode."""
 
     message = _("This mode is not enabled for your account.")
 
 
 class StillRequired(Refused):
-    """What would be left is not enough for an organization's policy (SR-42)."""
+    """The modes that would be left do not meet an organization's policy (SR-42)."""
 
     message = _(
         "An organization that you belong to requires multi-factor authentication, so this mode cannot be "
@@ -33,25 +33,25 @@ class StillRequired(Refused):
 
 
 def enabled(user: User) -> list[Factor]:
-    """Give the factors of a user, oldest first. One query."""
+    """Return the user's factors, oldest first. One query."""
     return list(Factor.objects.filter(user=user).order_by("created_at", "pk"))
 
 
 def overview(user: User) -> tuple[list[Factor], int]:
-    """Give the factors of a user and how many recovery codes are left. One query."""
-    marks = RecoveryCodes.objects.filter(user=OuterRef("user")).values("unused")
-    factors = list(Factor.objects.filter(user=user).annotate(marks=Subquery(marks)).order_by("created_at", "pk"))
-    return factors, len(factors[0].marks or []) if factors else 0  # type: ignore[attr-defined]
+    """Return the user's factors, oldest first, and how many recovery codes are left. One query."""
+    unused = RecoveryCodes.objects.filter(user=OuterRef("user")).values("unused")
+    factors = list(Factor.objects.filter(user=user).annotate(unused=Subquery(unused)).order_by("created_at", "pk"))
+    return factors, len(factors[0].unused or []) if factors else 0  # type: ignore[attr-defined]  # annotated above
 
 
 class NotTyped(Refused):
-    """The command line cannot ask for any of the user's modes."""
+    """None of the user's modes can be typed at the command line."""
 
     message = _("None of your modes can be used at the command line. Enable email or authenticator in the browser.")
 
 
 def for_terminal(user: User) -> str:
-    """Give the mode that the command line asks for: the preferred one, or else the oldest that can be typed."""
+    """Return the mode for the command line: the preferred one, or else the oldest that can be typed."""
     if modes.get(user.preferred_mode).is_typed:
         return user.preferred_mode
     for factor in enabled(user):
@@ -77,11 +77,11 @@ def add(user: User, mode: str, enrolled: Enrolled, *, prefer: bool, origin: Orig
 def disable(
     user: User, mode: str, *, may_keep: Callable[[frozenset[str]], bool], origin: Origin, session_key: str | None
 ) -> tuple[User, Factor | None]:
-    """Disable a mode; another enabled one becomes preferred in its place, the last one turns MFA off.
+    """Disable a mode. Another one becomes preferred in its place; without another one, MFA is off.
 
     Ends the user's other sessions, sign-ins and enrolments (SR-25). Returns the user, whose fingerprint the kept
-    session needs, and a factor that is left, if any. ``may_keep`` says whether the modes that are left are enough for
-    every policy. Raises ``NotEnabled`` or ``StillRequired``.
+    session needs, and a factor that is left, if any. ``may_keep`` returns whether the modes that are left meet every
+    policy. Raises ``NotEnabled`` or ``StillRequired``.
     """
     with transaction.atomic(durable=True):
         user = lock_unchanged(user)
@@ -117,7 +117,7 @@ def prefer(user: User, mode: str, *, origin: Origin) -> None:
 
 
 def remove_all(user: User) -> None:
-    """Remove every factor and recovery code of a user: they came after the change that is being undone (SR-29).
+    """Remove every factor and recovery code of a user, added since an email change that is being undone (SR-29).
 
     Call under the lock on the user's row; the caller ends the sessions.
     """

@@ -6,7 +6,7 @@ from qrcode.image.svg import SvgPathImage
 
 
 def svg(uri: str) -> str:
-    """Draw ``uri`` as an SVG element to stand in a page: nothing to fetch, nothing to cache (SR-20)."""
+    """Return ``uri`` as a QR code in an inline SVG element, which no cache or log can hold (SR-20)."""
     code = qrcode.QRCode(error_correction=qrcode.ERROR_CORRECT_M, border=4, image_factory=SvgPathImage)
     code.add_data(uri)
     drawing: str = code.make_image().to_string(encoding="unicode")

@@ -1,4 +1,4 @@
-"""Recovery codes: the way in when phone and mailbox are lost (SR-26)."""
+"""Recovery codes, for signing in when phone and mailbox are lost (SR-26)."""
 
 import secrets
 from hmac import compare_digest, digest
@@ -8,29 +8,29 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts import security_log
-from accounts.identifiers import UNMISTAKABLE, in_groups, new_code
+from accounts.identifiers import UNAMBIGUOUS, in_groups, new_code
 from accounts.locks import lock_unchanged
 from accounts.models import User
 from accounts.refusals import Refused
 from accounts.security_log import Kind, Origin
 from mfa.models import RecoveryCodes
 
-MODE = "recovery code"  # what a session or an event says in place of a mode
+MODE = "recovery code"  # the ``mode`` of sessions and events in which one was used
 CODES = 10
-LENGTH = 12  # of 29 signs: 58 bits
+LENGTH = 12  # of 29 characters: 58 bits
 LOW_RECOVERY_CODES = 3
 
 
 class MfaIsOff(Refused):
-    """There is nothing to recover."""
+    """The user has MFA off, so there is nothing to recover."""
 
-    message = _("Please enable multi-factor authentication first: recovery codes are for when you lose it.")
+    message = _("Enable multi-factor authentication first. Recovery codes are for when you cannot use your modes.")
 
 
 class NotOneOfThem(Refused):
-    """What was typed back is none of the codes that were shown."""
+    """The typed code is not one of the new codes."""
 
-    message = _("That is none of the codes that were just shown. Copy one of them from where you have saved them.")
+    message = _("That is not one of the codes that we just showed you. Copy a code from where you saved them.")
 
 
 def _digest(key: bytes, code: str) -> str:
@@ -38,18 +38,18 @@ def _digest(key: bytes, code: str) -> str:
 
 
 def normal(typed: str) -> str | None:
-    """Bring a code into the form in which it was made; None if it cannot be one."""
+    """Return a code in the form in which it was created; None if the text cannot be a recovery code."""
     code = "".join(typed.split()).replace("-", "").upper()
-    return code if len(code) == LENGTH and set(code) <= set(UNMISTAKABLE) else None
+    return code if len(code) == LENGTH and set(code) <= set(UNAMBIGUOUS) else None
 
 
 def make(user: User) -> list[str]:
-    """Make ten codes and give them, grouped as people read them: the only time that they are known.
+    """Create ten codes and return them in groups, to be shown once.
 
-    They count, in place of all earlier ones, when one of them was typed back (``confirm``): until then the earlier
-    ones work, so that nobody is left with codes that were never saved. Raises ``MfaIsOff``.
+    ``confirm`` makes them replace the earlier codes. Until then the earlier ones work, so that no user is left with
+    codes that were never saved. Raises ``MfaIsOff``.
     """
-    made = [new_code(LENGTH) for _code in range(CODES)]
+    codes = [new_code(LENGTH) for _index in range(CODES)]
     with transaction.atomic():
         user = lock_unchanged(user)
         if not user.mfa_is_on:
@@ -57,13 +57,13 @@ def make(user: User) -> list[str]:
         row = RecoveryCodes.objects.filter(user=user).first() or RecoveryCodes(user=user)
         if not row.sealed_secret:
             row.secret = secrets.token_bytes(32)
-        row.waiting = [_digest(row.secret, code) for code in made]
+        row.waiting = [_digest(row.secret, code) for code in codes]
         row.save()
-    return [in_groups(code, 4) for code in made]
+    return [in_groups(code, 4) for code in codes]
 
 
 def confirm(user: User, typed: str, origin: Origin) -> None:
-    """Let the codes made last count; ``typed`` is one of them and stays good. Raises ``NotOneOfThem``."""
+    """Make the newest codes valid. ``typed`` is one of them and stays unused. Raises ``NotOneOfThem``."""
     code = normal(typed)
     with transaction.atomic():
         user = lock_unchanged(user)
@@ -76,7 +76,7 @@ def confirm(user: User, typed: str, origin: Origin) -> None:
 
 
 def spend(user: User, code: str, origin: Origin) -> bool:
-    """Use a code up; gives whether it was one. Call under the lock on the user's row."""
+    """Spend a code. Return whether it was valid. Call under the lock on the user's row."""
     row = RecoveryCodes.objects.filter(user=user).first()
     if row is None:
         return False
@@ -92,16 +92,17 @@ def spend(user: User, code: str, origin: Origin) -> bool:
 
 
 def left(user: User) -> int:
-    """Give how many codes a user has. One query."""
+    """Return how many unused codes a user has. One query."""
     row = RecoveryCodes.objects.filter(user=user).only("unused").first()
     return len(row.unused) if row else 0
 
 
 def forget(user: User) -> None:
-    """Delete a user's codes: MFA is off."""
+    """Delete a user's codes, because MFA is off."""
     RecoveryCodes.objects.filter(user=user).delete()
 
 
 def _is_in(digests: list[str], digest: str) -> bool:
-    # Every one is compared: the time taken must not tell which one it was.
-    return any([compare_digest(digest, other) for other in digests])  # noqa: C419
+    # Compare every one, so that the time taken does not reveal which one matched.
+    matches = [compare_digest(digest, other) for other in digests]
+    return any(matches)

@@ -1,4 +1,4 @@
-"""What a wrong code leaves: how many tries, or what ended (SR-15). Only words; the counting is done elsewhere."""
+"""The text after a wrong code: how many tries are left, or what ended (SR-15)."""
 
 from django.conf import settings
 from django.contrib.humanize.templatetags.humanize import ordinal
@@ -23,7 +23,7 @@ ORDINALS: tuple[str | Promise, ...] = (
     pgettext_lazy("wrong code", "ninth"),
     pgettext_lazy("wrong code", "tenth"),
 )
-# What ended, and what to do then, by the purpose of the challenge.
+# What ended, and what to do next, by the purpose of the challenge.
 ENDED: dict[str, tuple[str | Promise, str | Promise]] = {
     Challenge.Purpose.SIGN_IN: (
         gettext_lazy("That was the %(nth)s wrong code, so we ended this sign-in."),
@@ -41,17 +41,17 @@ ENDED: dict[str, tuple[str | Promise, str | Promise]] = {
 
 
 def left_in_words(challenge: Challenge, slot: Slot) -> str:
-    """Return what a person reads after a wrong code that was just counted for a challenge and on ``slot``."""
+    """Return the text after a wrong code that was just counted for a challenge and on ``slot``."""
     refusal = code_failures.refusal_of(slot)
     blocked = ""
     if refusal and refusal.retry_at:
-        blocked = f"{_('For your safety no code is accepted for a while.')} {wait_in_words(refusal.retry_at)}"
+        blocked = f"{_('For your safety, we accept no codes for a while.')} {wait_in_words(refusal.retry_at)}"
     if challenge.ended_at is not None:
-        ended, then = ENDED[challenge.purpose]
-        return f"{str(ended) % {'nth': _nth(challenge.failures)}} {blocked or then}"
+        ended, next_step = ENDED[challenge.purpose]
+        return f"{str(ended) % {'nth': _nth(challenge.failures)}} {blocked or next_step}"
     if blocked:
         return blocked
-    # Whichever limit is nearer: that of this prompt, or that of the account.
+    # The nearer of two limits: of this challenge and of the account.
     number = min(settings.OTP_FAILURES_PER_CHALLENGE - challenge.failures, code_failures.left(slot))
     return ngettext("You have %(n)d try left.", "You have %(n)d tries left.", number) % {"n": number}
 

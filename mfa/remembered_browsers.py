@@ -1,7 +1,7 @@
-"""Browsers that are spared the one-time password for a while (SR-37).
+"""Remembered browsers: they need no one-time password at sign-in for a while (SR-37).
 
-The record is bound to the password, the address and the factors of its user: a change of any of them makes it
-worthless without anybody having to delete it. It proves nothing for a step-up and opens no administration.
+The record is bound to the password, the email and the factors of its user, so a change of any of them makes it invalid.
+It does not count as a proof for a step-up or for the admin pages.
 """
 
 import secrets
@@ -21,22 +21,22 @@ from accounts.models import Channel, User
 from accounts.security_log import Kind, Origin
 from mfa.models import Factor, RememberedBrowser
 
-MODE = "remembered"  # what a session says in place of a mode
+MODE = "remembered"  # the ``mode`` of their sessions
 
 
 def _fingerprint(user: User) -> str:
-    """Return a fingerprint of everything that a record is bound to."""
+    """Return a fingerprint of the password, email and factors that a record is bound to."""
     factors = Factor.objects.filter(user=user).order_by("mode").values_list("mode", "created_at")
     bound = [user.password, user.email_key, *(f"{mode} {created_at.isoformat()}" for mode, created_at in factors)]
     return salted_hmac("mfa.remembered", "\n".join(bound), algorithm="sha256").hexdigest()
 
 
 def note(user: User, tokens: tuple[str, ...], origin: Origin) -> tuple[str, ...]:
-    """Remember the browser of a user who has just proven a factor; return the tokens that its cookie is to hold.
+    """Remember the browser of a user who has just proven a factor; return the new tokens of its cookie.
 
-    ``tokens`` are those that it holds already, one for each of its users. The new one is new each time: an earlier user
-    of the browser, who may have kept a copy of the cookie, does not know it. Nothing is remembered if what signs the
-    user in was changed since the factor was proven (SR-25).
+    ``tokens`` are the current ones, one per user of the browser. Each call creates a new token, so that an earlier user
+    of the browser who kept a copy of the cookie does not know it. If the user's credentials were changed since the
+    factor was proven, nothing is remembered (SR-25).
     """
     now = timezone.now()
     token = secrets.token_urlsafe(32)
@@ -65,9 +65,9 @@ def _of_tokens(user: User, tokens: tuple[str, ...]) -> QuerySet[RememberedBrowse
 
 
 def sign_in(user: User, tokens: tuple[str, ...], origin: Origin) -> User | None:
-    """Finish the sign-in of a user whose password was right, if this browser is remembered; return the user, if so.
+    """Finish the sign-in of a user whose password was right, if this browser is remembered; else return None.
 
-    Ask the policies first: an organization may forbid it.
+    Check the policies first: an organization may forbid remembered browsers.
     """
     with transaction.atomic(durable=True):
         user = signin.lock_checked(user)
@@ -83,7 +83,7 @@ def sign_in(user: User, tokens: tuple[str, ...], origin: Origin) -> User | None:
 
 
 def of_user(user: User) -> QuerySet[RememberedBrowser]:
-    """Give the browsers that are still remembered, the one used last first."""
+    """Return the browsers that are still remembered, last used first."""
     rows = RememberedBrowser.objects.filter(
         user=user, expires_at__gt=timezone.now(), credential_fingerprint=_fingerprint(user)
     )
@@ -91,12 +91,12 @@ def of_user(user: User) -> QuerySet[RememberedBrowser]:
 
 
 def forget(user: User, browser_id: UUID, origin: Origin) -> bool:
-    """Forget one browser. Gives whether it was remembered."""
+    """Forget one browser. Return whether it was remembered."""
     with transaction.atomic():
-        gone, _rows = RememberedBrowser.objects.filter(user=user, pk=browser_id).delete()
-        if gone:
+        deleted, _rows = RememberedBrowser.objects.filter(user=user, pk=browser_id).delete()
+        if deleted:
             security_log.record(user, Kind.BROWSER_FORGOTTEN, origin)
-    return bool(gone)
+    return bool(deleted)
 
 
 def forget_all(user: User) -> None:

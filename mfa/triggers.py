@@ -1,10 +1,10 @@
-"""``User.enabled_modes`` follows the factors, whatever adds or removes one: this code, support, or a command (SR-42).
+"""Database triggers that keep ``User.enabled_modes`` in step with the factors (SR-42).
 
-A trigger of the database, so that no way around the ``mfa`` domain leaves the column behind. Put in place after every
-migration, because SQLite drops the triggers of a table that a migration rebuilds.
+Triggers also cover changes that bypass the ``mfa`` app, such as those of support or a command. They are installed after
+every migration, because SQLite drops the triggers of a table that a migration rebuilds.
 """
 
-# ruff: noqa: S608  (every part of the statements stands in this file)
+# ruff: noqa: S608  (every part of the SQL statements is a constant of this file)
 
 from typing import Any
 
@@ -34,19 +34,21 @@ def _sqlite() -> list[str]:
         modes = MODES_OF.format(aggregate="group_concat(mode, ' ')", user=f"{row}.user_id")
         statements += [
             f"DROP TRIGGER IF EXISTS {name}",
-            f"CREATE TRIGGER {name} AFTER {event} ON mfa_factor BEGIN UPDATE accounts_user "  # noqa: ISC004
-            f"SET enabled_modes = COALESCE(({modes}), '') WHERE id = {row}.user_id; END",
+            (
+                f"CREATE TRIGGER {name} AFTER {event} ON mfa_factor BEGIN UPDATE accounts_user "
+                f"SET enabled_modes = COALESCE(({modes}), '') WHERE id = {row}.user_id; END"
+            ),
         ]
     return statements
 
 
 def install(*, using: str, **_signal: Any) -> None:
-    """Put the triggers in place. Safe at any time."""
+    """Install or replace the triggers."""
     connection = connections[using]
     with connection.cursor() as cursor:
         tables = connection.introspection.table_names(cursor)
         if "mfa_factor" not in tables or not _has_column(connection, cursor):
-            return  # an older state of the database
+            return  # the database is migrated to an earlier state
         for statement in [POSTGRESQL] if connection.vendor == "postgresql" else _sqlite():
             cursor.execute(statement)
 

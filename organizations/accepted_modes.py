@@ -1,4 +1,4 @@
-"""Which modes meet an organization's policy: any, or the one that it demands."""
+"""Which modes an organization accepts: any, or one mode by name."""
 
 from collections.abc import Collection
 
@@ -6,16 +6,16 @@ from django.utils.translation import gettext as _
 
 from mfa import modes
 
-ANY = ""  # of ``Organization.accepted_modes``; else the name of a mode
+ANY = ""  # value of ``Organization.accepted_modes``; any other value is the name of a mode
 
 
 def choices() -> list[tuple[str, str]]:
-    """Return what an organization can accept, with what people read."""
+    """Return the values of ``Organization.accepted_modes`` with their labels."""
     return [(ANY, _("any mode")), *((mode.name, _only(mode)) for mode in modes.demandable())]
 
 
 def label_of(accepted: str) -> str:
-    """Return what people read for ``Organization.accepted_modes``."""
+    """Return the label of a value of ``Organization.accepted_modes``."""
     return _only(modes.get(accepted)) if accepted else _("any mode")
 
 

@@ -1,4 +1,4 @@
-"""What staff look after: organizations, pods and environments."""
+"""Admin pages of organizations, pods and environments."""
 
 from typing import Any, cast
 
@@ -22,7 +22,7 @@ class PodAdmin(PortalModelAdmin):
 
 @admin.register(Environment)
 class EnvironmentAdmin(PortalModelAdmin):
-    """Environments of all organizations; what staff do is written into the organization's log too."""
+    """Environments of all organizations. Changes by staff appear in the organization's security log."""
 
     list_display = ("name", "organization", "pod", "created_at")
     list_select_related = ("organization", "pod")
@@ -32,17 +32,17 @@ class EnvironmentAdmin(PortalModelAdmin):
     show_full_result_count = False
 
     def save_model(self, request: HttpRequest, obj: Environment, form: Any, change: bool) -> None:
-        """Save, and log it for the organization."""
+        """Save the environment and log the change for its organization."""
         super().save_model(request, obj, form, change)
         self._log(request, obj, EventKind.ENVIRONMENT_CHANGED if change else EventKind.ENVIRONMENT_CREATED)
 
     def delete_model(self, request: HttpRequest, obj: Environment) -> None:
-        """Delete, and log it for the organization."""
+        """Delete the environment and log it for its organization."""
         super().delete_model(request, obj)
         self._log(request, obj, EventKind.ENVIRONMENT_REMOVED)
 
     def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
-        """Delete one by one: each is logged."""
+        """Delete the environments one by one, so that each is logged."""
         for environment in queryset:
             self.delete_model(request, environment)
 
@@ -52,7 +52,7 @@ class EnvironmentAdmin(PortalModelAdmin):
 
 @admin.register(Organization)
 class OrganizationAdmin(PortalModelAdmin):
-    """Organizations. Their policy is their owners' alone."""
+    """Organizations. Only their owners change the policy."""
 
     list_display = ("name", "created_at", "mfa_required_at")
     search_fields = ("name",)
@@ -61,9 +61,9 @@ class OrganizationAdmin(PortalModelAdmin):
     show_full_result_count = False
 
     def has_add_permission(self, _request: HttpRequest) -> bool:
-        """Made by ``manage.py create_organization``, which gives it an owner."""
+        """Return False: ``manage.py create_organization`` creates an organization with its owner."""
         return False
 
     def has_delete_permission(self, _request: HttpRequest, _obj: Organization | None = None) -> bool:
-        """Nobody deletes an organization by a slip: there is no way back."""
+        """Return False: deleting an organization cannot be undone."""
         return False

@@ -1,4 +1,7 @@
-"""Owners help members who have lost their factor (SR-28). ``mfa.assisted_reset`` has the rules of the reset."""
+"""Assisted reset by an owner, for a member who has lost their factor (SR-28).
+
+``mfa.assisted_reset`` has the rules of the reset itself.
+"""
 
 from uuid import UUID
 
@@ -14,13 +17,13 @@ from organizations.models import EventKind, Membership
 
 
 class OnlyByStaff(Refused):
-    """Whoever runs the portal is nobody's member to reset."""
+    """The member is staff of the portal: an owner cannot start their reset."""
 
-    message = gettext_lazy("This account belongs to the staff of the portal: only other staff can start its reset.")
+    message = gettext_lazy("This member works for the portal's operator. Only other staff can start their reset.")
 
 
 def _member(owner: Membership, user_id: UUID) -> User:
-    """Give a member of the owner's organization. Raises ``NotAMember``."""
+    """Return a member of the owner's organization. Raise ``NotAMember``."""
     found = Membership.objects.select_related("user").filter(organization=owner.organization, user=user_id).first()
     if found is None:
         raise membership.NotAMember
@@ -28,9 +31,9 @@ def _member(owner: Membership, user_id: UUID) -> User:
 
 
 def start(owner: Membership, user_id: UUID, *, reason: str, origin: Origin) -> None:
-    """Start the assisted reset of a member. The door has asked the owner for a fresh proof by a factor.
+    """Start the assisted reset of a member. The caller has checked that the owner proved a factor recently.
 
-    Raises ``RoleMissing``, ``NotAMember``, ``OnlyByStaff`` or what ``rescue.start`` raises.
+    Raise ``RoleMissing``, ``NotAMember``, ``OnlyByStaff`` or what ``mfa.assisted_reset.start`` raises.
     """
     membership.still_owner(owner)
     user = _member(owner, user_id)

@@ -1,4 +1,4 @@
-"""How many members meet the policy, over time; and since when it has held, for those who have to prove it."""
+"""Compliance over time: how many members met the policy each day, and when it was in force, for auditors."""
 
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -12,11 +12,11 @@ from organizations.models import ComplianceDay, EventKind, Organization, Organiz
 
 MAX_DAYS_SHOWN = 90
 BATCH = 500
-WRITTEN = "%Y-%m-%d %H:%M UTC"  # how a date stands in the words of an event
+TIME_FORMAT = "%Y-%m-%d %H:%M UTC"  # of times in the subject of an event
 
 
 def note_day() -> int:
-    """Note today's counts of every organization, once a day, a batch at a time. Gives how many."""
+    """Save today's counts of every organization that has none yet, in batches. Return the number of rows saved."""
     today, count, last = timezone.now().date(), 0, None
     noted = ComplianceDay.objects.filter(organization=OuterRef("pk"), day=today)
     organizations = Organization.objects.filter(~Exists(noted)).order_by("pk")
@@ -33,7 +33,7 @@ def _counted(organization: Organization, day: date, counts: member_counts.Counts
 
 
 def days(organization: Organization, now: member_counts.Counts) -> list[ComplianceDay]:
-    """Give the last days, oldest first; today is as it is ``now``. One query."""
+    """Return the counts of the last ``MAX_DAYS_SHOWN`` days, oldest first, with ``now`` for today. One query."""
     today = timezone.now().date()
     since = today - timedelta(days=MAX_DAYS_SHOWN)
     noted = ComplianceDay.objects.filter(organization=organization, day__gte=since, day__lt=today).order_by("day")
@@ -42,27 +42,27 @@ def days(organization: Organization, now: member_counts.Counts) -> list[Complian
 
 @dataclass(frozen=True)
 class Exemption:
-    """A time in which the policy spared somebody; ``until`` is when it ended, or will."""
+    """A time during which a member was exempt; ``until`` is when the exemption ended or will end."""
 
-    what: str  # who, and why
+    what: str  # email and reason
     since: datetime
     until: datetime
 
 
 @dataclass(frozen=True)
 class Period:
-    """A time in which MFA was required without a break; ``until`` is None where it still is."""
+    """A time during which MFA was required without a break; ``until`` is None if it still is."""
 
     since: datetime
     until: datetime | None
 
     def within(self, exemptions: list[Exemption]) -> list[Exemption]:
-        """Give the exemptions that fell into it."""
+        """Return the exemptions that overlap this period."""
         return [one for one in exemptions if one.until > self.since and (self.until is None or one.since < self.until)]
 
 
 def periods(organization: Organization) -> list[Period]:
-    """Give when MFA was required, from the security log, oldest first. One query."""
+    """Return the periods in which MFA was required, oldest first, from the security log. One query."""
     found: list[Period] = []
     since: datetime | None = None
     ends = (EventKind.MFA_NOT_REQUIRED, EventKind.MFA_WITHDRAWN)
@@ -82,7 +82,7 @@ def periods(organization: Organization) -> list[Period]:
 
 
 def exemptions(organization: Organization) -> list[Exemption]:
-    """Give whom the policy spared, and when, from the security log, oldest first. One query."""
+    """Return all exemptions, oldest first, from the security log. One query."""
     found: list[Exemption] = []
     running: dict[UUID | None, Exemption] = {}
     kinds = (EventKind.EXEMPTED, EventKind.EXEMPTION_ENDED)
@@ -95,10 +95,10 @@ def exemptions(organization: Organization) -> list[Exemption]:
 
 
 def changes(organization: Organization) -> QuerySet[OrganizationEvent]:
-    """Give every change of the policy and every exemption, newest first."""
+    """Return the events that changed the policy or an exemption, newest first."""
     kinds = (
         EventKind.MFA_REQUIRED, EventKind.MFA_ANNOUNCED, EventKind.MFA_WITHDRAWN, EventKind.MFA_NOT_REQUIRED,
-        EventKind.COUNTING_MODES,
+        EventKind.ACCEPTED_MODES,
         EventKind.EXEMPTED, EventKind.EXEMPTION_ENDED, EventKind.REMEMBERING_FORBIDDEN, EventKind.REMEMBERING_ALLOWED,
     )  # fmt: skip
     events = OrganizationEvent.objects.filter(organization=organization, kind__in=kinds)
@@ -107,7 +107,7 @@ def changes(organization: Organization) -> QuerySet[OrganizationEvent]:
 
 @dataclass(frozen=True)
 class Chart:
-    """A line of percents as an SVG path within ``WIDTH`` by ``HEIGHT``."""
+    """A line chart of percentages as SVG paths, ``WIDTH`` by ``HEIGHT`` units."""
 
     WIDTH = 600
     HEIGHT = 160
@@ -120,7 +120,7 @@ class Chart:
 
 
 def chart(shown: list[ComplianceDay]) -> Chart:
-    """Draw the share of members who meet the policy, day by day; at least one day is given."""
+    """Return a chart of the share of members who meet the policy, day by day. ``shown`` must not be empty."""
     first, last = shown[0].day, shown[-1].day
     span = max((last - first).days, 1)
 

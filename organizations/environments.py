@@ -1,4 +1,4 @@
-"""Environments: what an organization runs, and on which pod."""
+"""Environments: what an organization runs on a pod."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -15,39 +15,39 @@ from organizations.models import Environment, EventKind, Membership, Organizatio
 
 
 class NoSuchEnvironment(Refused):
-    """None, or of an organization that the user does not belong to: the answer is the same (SR-39)."""
+    """Unknown, or of an organization to which the user does not belong: the answer is the same (SR-39)."""
 
-    message = _("There is no such environment, or you do not belong to its organization.")
+    message = _("There is no such environment, or you are not a member of its organization.")
 
 
 class NoServices(Refused):
-    """The portal keeps accounts; what runs in an environment is not its business."""
+    """The portal manages accounts and does not know what runs in an environment."""
 
     message = _(
-        "This portal manages accounts and organizations only. It has no services, metrics, images or other "
-        "contents of an environment."
+        "This portal manages accounts and organizations. It does not serve the services, metrics or images of an "
+        "environment."
     )
 
 
 class RenamedElsewhere(Refused):
-    """A change that only the page of an organization's environments makes."""
+    """Environments are renamed only on the organization's page."""
 
-    message = _("Environments are renamed in the browser, by an owner of the organization.")
+    message = _("An owner of the organization can rename environments in the browser.")
 
 
 class NameTaken(Refused):
-    """An organization's environments are told apart by their names."""
+    """The organization has another environment with this name."""
 
     message = _("This organization already has an environment with this name.")
 
 
 def pods() -> QuerySet[Pod]:
-    """Give all pods by name."""
+    """Return all pods, ordered by name."""
     return Pod.objects.order_by("name")
 
 
 def of_organization(organization: Organization) -> QuerySet[Environment]:
-    """Give the environments of an organization by name."""
+    """Return the environments of an organization, ordered by name."""
     return Environment.objects.filter(organization=organization).select_related("pod").order_by("name")
 
 
@@ -60,11 +60,11 @@ class Listed:
 
 
 def of_user(user: User, *, pod: str = "", channel: Channel, origin: Origin) -> list[Listed]:
-    """Return the environments of a user's organizations by name, closed ones too (SR-41).
+    """Return the environments of a user's organizations, ordered by name, closed ones too (SR-41).
 
-    A closed one shows its name, so that a command about it is refused with the reason, instead of leading to
-    another environment. ``pod`` is the name of one pod, or blank for all. What a rehearsal would close is noted
-    with ``channel`` and ``origin``.
+    A closed environment is listed with its name: without it, the client would offer another environment instead of
+    showing why the command is refused. ``pod`` is the name of one pod, or blank for all. Rehearsals record what they
+    would block with ``channel`` and ``origin``.
     """
     status = policy.status_of(user)
     for organization in status.rehearsing:
@@ -77,7 +77,7 @@ def of_user(user: User, *, pod: str = "", channel: Channel, origin: Origin) -> l
 
 
 def find(user: User, environment_id: UUID, *, channel: Channel, origin: Origin) -> Environment:
-    """Find an environment of a user's organization. Raises ``NoSuchEnvironment`` or ``MfaMissing``."""
+    """Return an environment of a user's organization. Raise ``NoSuchEnvironment`` or ``MfaMissing``."""
     environment = Environment.objects.filter(pk=environment_id).first()
     if environment is None:
         raise NoSuchEnvironment
@@ -89,7 +89,7 @@ def find(user: User, environment_id: UUID, *, channel: Channel, origin: Origin) 
 
 
 def create(owner: Membership, *, name: str, pod: Pod, origin: Origin) -> Environment:
-    """Make an environment. Raises ``NameTaken``."""
+    """Create an environment. Raise ``NameTaken``."""
     try:
         with transaction.atomic():
             environment = Environment.objects.create(organization=owner.organization, name=name, pod=pod)
@@ -100,7 +100,7 @@ def create(owner: Membership, *, name: str, pod: Pod, origin: Origin) -> Environ
 
 
 def rename(owner: Membership, environment: Environment, *, name: str, origin: Origin) -> None:
-    """Give an environment another name. Raises ``NameTaken``."""
+    """Rename an environment. Raise ``NameTaken``."""
     try:
         with transaction.atomic():
             Environment.objects.filter(pk=environment.pk).update(name=name)
@@ -111,7 +111,7 @@ def rename(owner: Membership, environment: Environment, *, name: str, origin: Or
 
 
 def remove(owner: Membership, environment: Environment, origin: Origin) -> None:
-    """Remove an environment from the portal."""
+    """Delete an environment from the portal. What runs on the pod is not affected."""
     with transaction.atomic():
         Environment.objects.filter(pk=environment.pk).delete()
         membership.record(

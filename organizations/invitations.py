@@ -1,4 +1,4 @@
-"""Invitations: a mailed code that lets the holder of one address join, once (SR-43)."""
+"""Invitations: a mailed code with which the owner of one email can join an organization, once (SR-43)."""
 
 import secrets
 from collections.abc import Callable, Sequence
@@ -28,85 +28,85 @@ from organizations.policy import MfaMissing
 MAX_EMAIL_LENGTH = 254
 MAX_INVITATIONS_AT_ONCE = 2000
 RESEND_PAUSE = timedelta(minutes=1)
-MAX_PER_DAY = 20  # invitations of one organization to one address
-CODE_BYTES = 24  # written in hex: a command line takes what begins with a dash for an option
+MAX_PER_DAY = 20  # invitations of one organization to one email
+CODE_BYTES = 24  # in hex, because a command line would read a code that begins with a dash as an option
 CODE_PARAMETER = "code"
 CODE_PLACE = "{inviteCode}"
-# Where an invitation can be accepted; both generations of the command-line client name one of them.
+# Pages that accept an invitation. Each generation of the command-line client names one of them.
 LINK_PATHS = ("/account/accept-invite", "/accept-invite")
 
 
 class AlreadyMember(Refused):
-    """There is nothing to invite to."""
+    """The user is already a member."""
 
-    message = _("This person already belongs to the organization.")
+    message = _("This user is already a member of the organization.")
 
 
 class InvitedAbove(Refused):
-    """Somebody above has decided otherwise."""
+    """A manager of higher rank has invited the same email with a role above the sender's."""
 
-    message = _("This person is invited with a role above yours.")
+    message = _("This email is already invited with a role above yours.")
 
 
 class InvitedLately(Refused):
-    """One pause for an address, whichever way it is invited."""
+    """An invitation was sent to this email moments ago, by page or command line."""
 
-    message = _("We have just sent an invitation to this address.")
+    message = _("We have just sent an invitation to this email.")
 
 
 class SenderGone(Refused):
     """The invitation's sender can no longer grant this role."""
 
-    message = _("Whoever sent this invitation may no longer give that role. Delete it and invite anew.")
+    message = _("The sender of this invitation can no longer grant its role. Delete it and send a new one.")
 
 
 class NoSuchInvitation(Refused):
-    """Unknown, accepted or withdrawn."""
+    """The invitation is unknown, accepted or withdrawn."""
 
     message = _("There is no such pending invitation.")
 
 
 class NotAnId(Refused):
-    """Something else was given where an invitation's id belongs, mostly an email address."""
+    """The given value is not an invitation's id; mostly it is an email."""
 
-    message = _("An invitation is withdrawn by its id, not by an email address: invites list shows the ids.")
+    message = _("Use the id of the invitation, not its email. The command 'invites list' shows the ids.")
 
 
 class NotAnEmail(Refused):
-    """Nothing that a mail could be sent to."""
+    """The given text is not an email to which a mail could be sent."""
 
     message = _("This is not an email address.")
 
 
 class NoSuchRole(Refused):
-    """A number that means no role."""
+    """The given number stands for no role."""
 
     message = _("There is no such role. Use 5 for a member, 2 for an admin or 1 for an owner.")
 
 
 class TooManyAtOnce(Refused):
-    """More than one page of addresses."""
+    """More than ``MAX_INVITATIONS_AT_ONCE`` emails were given."""
 
-    message = _("These are too many addresses at once. Invite at most 2,000 and then the next ones.")
+    message = _("You can invite up to 2,000 people at once. Shorten the list and invite the others afterwards.")
 
 
 class InvitationOver(Refused):
-    """Unknown, accepted, withdrawn or expired alike."""
+    """The invitation is unknown, accepted, withdrawn or expired: the answer is the same."""
 
-    message = _("This invitation is not valid any more. Ask for a new one.")
+    message = _("This invitation is no longer valid. Ask for a new one.")
 
 
 class AnotherEmail(Refused):
-    """The invitation was mailed to an address that is not the account's."""
+    """The invitation was mailed to an email that is not the account's."""
 
-    message = _("This invitation was sent to another email address. Sign in with the account of that address.")
+    message = _("This invitation was sent to another email. Sign in with the account of that email.")
 
 
 def send(manager: Membership, email: str, *, role: Role, origin: Origin, link_template: str = "") -> Invitation:
-    """Invite an address; an earlier open invitation of it is replaced.
+    """Invite an email. An earlier open invitation to it is replaced.
 
-    ``link_template`` is where the client wants the mail to lead, with ``{inviteCode}`` in it; one that does not
-    lead to a page of this portal is not followed. Raises ``RoleMissing``, ``NotAnEmail``, ``AlreadyMember`` or
+    ``link_template`` is the URL to which the client wants the mail to link, with ``{inviteCode}`` in it. A URL that is
+    not a page of this portal is ignored. Raise ``RoleMissing``, ``NotAnEmail``, ``AlreadyMember`` or
     ``InvitedLately``.
     """
     if role.rank > Role(manager.role).rank:
@@ -122,7 +122,7 @@ def send(manager: Membership, email: str, *, role: Role, origin: Origin, link_te
 
 
 def _pauses(organization: Organization, email_key: str) -> list[Slot]:
-    """Return what limits the invitations of an organization to one address, whichever way they are sent."""
+    """Return the limits of an organization's invitations to one email."""
     name = f"{organization.pk}:{email_key}"
     return [
         throttles.in_window("invitation", name, count=1, window=RESEND_PAUSE),
@@ -133,17 +133,17 @@ def _pauses(organization: Organization, email_key: str) -> list[Slot]:
 def _issue(
     manager: Membership, made: list[Invitation], origin: Origin, *, post: Callable[[list[Mail]], None]
 ) -> dict[str, Refused]:
-    """Save invitations in place of open ones to the same addresses, log them and mail them.
+    """Save, log and mail invitations. Each replaces an open one to the same email.
 
-    Returns the refusals of addresses that were invited moments ago, by key; for them nothing is changed.
+    Return the refusals of emails that were invited moments ago, by email key; for these nothing changes.
     """
     organization = manager.organization
     with transaction.atomic():
-        # Two who invite one address at once: the second waits here, and replaces.
+        # If two managers invite one email at the same time, the second waits here, then replaces the first invitation.
         membership.lock(organization.pk)
         keys = [row.email_key for row in made]
         replaced = list(pending(organization).filter(email_key__in=keys))
-        still_may(manager, *made, *replaced)  # none of those that are replaced stands above the manager
+        still_may(manager, *made, *replaced)  # a replaced invitation must not rank above the manager either
         limits = throttles.take_each({row.email_key: _pauses(organization, row.email_key) for row in made})
         refused: dict[str, Refused] = {key: InvitedLately(retry_at=limit.retry_at) for key, limit in limits.items()}
         made = [row for row in made if row.email_key not in refused]
@@ -155,7 +155,7 @@ def _issue(
 
 
 def still_may(manager: Membership, *rows: Invitation) -> None:
-    """Raise ``RoleMissing`` if the manager was demoted or removed this very moment, or stands below an invitation."""
+    """Raise ``RoleMissing`` if the manager is no longer one, or ranks below the role of an invitation."""
     now = Membership.objects.filter(pk=manager.pk, role__in=MANAGERS).first()
     if now is None or any(Role(row.role).rank > Role(now.role).rank for row in rows):
         raise membership.RoleMissing
@@ -173,16 +173,16 @@ def check_address(email: str) -> None:
 
 @dataclass(frozen=True)
 class Sent:
-    """What came of inviting many: how many were invited, who was not, and why."""
+    """The result of inviting many emails."""
 
     invited: int
-    refused: list[tuple[str, str]]
+    refused: list[tuple[str, str]]  # email and reason
 
 
 def send_many(manager: Membership, emails: Sequence[str], *, role: Role, origin: Origin) -> Sent:
-    """Invite many addresses in one transaction; open invitations of them are replaced. Mails go by the bulk queue.
+    """Invite many emails in one transaction. Open invitations to them are replaced. Mails go by the bulk queue.
 
-    Raises ``RoleMissing`` or ``TooManyAtOnce``.
+    Raise ``RoleMissing`` or ``TooManyAtOnce``.
     """
     if role.rank > Role(manager.role).rank:
         raise membership.RoleMissing
@@ -196,7 +196,7 @@ def send_many(manager: Membership, emails: Sequence[str], *, role: Role, origin:
 
 
 def _sort_out(manager: Membership, emails: Sequence[str]) -> tuple[dict[str, str], list[tuple[str, str]]]:
-    """Give the addresses to invite by their keys, and the others with the reason. Two queries."""
+    """Return the emails to invite by their keys, and the others with the reason. Two queries."""
     organization = manager.organization
     wanted: dict[str, str] = {}
     refused: list[tuple[str, str]] = []
@@ -233,9 +233,9 @@ def _new(manager: Membership, email: str, *, role: Role, link_template: str = ""
 
 
 def resend(manager: Membership, invitation_id: UUID, origin: Origin) -> Invitation:
-    """Mail an invitation again, with the same link, and let it live anew.
+    """Mail an invitation again with the same link, and restart its lifetime.
 
-    Raises ``NoSuchInvitation``, ``RoleMissing``, ``SenderGone`` or ``InvitedLately``.
+    Raise ``NoSuchInvitation``, ``RoleMissing``, ``SenderGone`` or ``InvitedLately``.
     """
     organization = manager.organization
     invitation = pending(organization).filter(pk=invitation_id).first()
@@ -249,7 +249,7 @@ def resend(manager: Membership, invitation_id: UUID, origin: Origin) -> Invitati
         still_may(manager, invitation)
         if limit := throttles.try_take(_pauses(organization, invitation.email_key)):
             raise InvitedLately(retry_at=limit.retry_at)
-        invitation.sender = manager.user  # who answers for it from now on
+        invitation.sender = manager.user  # from now on the invitation depends on this manager's role
         invitation.expires_at = timezone.now() + settings.INVITATION_LIFETIME
         invitation.save(update_fields=["sender", "expires_at"])
         membership.record(organization, manager.user, EventKind.INVITED, origin, subject=invitation.email)
@@ -265,22 +265,22 @@ def _path_of(link_template: str) -> str:
 
 
 def link_of(invitation: Invitation) -> str:
-    """Give the address that the mail leads to."""
+    """Return the URL to which the mail links."""
     code = unseal(invitation.sealed_code).decode()
     return f"{settings.SITE_URL}{invitation.link_path}?{CODE_PARAMETER}={code}"
 
 
 def pending(organization: Organization, *, starts: str = "") -> QuerySet[Invitation]:
-    """Give the invitations that were neither accepted nor withdrawn, by address, which begins with ``starts``.
+    """Return the invitations that were neither accepted nor withdrawn, ordered by email key.
 
-    Those that have expired are among them: sending them again lets them live anew.
+    Only email keys that begin with ``starts`` are returned. Expired invitations are included: they can be sent again.
     """
     rows = Invitation.objects.filter(organization=organization, accepted_at=None, revoked_at=None)
     return (rows.filter(email_key__startswith=starts) if starts else rows).order_by("email_key")
 
 
 def withdraw(manager: Membership, invitation_id: UUID, origin: Origin) -> None:
-    """End an invitation before it was accepted. Raises ``NoSuchInvitation`` or ``RoleMissing``."""
+    """Withdraw an open invitation. Raise ``NoSuchInvitation`` or ``RoleMissing``."""
     with transaction.atomic():
         membership.lock(manager.organization_id)
         still_may(manager)
@@ -292,27 +292,27 @@ def withdraw(manager: Membership, invitation_id: UUID, origin: Origin) -> None:
 
 
 def find(code: str) -> Invitation | None:
-    """Find the open invitation of a code, with its organization."""
+    """Return the open invitation of a code with its organization, or None."""
     invitation = Invitation.objects.select_related("organization").filter(digest=digest_of(code)).first()
     return invitation if invitation and invitation.is_open(timezone.now()) else None
 
 
 def proves(code: str, email: str) -> bool:
-    """Whether whoever brings ``code`` has the mailbox of ``email``: the code was mailed there."""
+    """Return whether ``code`` was mailed to ``email``: then the user who has it controls that mailbox."""
     invitation = find(code) if code else None
     return invitation is not None and invitation.email_key == key_of(email)
 
 
 def accept(user: User, code: str, origin: Origin) -> Organization:
-    """Make ``user`` a member of the organization, which is given. The code came by mail: it proves the mailbox too.
+    """Make ``user`` a member of the invitation's organization, and return it. The mailed code also verifies the email.
 
-    Raises ``InvitationOver``, ``AnotherEmail``, ``AlreadyMember``, or ``MfaMissing``: then it stays open.
+    Raise ``InvitationOver``, ``AnotherEmail``, ``AlreadyMember``, or ``MfaMissing``, after which it stays open.
     """
     refusal: Refused | None = None
     now = timezone.now()
     with transaction.atomic(durable=True):
         user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
-        # Below the organization's lock nobody takes a right away from the sender meanwhile.
+        # The organization's lock keeps the sender's role unchanged until the user has joined.
         found = Invitation.objects.filter(digest=digest_of(code)).first()
         organization = membership.lock(found.organization_id) if found else None
         invitation = Invitation.objects.select_for_update().filter(digest=digest_of(code)).first()
@@ -325,19 +325,19 @@ def accept(user: User, code: str, origin: Origin) -> Organization:
             user.save(update_fields=["email_verified_at"])
         refusal = _join(user, organization, invitation, origin)
 
-    # Raised out here: the mailbox is proven even where MFA has to be activated first.
+    # Raised after the commit: the email stays verified even if the user has to activate MFA first.
     if refusal:
         raise refusal
     return organization
 
 
 def is_wanted(invitation: Invitation) -> bool:
-    """Whether its mail would still be of use (SR-50)."""
+    """Return whether the invitation's mail should still be sent (SR-50)."""
     return invitation.is_open(timezone.now()) and _is_backed(invitation)
 
 
 def _is_backed(invitation: Invitation) -> bool:
-    """Whether whoever invited somebody to manage others may still give that role."""
+    """Return whether the sender can still grant the invitation's role. Anyone's invitation to be a member stands."""
     if invitation.role not in MANAGERS:
         return True
     members = Membership.objects.filter(organization=invitation.organization_id, user__is_active=True)

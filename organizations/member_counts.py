@@ -1,4 +1,4 @@
-"""How many members meet a policy. Bounded work, whatever the size of the organization."""
+"""Counts of the members who meet a policy. The work does not grow with the size of the organization."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -13,36 +13,36 @@ from organizations.models import MemberCount, Membership, Organization
 
 @dataclass(frozen=True)
 class Counts:
-    """How many members of an organization meet its policy, be it in force or not."""
+    """Numbers of members who meet the organization's policy, whether or not it is in force."""
 
-    by_state: dict[str, int]  # all of them, by the modes that they have
-    lacking: dict[str, int]  # those who do not meet it and are not exempt, likewise
-    exempt: int  # who do not meet it and are spared
+    by_state: dict[str, int]  # all members, by their modes
+    lacking: dict[str, int]  # members who do not meet the policy and are not exempt, by their modes
+    exempt: int  # members who do not meet the policy but are exempt
 
     @property
     def missing(self) -> int:
-        """How many do not meet it."""
+        """Return the number of members who do not meet the policy and are not exempt."""
         return sum(self.lacking.values())
 
     @property
     def ready(self) -> int:
-        """How many meet it."""
+        """Return the number of members who meet the policy."""
         return sum(self.by_state.values()) - self.missing - self.exempt
 
     @property
     def asked(self) -> int:
-        """Of how many it asks something: all but the exempt."""
+        """Return the number of members to whom the policy applies: all but the exempt."""
         return self.ready + self.missing
 
     @property
     def percent(self) -> int:
-        """How many of a hundred are ready, never rounded up to all."""
+        """Return the share of ``asked`` who are ready, in percent, rounded down: 100 means all."""
         return 100 * self.ready // self.asked if self.asked else 100
 
 
 def of_many(organizations: Collection[Organization]) -> dict[UUID, Counts]:
-    """Count the members of organizations. One query: a few rows of counters, and an index of the exempt for each."""
-    spared = (
+    """Return the counts of several organizations by id. One query, which reads counters and an index of exemptions."""
+    exempt_members = (
         Membership.objects.filter(
             organization=OuterRef("organization"), modes=OuterRef("modes"), exempt_until__gt=timezone.now()
         )
@@ -54,9 +54,9 @@ def of_many(organizations: Collection[Organization]) -> dict[UUID, Counts]:
     by_id = {organization.pk: organization for organization in organizations}
     found = {pk: Counts({}, {}, 0) for pk in by_id}
     rows = MemberCount.objects.filter(organization__in=by_id, count__gt=0).annotate(
-        spared=Coalesce(Subquery(spared), 0)
+        exempt=Coalesce(Subquery(exempt_members), 0)
     )
-    for pk, modes, count, exempt in rows.values_list("organization", "modes", "count", "spared"):
+    for pk, modes, count, exempt in rows.values_list("organization", "modes", "count", "exempt"):
         mine = found[pk]
         mine.by_state[modes] = count
         if not by_id[pk].is_met_by(modes.split()):
@@ -66,5 +66,5 @@ def of_many(organizations: Collection[Organization]) -> dict[UUID, Counts]:
 
 
 def of(organization: Organization) -> Counts:
-    """Count the members of an organization. One query."""
+    """Return the counts of one organization. One query."""
     return of_many([organization])[organization.pk]

@@ -1,7 +1,8 @@
-"""Members of an organization, by address, a page or a batch at a time."""
+"""Lists of an organization's members, ordered by email, a page or a batch at a time."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from django.db.models import OuterRef, Q, QuerySet, Subquery
@@ -13,7 +14,7 @@ from organizations.models import Membership, Organization, Role
 
 
 def states() -> dict[str, str]:
-    """Return the values of ``Membership.modes`` by the name that URLs give them. Each is one range of an index."""
+    """Return the values of ``Membership.modes`` by their names in URLs. Each value is one range of an index."""
     return {state or "off": state for state in modes.combinations()}
 
 
@@ -21,10 +22,10 @@ BATCH = 1000
 
 
 def first_of(rows: QuerySet[Membership], states: Collection[str], number: int) -> QuerySet[Membership]:
-    """Give the first ``number`` of ``rows`` in each of some states, by address.
+    """Return the first ``number`` of ``rows`` in each of the given states, ordered by email.
 
-    Each state is read from its own range of an index: of a hundred thousand members perhaps three lack something, and
-    nobody else's row is looked at.
+    Each state is read from its own range of an index. If 3 of 100,000 members do not meet the policy, only their rows
+    are read.
     """
     found = Q(pk__in=[])
     for state in states:
@@ -33,23 +34,24 @@ def first_of(rows: QuerySet[Membership], states: Collection[str], number: int) -
 
 
 def states_lacking(organization: Organization) -> list[str]:
-    """Give the states that do not meet the policy."""
+    """Return the values of ``Membership.modes`` that do not meet the policy."""
     return [state for state in modes.combinations() if not organization.is_met_by(state.split())]
 
 
 @dataclass(frozen=True)
 class Page:
-    """A part of a list that is cut by address, so that the last page costs as much as the first."""
+    """A page of members, found by email and not by offset: the last page costs as much as the first."""
 
     rows: list[Membership]
-    next: str  # the address after which the next page begins; blank on the last
+    next: str  # the email key after which the next page begins; blank on the last page
     is_first: bool
 
 
 def page(organization: Organization, *, state: str = "all", starts: str = "", after: str = "", limit: int) -> Page:
-    """Give members by address whose address begins with ``starts``, after one address.
+    """Return a page of the members whose email key begins with ``starts`` and comes after ``after``.
 
-    ``state`` is a name of ``states``, "missing" (who do not meet the policy), "exempt", a role, or else all.
+    ``state`` is a name of ``states``, "missing" (members who do not meet the policy), "exempt" or a role. Any other
+    value selects all members.
     """
     rows: QuerySet[Membership] = Membership.objects.filter(organization=organization)
     if starts:
@@ -70,12 +72,12 @@ def page(organization: Organization, *, state: str = "all", starts: str = "", af
 
 
 def find(organization: Organization, user_id: UUID) -> Membership | None:
-    """Give one member as lists show them, or None."""
+    """Return one member as ``page`` loads them, or None."""
     return with_proofs(Membership.objects.filter(organization=organization, user=user_id)).first()
 
 
 def in_batches(organization: Organization) -> Iterator[list[Membership]]:
-    """Give all members by address, with their users, a batch at a time: no size is too large."""
+    """Yield all members with their users, ordered by email, in batches, so that memory use stays constant."""
     batch = page(organization, limit=BATCH)
     yield batch.rows
     while batch.next:
@@ -83,8 +85,14 @@ def in_batches(organization: Organization) -> Iterator[list[Membership]]:
         yield batch.rows
 
 
+def verified_at(row: Membership) -> datetime | None:
+    """Return when the member last proved a factor, as ``with_proofs`` has annotated it."""
+    at: datetime | None = vars(row)["verified_at"]
+    return at
+
+
 def with_proofs(rows: QuerySet[Membership]) -> QuerySet[Membership]:
-    """Load the users of memberships, and with each, as ``verified_at``, when it last proved a factor."""
+    """Load the users of memberships, and annotate ``verified_at``: when the user last proved a factor."""
     proven = Factor.objects.filter(user=OuterRef("user"), last_used_at__isnull=False).order_by("-last_used_at")
     rows = rows.annotate(verified_at=Subquery(proven.values("last_used_at")[:1]))
     return rows.select_related("user").defer("user__password")

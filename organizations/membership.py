@@ -1,6 +1,7 @@
-"""Who belongs to an organization, and as what."""
+"""Memberships of organizations, roles, and the organization's security log."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import transaction
@@ -19,43 +20,43 @@ BATCH = 500
 
 
 class LastOwner(Refused):
-    """An organization never loses its last owner who can use it (SR-40)."""
+    """The change would leave the organization without an owner who can sign in and meets its policy (SR-40)."""
 
-    message = _("You are the only owner of this organization. Make somebody else an owner before you leave.")
+    message = _("An organization needs an owner who can use it. Make another member an owner first.")
 
 
 class OrganizationNotFound(Refused):
-    """No such organization, or not a member of it: the answer is the same (SR-39)."""
+    """Unknown, or the user is not a member: the answer is the same (SR-39)."""
 
-    message = _("There is no such organization, or you do not belong to it.")
+    message = _("There is no such organization, or you are not a member of it.")
 
 
 class RoleMissing(Refused):
-    """The member may not do this."""
+    """The member's role does not allow the action."""
 
     message = _("Your role in this organization does not allow this. Ask one of its owners.")
 
 
 class NewOwnerWithoutMfa(Refused):
-    """An organization that requires MFA keeps an owner who meets it (SR-40)."""
+    """The new owner would not meet the organization's policy (SR-40)."""
 
-    message = _("This person does not have the multi-factor authentication that the organization requires.")
+    message = _("This member does not have the multi-factor authentication that the organization requires.")
 
 
 class AccountDisabled(Refused):
-    """Nobody can sign in with it."""
+    """The account is disabled: it cannot become an owner or admin."""
 
-    message = _("This account is disabled: it cannot get another role.")
+    message = _("This account is disabled, so it cannot become an owner or admin.")
 
 
 class NotAMember(Refused):
-    """Whom it is to be done to is not there."""
+    """The user to act on is not a member of the organization."""
 
-    message = _("This person does not belong to the organization.")
+    message = _("This user is not a member of the organization.")
 
 
 def of_user(user: User) -> QuerySet[Membership]:
-    """Give a user's memberships with their organizations, by name."""
+    """Return a user's memberships with their organizations, ordered by name."""
     return (
         Membership.objects.filter(user=user)
         .select_related("organization")
@@ -64,28 +65,32 @@ def of_user(user: User) -> QuerySet[Membership]:
 
 
 def find(user: User, organization_id: UUID) -> Membership | None:
-    """Find the membership of a user in an organization; None for strangers."""
+    """Return the membership of a user in an organization, or None if the user is not a member."""
     return Membership.objects.select_related("organization").filter(user=user, organization_id=organization_id).first()
 
 
 def lock(organization_id: UUID) -> Organization:
-    """Lock and reread an organization: after a user's row, before an invitation's. Others may still add rows of it."""
+    """Lock and reload an organization.
+
+    Lock a user before it and an invitation after it, so that no two transactions deadlock. Rows that refer to the
+    organization can still be added.
+    """
     return Organization.objects.select_for_update(no_key=True).get(pk=organization_id)
 
 
 def still_owner(owner: Membership) -> None:
-    """Raise ``RoleMissing`` if an owner was demoted or removed this very moment: what the door read may be old."""
+    """Raise ``RoleMissing`` if the owner has been demoted or removed since the request read the membership."""
     if not Membership.objects.filter(pk=owner.pk, role=Role.OWNER).exists():
         raise RoleMissing
 
 
 def is_manager(organization: Organization, user_id: UUID) -> bool:
-    """Whether somebody manages the others of an organization."""
+    """Return whether a user is an owner or admin of an organization."""
     return Membership.objects.filter(organization=organization, user=user_id, role__in=MANAGERS).exists()
 
 
 def create(name: str, owner: User, origin: Origin) -> Organization:
-    """Make an organization with its first owner."""
+    """Create an organization with its first owner."""
     with transaction.atomic():
         organization = Organization.objects.create(name=name)
         Membership.objects.create(organization=organization, user=owner, role=Role.OWNER)
@@ -94,28 +99,38 @@ def create(name: str, owner: User, origin: Origin) -> Organization:
 
 
 def rename(membership: Membership, name: str, origin: Origin) -> None:
-    """Give the organization another name."""
+    """Rename the organization."""
     with transaction.atomic():
         Organization.objects.filter(pk=membership.organization_id).update(name=name)
         record(membership.organization, membership.user, EventKind.RENAMED, origin)
 
 
-def roster(organization: Organization) -> Iterator[tuple[UUID, str, str, Role]]:
-    """Give id, name, address and role of every member, by address. The command line reads the whole list at once."""
+@dataclass(frozen=True)
+class ListedMember:
+    """What the command-line client shows of a member."""
+
+    user_id: UUID
+    name: str
+    email: str
+    role: Role
+
+
+def roster(organization: Organization) -> Iterator[ListedMember]:
+    """Yield every member, ordered by email: the command-line client has no pages."""
     rows = Membership.objects.filter(organization=organization).order_by("email_key")
     for user_id, name, email, role in rows.values_list("user_id", "user__name", "user__email", "role").iterator():
-        yield user_id, name, email, Role(role)
+        yield ListedMember(user_id, name, email, Role(role))
 
 
 def leave(membership: Membership, origin: Origin) -> None:
-    """Leave an organization. Raises ``LastOwner``."""
+    """Leave an organization. Raise ``LastOwner``."""
     remove(membership, membership.user_id, origin)
 
 
 def remove(actor: Membership, user_id: UUID, origin: Origin) -> None:
-    """Take a member out of an organization; everybody may take out themselves.
+    """Remove a member from an organization. Every member may remove themselves.
 
-    Raises ``RoleMissing``, ``NotAMember`` or ``LastOwner``.
+    Raise ``RoleMissing``, ``NotAMember`` or ``LastOwner``.
     """
     with transaction.atomic(durable=True):
         mine, goes = _lock_pair(actor, user_id)
@@ -136,9 +151,9 @@ def remove(actor: Membership, user_id: UUID, origin: Origin) -> None:
 
 
 def set_role(actor: Membership, user_id: UUID, role: Role, origin: Origin) -> None:
-    """Give a member another role: never one above the actor's own, nor to somebody above it (SR-44).
+    """Change a member's role. Neither the old nor the new role may rank above the actor's own (SR-44).
 
-    Raises ``RoleMissing``, ``NotAMember``, ``OrganizationNotFound`` or ``LastOwner``.
+    Raise ``RoleMissing``, ``NotAMember``, ``OrganizationNotFound``, ``AccountDisabled`` or ``LastOwner``.
     """
     with transaction.atomic(durable=True):
         mine, target = _lock_pair(actor, user_id)
@@ -153,9 +168,9 @@ def set_role(actor: Membership, user_id: UUID, role: Role, origin: Origin) -> No
 
 
 def hand_over(owner: Membership, user_id: UUID, origin: Origin) -> None:
-    """Make another member an owner and oneself an admin.
+    """Make another member an owner, and the present owner an admin.
 
-    Raises ``RoleMissing``, ``NotAMember``, ``OrganizationNotFound``, ``AccountDisabled`` or ``NewOwnerWithoutMfa``.
+    Raise ``RoleMissing``, ``NotAMember``, ``OrganizationNotFound``, ``AccountDisabled`` or ``NewOwnerWithoutMfa``.
     """
     with transaction.atomic(durable=True):
         mine, target = _lock_pair(owner, user_id)
@@ -177,7 +192,7 @@ def _change_role(actor: Membership, target: Membership, role: Role, origin: Orig
     happened = record(actor.organization, actor.user, EventKind.ROLE_CHANGED, origin, subject=subject)
     if Role.OWNER in (role, target.role):
         tell(told, happened)
-    # Whoever manages others is no service account.
+    # Only service accounts are exempt, and an owner or admin is not one.
     if role in MANAGERS and rows.filter(exempt_until__isnull=False).update(exempt_until=None, exempt_reason=""):
         _end_exemption(actor, target, origin)
     above = [other for other in MANAGERS if other.rank > role.rank]
@@ -190,21 +205,24 @@ def _end_exemption(actor: Membership, member: Membership, origin: Origin) -> Non
 
 
 def _withdraw(actor: Membership, which: Q, origin: Origin) -> None:
-    """Withdraw open invitations that would give back what was taken (SR-43)."""
+    """Withdraw open invitations that would restore the rights just removed (SR-43)."""
     rows = Invitation.objects.filter(which, organization=actor.organization, accepted_at=None, revoked_at=None)
     withdraw(actor, list(rows.select_for_update()), origin)
 
 
 def withdraw(actor: Membership, rows: list[Invitation], origin: Origin) -> None:
-    """End open invitations, which are locked or below the organization's lock, before they were accepted."""
+    """Withdraw open invitations. The caller holds a lock on them or on the organization."""
     Invitation.objects.filter(pk__in=[row.pk for row in rows]).update(revoked_at=timezone.now())
     kind = EventKind.INVITATION_WITHDRAWN
     record_many(actor.organization, actor.user, kind, origin, [row.email for row in rows])
 
 
 def _lock_pair(actor: Membership, user_id: UUID) -> tuple[Membership, Membership]:
-    """Lock the organization and reread who acts and whom it is done to; a member acts on nobody else."""
-    # One lock an organization: two owners who remove each other leave one.
+    """Lock the organization and reload actor and target. Members without a managing role act only on themselves.
+
+    Raise ``OrganizationNotFound``, ``RoleMissing`` or ``NotAMember``.
+    """
+    # One lock for each organization: if two owners remove each other, one of them stays.
     organization = lock(actor.organization_id)
     rows = Membership.objects.select_related("user", "organization").filter(organization=organization)
     mine, target = rows.filter(pk=actor.pk).first(), rows.filter(user_id=user_id).first()
@@ -218,7 +236,7 @@ def _lock_pair(actor: Membership, user_id: UUID) -> tuple[Membership, Membership
 
 
 def _is_last_owner(member: Membership) -> bool:
-    """Whether no other owner could use the organization: signed in, and past its policy."""
+    """Return whether no other owner is active and meets the policy."""
     organization = member.organization
     others = [user for user in _owners(organization) if user.pk != member.user_id]
     return not any(organization.is_met_by(user.modes) or not organization.mfa_required for user in others)
@@ -227,9 +245,9 @@ def _is_last_owner(member: Membership) -> bool:
 def event(
     organization: Organization, actor: User | None, kind: EventKind, origin: Origin, **about: object
 ) -> OrganizationEvent:
-    """Make, without saving it, the record of what happened to an organization.
+    """Return an unsaved event of the organization's security log, and count it.
 
-    ``about`` says to whom or what in it: ``subject`` in words, ``member`` an id, ``effective_at`` a time.
+    ``about`` has further fields of the event: ``subject``, ``member``, ``effective_at``.
     """
     metrics.count("organization", kind)
     return OrganizationEvent(
@@ -246,7 +264,7 @@ def event(
 def record(
     organization: Organization, actor: User | None, kind: EventKind, origin: Origin, **about: object
 ) -> OrganizationEvent:
-    """Write down what happened to an organization; ``about`` as for ``event``."""
+    """Save an event in the organization's security log; ``about`` as for ``event``."""
     made = event(organization, actor, kind, origin, **about)
     made.save(force_insert=True)
     return made
@@ -255,27 +273,27 @@ def record(
 def record_many(
     organization: Organization, actor: User, kind: EventKind, origin: Origin, subjects: Iterable[str]
 ) -> None:
-    """Write down the same of many, each by its words."""
+    """Save one event of the same kind for each subject."""
     events = [event(organization, actor, kind, origin, subject=subject) for subject in subjects]
     OrganizationEvent.objects.bulk_create(events, batch_size=BATCH)
 
 
 def _owners(organization: Organization) -> list[User]:
-    """Give the owners who can sign in."""
+    """Return the first ``MAX_OWNERS_TOLD`` owners who can sign in."""
     rows = Membership.objects.filter(organization=organization, role=Role.OWNER, user__is_active=True)
     return [row.user for row in rows.select_related("user").order_by("pk")[:MAX_OWNERS_TOLD]]
 
 
 def tell(users: Iterable[User], happened: OrganizationEvent) -> None:
-    """Mail to some people what happened to an organization."""
+    """Mail an event to some users."""
     outbox.post_many([Mail(task="organizations.owners_notice", user=user, about=str(happened.pk)) for user in users])
 
 
 def tell_owners(happened: OrganizationEvent) -> None:
-    """Mail to the owners of an organization what happened to it (SR-54)."""
+    """Mail an event to the owners of its organization (SR-54)."""
     tell(_owners(happened.organization), happened)
 
 
 def events(organization: Organization) -> QuerySet[OrganizationEvent]:
-    """Give what happened to an organization, newest first, with who did it."""
+    """Return the security log of an organization, newest first."""
     return OrganizationEvent.objects.filter(organization=organization).order_by("-at", "-pk")

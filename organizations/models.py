@@ -1,4 +1,4 @@
-"""Who decides: organizations, memberships, invitations; and the environments that they own."""
+"""Organizations, their members, invitations, policies, environments and security logs."""
 
 import uuid
 from collections.abc import Collection
@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import Channel, User
 from organizations import accepted_modes
 
-# What people can type on a command line without quotes.
+# Names that need no quotes on a command line.
 NAME_IN_COMMANDS = r"\A[a-zA-Z0-9][a-zA-Z0-9_.-]*\Z"
 
 
@@ -25,9 +25,9 @@ class Organization(models.Model):
     name = models.CharField(max_length=128)
     mfa_required_at = models.DateTimeField(null=True, editable=False)
     accepted_modes = models.CharField(max_length=16, blank=True, default="", editable=False)
-    # Report-only until then: nobody is stopped, who would be is noted.
+    # Until then the policy is rehearsed: no one is blocked, and hits are recorded.
     rehearsal_until = models.DateTimeField(null=True, editable=False)
-    # Browsers of members are not spared the one-time password (SR-37).
+    # Members cannot skip the one-time password in remembered browsers (SR-37).
     remembering_forbidden = models.BooleanField(default=False, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
@@ -45,41 +45,46 @@ class Organization(models.Model):
         return self.name
 
     def get_absolute_url(self) -> str:
-        """Give the address of the organization's page."""
+        """Return the path of the organization's page."""
         return reverse("organizations:organization", args=[self.pk])
 
     @property
     def activation_path(self) -> str:
-        """Return the URL on which a mode is activated that the organization accepts."""
+        """Return the path on which a member activates a mode that the organization accepts."""
         return reverse("mfa:activate", query={"type": self.accepted_modes} if self.accepted_modes else None)
 
     @property
+    def accepted_modes_label(self) -> str:
+        """Return what people read for the accepted modes."""
+        return accepted_modes.label_of(self.accepted_modes)
+
+    @property
     def mfa_required(self) -> bool:
-        """Whether MFA is required of every member now."""
+        """Return whether MFA is required of every member now."""
         return self.mfa_required_at is not None and self.mfa_required_at <= timezone.now()
 
     @property
     def mfa_announced(self) -> bool:
-        """Whether MFA will be required from a date that is still to come."""
+        """Return whether MFA will be required from a date in the future."""
         return self.mfa_required_at is not None and not self.mfa_required
 
     @property
     def days_left(self) -> int:
-        """Whole days until an announced date; 0 on the last one, and where nothing is announced."""
+        """Return the number of whole days until the announced date; 0 on the last day, or without such a date."""
         return max((self.mfa_required_at - timezone.now()).days, 0) if self.mfa_required_at else 0
 
     @property
     def is_rehearsing(self) -> bool:
-        """Whether it is only noted whom the policy would stop."""
+        """Return whether the policy is being rehearsed."""
         return not self.mfa_required and self.rehearsal_until is not None and timezone.now() < self.rehearsal_until
 
     def is_met_by(self, modes: Collection[str]) -> bool:
-        """Whether somebody with these modes meets the policy, be it in force or not."""
+        """Return whether a user with these modes meets the policy, in force or not."""
         return accepted_modes.are_met_by(self.accepted_modes, modes)
 
 
 class Role(models.TextChoices):
-    """What a member may do."""
+    """The role of a member, which decides what they may do."""
 
     OWNER = "owner", _("owner")
     ADMIN = "admin", _("admin")
@@ -87,7 +92,7 @@ class Role(models.TextChoices):
 
     @property
     def rank(self) -> int:
-        """How much the role may: nobody gives or takes what is above their own."""
+        """Return the rank of the role: members grant and remove only roles up to their own rank."""
         return {Role.OWNER: 3, Role.ADMIN: 2, Role.MEMBER: 1}[self]
 
 
@@ -95,16 +100,16 @@ MANAGERS = frozenset({Role.OWNER, Role.ADMIN})
 
 
 class Membership(models.Model):
-    """A person in an organization."""
+    """A user's membership in an organization."""
 
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="memberships")
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
     role = models.CharField(max_length=8, choices=Role.choices, default=Role.MEMBER)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
-    # A service account that the policy spares until then, and why.
+    # The end and the reason of a service account's exemption from the policy.
     exempt_until = models.DateTimeField(null=True, editable=False)
     exempt_reason = models.CharField(max_length=200, blank=True, default="", editable=False)
-    # Copies of the user's, for lists and counts alone; triggers keep them (organizations.triggers).
+    # Copies of the user's columns, read only by lists and counts; triggers update them (organizations.triggers).
     modes = models.CharField(max_length=64, blank=True, default="", editable=False)
     email_key = models.CharField(max_length=254, blank=True, default="", editable=False)
 
@@ -131,16 +136,16 @@ class Membership(models.Model):
 
     @property
     def is_exempt(self) -> bool:
-        """Whether the policy spares this member now."""
+        """Return whether this member is exempt from the policy now."""
         return self.is_exempt_at(timezone.now())
 
     def is_exempt_at(self, moment: datetime) -> bool:
-        """Whether the policy spares, or will spare, this member at a time."""
+        """Return whether this member is exempt from the policy at a moment."""
         return self.exempt_until is not None and moment < self.exempt_until
 
 
 class MemberCount(models.Model):
-    """How many members of an organization have which modes. Written by triggers alone."""
+    """The number of members of an organization with the same modes. Only triggers write it."""
 
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
     modes = models.CharField(max_length=64, blank=True)
@@ -154,28 +159,26 @@ class MemberCount(models.Model):
 
 
 class Reminder(models.Model):
-    """A mailing to the members who do not meet the policy, and how far it is."""
+    """A run of mails to the members who do not meet the policy, with its progress."""
 
     class Kind(models.TextChoices):
-        OWNER = "owner"  # an owner's click
-        REQUIRED = "required"  # it holds now, or for more people than before
+        OWNER = "owner"  # started by an owner
+        REQUIRED = "required"  # MFA is required now, or fewer modes are accepted
         ANNOUNCED = "announced"
-        WEEK = "week"  # before the date
+        WEEK = "week"  # a week before the date
         DAY = "day"
-        ONE = "one"  # one member, whom it did not concern before
-        LIFTED = "lifted"  # it no longer holds
+        ONE = "one"  # one member whose exemption has ended
+        LIFTED = "lifted"  # MFA is no longer required
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
     kind = models.CharField(max_length=16, choices=Kind.choices)
-    # The policy that it speaks of: from when, and which modes count.
+    # The policy that the mails are about: its start date and accepted modes.
     required_at = models.DateTimeField(null=True)
     counting = models.CharField(max_length=16, blank=True, default="")
-    superseded_at = models.DateTimeField(
-        null=True
-    )  # the policy became another one: nobody is told of this one any more
-    place = models.BigIntegerField(default=0)  # the last membership that got its mail
-    mails = models.PositiveIntegerField(default=0)  # how many were written
+    superseded_at = models.DateTimeField(null=True)  # the policy was changed: no further mails about this one
+    place = models.BigIntegerField(default=0)  # id of the last membership whose mail was written
+    mails = models.PositiveIntegerField(default=0)  # number of mails written
     created_at = models.DateTimeField(default=timezone.now)
     starts_at = models.DateTimeField(default=timezone.now)
     done_at = models.DateTimeField(null=True)
@@ -198,7 +201,7 @@ class Reminder(models.Model):
 
 
 class ComplianceDay(models.Model):
-    """How many members met the policy on a day."""
+    """The number of members who met the policy on a day."""
 
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
     day = models.DateField()
@@ -213,17 +216,17 @@ class ComplianceDay(models.Model):
 
     @property
     def share(self) -> float:
-        """The part of the members who met it, 0 to 1."""
+        """Return the share of the members who met the policy, 0 to 1."""
         return self.ready / self.members if self.members else 1.0
 
     @property
     def percent(self) -> int:
-        """The same of a hundred, never rounded up to all."""
+        """Return the share in percent, rounded down: 100 means all."""
         return 100 * self.ready // self.members if self.members else 100
 
 
 class RehearsalHit(models.Model):
-    """Somebody whom a policy would have stopped, had it been in force."""
+    """A member whom a rehearsed policy would have blocked."""
 
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
@@ -244,7 +247,7 @@ class RehearsalHit(models.Model):
 
 
 class Invitation(models.Model):
-    """A way in for one address, once. Only its mail knows the code (SR-43)."""
+    """An invitation of one email to join, once. Its code is known only to the mail (SR-43)."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
@@ -252,8 +255,8 @@ class Invitation(models.Model):
     email = models.EmailField(max_length=254)
     email_key = models.CharField(max_length=254)
     role = models.CharField(max_length=8, choices=Role.choices, default=Role.MEMBER)
-    digest = models.CharField(max_length=64, unique=True)  # finds the code
-    sealed_code = models.TextField()  # for the worker that writes the mail
+    digest = models.CharField(max_length=64, unique=True)  # by which a code finds its invitation
+    sealed_code = models.TextField()  # encrypted, for the worker that writes the mail
     link_path = models.CharField(max_length=64)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     expires_at = models.DateTimeField()
@@ -273,7 +276,7 @@ class Invitation(models.Model):
         return f"invitation {self.pk}"
 
     def is_open(self, now: datetime) -> bool:
-        """Whether it can still be accepted."""
+        """Return whether the invitation can still be accepted."""
         return self.accepted_at is None and self.revoked_at is None and now < self.expires_at
 
 
@@ -289,7 +292,7 @@ class Pod(models.Model):
 
 
 class Environment(models.Model):
-    """Something that an organization runs on a pod; the command-line client works on it by name."""
+    """An environment that an organization runs on a pod. The command-line client addresses it by name."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
@@ -308,16 +311,16 @@ class Environment(models.Model):
 
 
 class EventKind(models.TextChoices):
-    """What can happen to an organization. The label is what people read."""
+    """The kinds of events in an organization's security log, with the labels that users read."""
 
     CREATED = "created", _("Organization created")
     RENAMED = "renamed", _("Organization renamed")
     MFA_REQUIRED = "mfa_required", _("Multi-factor authentication required")
     MFA_NOT_REQUIRED = "mfa_not_required", _("Multi-factor authentication no longer required")
-    MFA_ANNOUNCED = "mfa_announced", _("Multi-factor authentication required from a date on")
-    MFA_WITHDRAWN = "mfa_withdrawn", _("Multi-factor authentication will not be required: the date was taken back")
-    COUNTING_MODES = "accepted_modes", _("Modes that count changed")
-    REHEARSAL_STARTED = "rehearsal_started", _("Rehearsal started: nobody is stopped, who would be is noted")
+    MFA_ANNOUNCED = "mfa_announced", _("Start date set for required multi-factor authentication")
+    MFA_WITHDRAWN = "mfa_withdrawn", _("Start date for required multi-factor authentication cancelled")
+    ACCEPTED_MODES = "accepted_modes", _("Accepted modes changed")
+    REHEARSAL_STARTED = "rehearsal_started", _("Rehearsal of the policy started")
     REHEARSAL_ENDED = "rehearsal_ended", _("Rehearsal ended")
     EXEMPTED = "exempted", _("Member exempted from the policy")
     EXEMPTION_ENDED = "exemption_ended", _("Exemption ended")
@@ -338,15 +341,15 @@ class EventKind(models.TextChoices):
 
 
 class OrganizationEvent(models.Model):
-    """Something that happened to an organization. Append-only (SR-53)."""
+    """An event in an organization's security log. Append-only (SR-53)."""
 
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
     actor = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
-    actor_email = models.CharField(max_length=254, blank=True)  # of then; blank where nobody did it
+    actor_email = models.CharField(max_length=254, blank=True)  # at the time; blank if the portal did it
     kind = models.CharField(max_length=40)
-    subject = models.CharField(max_length=600, blank=True)  # whom or what it was done to, in words
-    member = models.UUIDField(null=True)  # whom an exemption spares: addresses change
-    effective_at = models.DateTimeField(null=True)  # from when a date holds, until when an exemption spares
+    subject = models.CharField(max_length=600, blank=True)  # the user or thing affected, in words
+    member = models.UUIDField(null=True)  # id of the exempt user, whose email may change
+    effective_at = models.DateTimeField(null=True)  # start date of a policy, or end of an exemption
     ip_address = models.GenericIPAddressField(null=True)
     agent = models.CharField(max_length=255, blank=True)
     at = models.DateTimeField(default=timezone.now)
@@ -359,10 +362,10 @@ class OrganizationEvent(models.Model):
 
     @property
     def who(self) -> str:
-        """Who did it, by address; what ends by itself is done by nobody."""
+        """Return the actor's email, or "the portal" if the event had no actor."""
         return self.actor_email or str(_("the portal"))
 
     @property
     def what(self) -> str:
-        """What happened, in words."""
+        """Return the label of the event's kind."""
         return str(EventKind(self.kind).label) if self.kind in EventKind.values else self.kind

@@ -1,4 +1,4 @@
-"""MFA policy: a question asked of memberships on each request, never a flag on the user (design, decision 6)."""
+"""MFA policy: a question asked of memberships on each request, never a flag on the user (docs/decisions.md#f)."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ from organizations.models import EventKind, Membership, Organization, Organizati
 
 
 class MfaMissing(Refused):
-    """A member without MFA, or without a mode that counts, of an organization that requires it (SR-41)."""
+    """The organization requires MFA, and the member has no mode that it accepts (SR-41)."""
 
-    message = _("%(name)s requires multi-factor authentication that your account does not have yet.")
+    message = _("%(name)s requires multi-factor authentication, and your account does not meet this yet.")
 
     def __init__(self, organization: Organization) -> None:
         super().__init__()
@@ -28,20 +28,20 @@ class MfaMissing(Refused):
 
     @property
     def text(self) -> str:
-        """The message, with the organization that asks and the mode that counts there."""
+        """Return the message with the organization's name and the mode that it accepts."""
         text = str(self.message) % {"name": self.organization.name}
         if mode := self.organization.accepted_modes:
-            text += " " + gettext("Only this mode counts there: %(mode)s.") % {"mode": mode}
+            text += " " + gettext("The only accepted mode is %(mode)s.") % {"mode": mode}
         return text
 
 
 def authorize(
     user: User, organization_id: UUID, *, channel: Channel, origin: Origin, roles: Collection[Role] = frozenset(Role)
 ) -> Membership:
-    """Give the membership through which ``user`` works in an organization in one of ``roles``. One query.
+    """Return the membership of ``user`` in an organization, if its policy is met and its role is in ``roles``.
 
-    ``channel`` and ``origin`` are noted where a rehearsal would have stopped it. Raises ``OrganizationNotFound``,
-    ``MfaMissing`` or ``RoleMissing``.
+    One query. If a rehearsed policy would block the user, record it with ``channel`` and ``origin``. Raise
+    ``OrganizationNotFound``, ``MfaMissing`` or ``RoleMissing``.
     """
     found = membership.find(user, organization_id)
     if found is None:
@@ -57,49 +57,49 @@ def authorize(
 
 
 def is_blocked(member: Membership) -> bool:
-    """Whether the policy of the organization closes it to this member now; its user's modes must be fresh."""
+    """Return whether the policy blocks this member now. The modes of ``member.user`` must be up to date."""
     return member.organization.mfa_required and not is_met(member)
 
 
 def is_met(member: Membership) -> bool:
-    """Whether a member meets the policy, be it in force or not; its user's modes must be fresh."""
+    """Return whether a member meets the policy, in force or not. The modes of ``member.user`` must be up to date."""
     return member.is_exempt or member.organization.is_met_by(member.user.modes)
 
 
 def _with_policies(user: User) -> list[Membership]:
-    """Give the user's memberships of organizations that want something, by name. One query."""
-    wants = Q(organization__mfa_required_at__isnull=False) | Q(organization__rehearsal_until__gt=timezone.now())
-    found = list(membership.of_user(user).filter(wants))
+    """Return the user's memberships in organizations with a policy or a rehearsal, ordered by name. One query."""
+    has_policy = Q(organization__mfa_required_at__isnull=False) | Q(organization__rehearsal_until__gt=timezone.now())
+    found = list(membership.of_user(user).filter(has_policy))
     for row in found:
         row.user = user
     return found
 
 
 def requiring(user: User) -> list[Organization]:
-    """Give the user's organizations that require MFA of this user now, met or not, by name. One query."""
+    """Return the organizations that require MFA of this user now, met or not, ordered by name. One query."""
     return [row.organization for row in _with_policies(user) if row.organization.mfa_required and not row.is_exempt]
 
 
 def unmet_without(user: User) -> Callable[[frozenset[str]], list[Organization]]:
-    """Give the question which organizations would close themselves to somebody with given modes. One query."""
+    """Return a function from modes to the organizations that would block the user with only those. One query."""
     required = requiring(user)
     return lambda modes: [organization for organization in required if not organization.is_met_by(modes)]
 
 
 @dataclass(frozen=True)
 class PolicyStatus:
-    """What the organizations of a user say of their MFA."""
+    """The organizations whose policy a user does not meet."""
 
-    blocking: list[Organization]  # closed to the user now
-    announcing: list[Organization]  # will close from a date on, the nearest first
-    rehearsing: list[Organization]  # would be closed, were it in force
+    blocking: list[Organization]  # block the user now
+    announcing: list[Organization]  # will block the user from a date on, nearest date first
+    rehearsing: list[Organization]  # would block the user if the rehearsed policy were in force
 
 
 NOTHING = PolicyStatus([], [], [])
 
 
 def status_of(user: User) -> PolicyStatus:
-    """Tell which policies a user does not meet. No query for modes that meet every policy."""
+    """Return which policies a user does not meet. No query if the user's modes meet every policy."""
     if accepted_modes.all_are_met_by(user.modes):
         return NOTHING
     rows = _with_policies(user)
@@ -112,7 +112,7 @@ def status_of(user: User) -> PolicyStatus:
 
 
 def _announcing(rows: list[Membership]) -> list[Organization]:
-    """Give the organizations that will close from a date on; an exemption that ends before it does not help."""
+    """Return the organizations that will block the user from a date on, exemptions until that date considered."""
     coming = [
         (row.organization.mfa_required_at, row.organization)
         for row in rows
@@ -127,22 +127,22 @@ def _will_be_met(row: Membership) -> bool:
 
 
 def blocking(user: User) -> list[Organization]:
-    """Give the organizations whose policy this user does not meet, by name."""
+    """Return the organizations that block this user now, ordered by name."""
     return status_of(user).blocking
 
 
 def forbidding_remembering(user: User) -> list[Organization]:
-    """Give the user's organizations that want a code at every sign-in, by name. One query."""
+    """Return the user's organizations that forbid remembered browsers (SR-37), ordered by name. One query."""
     return list(Organization.objects.filter(memberships__user=user, remembering_forbidden=True).order_by("name", "pk"))
 
 
 def forbids_remembering(user: User) -> bool:
-    """Whether no browser of this user may be spared the code. One query."""
+    """Return whether any organization of this user forbids remembered browsers (SR-37). One query."""
     return bool(forbidding_remembering(user))
 
 
 def required_by(organizations: Collection[Organization]) -> dict[UUID, str]:
-    """Give the address of whoever decided that organizations require MFA, from their security logs. One query."""
+    """Return the email of the owner who last required MFA, by organization, from the security logs. One query."""
     kinds = (EventKind.MFA_REQUIRED, EventKind.MFA_ANNOUNCED)
     events = OrganizationEvent.objects.filter(organization__in=organizations, kind__in=kinds).order_by("at", "pk")
     return dict(events.values_list("organization", "actor_email"))
@@ -150,15 +150,15 @@ def required_by(organizations: Collection[Organization]) -> dict[UUID, str]:
 
 @dataclass(frozen=True)
 class Strictest:
-    """What all organizations of a user together ask for now."""
+    """The combined requirements of all organizations of a user."""
 
     required: bool
-    demanded: frozenset[str]  # names of modes, each demanded by some organization
+    demanded: frozenset[str]  # names of modes, each of which some organization demands
     remembering_forbidden: bool
 
 
 def strictest(user: User) -> Strictest:
-    """Give the strictest of the rules of a user's organizations. One query."""
+    """Return the combined requirements of a user's organizations now. One query."""
     now, demandable = timezone.now(), [mode.name for mode in modes.demandable()]
     holds = Q(organization__mfa_required_at__lte=now) & ~Q(exempt_until__gt=now)
     numbers = Membership.objects.filter(user=user).aggregate(

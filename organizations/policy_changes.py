@@ -1,7 +1,8 @@
-"""What owners change of a policy: one small transaction whatever the size, written down and told to all owners."""
+"""Changes of an organization's policy by its owners: one short transaction each, logged and mailed to all owners."""
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -21,129 +22,131 @@ MAX_DAYS_AHEAD = timedelta(days=731)
 
 
 class OwnMfaIsOff(Refused):
-    """Who demands it must have it, in a mode that counts (SR-40)."""
+    """The owner's own account does not meet the policy that they require (SR-40)."""
 
-    message = _("Please enable multi-factor authentication for your own account before you require it of others.")
+    message = _("Enable multi-factor authentication for your own account first. Then you can require it of others.")
 
 
 class RequiredAlready(Refused):
-    """There is nothing left to rehearse."""
+    """The policy is in force: it cannot be rehearsed any more."""
 
-    message = _("Multi-factor authentication is required already: there is nothing left to rehearse.")
+    message = _("Multi-factor authentication is already required, so there is nothing to rehearse.")
 
 
 class TooFarAhead(Refused):
-    """A date that nobody can mean."""
+    """The date is more than two years ahead."""
 
-    message = _("This date is too far ahead: choose one within the next two years.")
+    message = _("This date is too far ahead. Choose one within the next two years.")
 
 
 class ChangedMeanwhile(Refused):
-    """Who decides must have seen what is decided about."""
+    """Another owner changed the policy after this owner had opened the page."""
 
-    message = _("The policy was changed meanwhile. Open this page again and look first.")
+    message = _("Another owner has changed the policy in the meantime. Open this page again to see the change.")
 
 
 class NotAServiceAccount(Refused):
-    """Whoever manages others is a person, who can have MFA."""
+    """Only service accounts can be exempt, and owners and admins are people, who can set up MFA."""
 
-    message = _("Owners and admins cannot be exempt: only members can, for accounts that no person signs in with.")
+    message = _("Owners and admins cannot be exempt. Exempt only members that are service accounts.")
 
 
 @dataclass(frozen=True)
 class PolicySettings:
-    """What an organization asks of its members. ``required_from`` None, or a time that is over, means now."""
+    """What an organization requires of its members. ``required_from`` None, or a time in the past, means now."""
 
     required: bool
     required_from: datetime | None = None
-    counting: str = ""
+    accepted_modes: str = ""  # as ``Organization.accepted_modes``
     remembering_forbidden: bool = False
 
 
 def settings_of(organization: Organization) -> PolicySettings:
-    """Give what the organization asks for."""
+    """Return the current policy of an organization."""
     return PolicySettings(
         required=organization.mfa_required_at is not None,
         required_from=organization.mfa_required_at,
-        counting=organization.accepted_modes,
+        accepted_modes=organization.accepted_modes,
         remembering_forbidden=organization.remembering_forbidden,
     )
 
 
 def require(owner: Membership, origin: Origin) -> None:
-    """Require MFA of every member from now on, and change nothing else. Raises ``OwnMfaIsOff`` or ``RoleMissing``."""
+    """Require MFA of every member from now on, and change nothing else. Raise ``OwnMfaIsOff`` or ``RoleMissing``."""
     _change(owner, origin, required=True, required_from=None)
 
 
 def stop_requiring(owner: Membership, origin: Origin) -> None:
-    """Leave MFA to each member again, also where it was only announced. Raises ``OwnMfaIsOff`` or ``RoleMissing``."""
+    """Make MFA optional again, or withdraw its announcement. Raise ``OwnMfaIsOff`` or ``RoleMissing``."""
     _change(owner, origin, required=False)
 
 
-def set_policy(owner: Membership, terms: PolicySettings, origin: Origin, *, seen: PolicySettings | None = None) -> None:
-    """Set the policy as a whole. Where MFA is required already and stays so, since when does not change.
+def set_policy(
+    owner: Membership, settings: PolicySettings, origin: Origin, *, seen: PolicySettings | None = None
+) -> None:
+    """Set the policy as a whole. If MFA is already required and stays so, the start date does not change.
 
-    ``seen`` is the policy that was looked at before. Raises ``OwnMfaIsOff``, ``TooFarAhead``, ``RoleMissing`` or
-    ``ChangedMeanwhile``; then nothing is changed.
+    ``seen`` is the policy that the owner saw before. Raise ``OwnMfaIsOff``, ``TooFarAhead``, ``RoleMissing`` or
+    ``ChangedMeanwhile`` without changing anything.
     """
-    _change(owner, origin, seen, **vars(terms))
+    _change(owner, origin, seen, **vars(settings))
 
 
-def blocks_more(organization: Organization, terms: PolicySettings) -> bool:
-    """Whether ``terms`` would stop people at once whom the policy does not stop now."""
-    holds = organization.mfa_required or (terms.required_from or timezone.now()) <= timezone.now()
-    tightens = bool(terms.counting) and terms.counting != organization.accepted_modes
-    return terms.required and holds and (tightens or not organization.mfa_required)
+def blocks_more(organization: Organization, settings: PolicySettings) -> bool:
+    """Return whether ``settings`` would at once block members whom the policy does not block now."""
+    holds = organization.mfa_required or (settings.required_from or timezone.now()) <= timezone.now()
+    tightens = bool(settings.accepted_modes) and settings.accepted_modes != organization.accepted_modes
+    return settings.required and holds and (tightens or not organization.mfa_required)
 
 
-def _change(owner: Membership, origin: Origin, seen: PolicySettings | None = None, **changes: object) -> None:
+def _change(owner: Membership, origin: Origin, seen: PolicySettings | None = None, **changes: Any) -> None:
     with transaction.atomic(durable=True):
         user, organization = _lock(owner)
         before = settings_of(organization)
         if seen is not None and seen != before:
             raise ChangedMeanwhile
-        terms = replace(before, **changes)  # type: ignore[arg-type]
-        organization.accepted_modes = terms.counting
-        if terms.required and not organization.is_met_by(user.modes):
+        settings = replace(before, **changes)
+        organization.accepted_modes = settings.accepted_modes
+        if settings.required and not organization.is_met_by(user.modes):
             raise OwnMfaIsOff
-        organization.remembering_forbidden = terms.remembering_forbidden
-        organization.mfa_required_at = _starts_at(organization, terms)
+        organization.remembering_forbidden = settings.remembering_forbidden
+        organization.mfa_required_at = _starts_at(organization, settings)
         organization.save(update_fields=["accepted_modes", "remembering_forbidden", "mfa_required_at"])
         _note(organization, before, user, origin)
 
 
-def _starts_at(organization: Organization, terms: PolicySettings) -> datetime | None:
-    """Say from when on it holds: a date that is to come in whole minutes of UTC, as the log writes it."""
-    if not terms.required:
+def _starts_at(organization: Organization, settings: PolicySettings) -> datetime | None:
+    """Return the start date: a date in the future is rounded up to a whole minute of UTC, as the log shows it."""
+    if not settings.required:
         return None
     if organization.mfa_required:
-        return organization.mfa_required_at  # an auditor reads since when it has held
+        return organization.mfa_required_at  # auditors need the date since which MFA has been required
     now = timezone.now()
-    if terms.required_from is None or terms.required_from <= now:
+    if settings.required_from is None or settings.required_from <= now:
         return now
-    if terms.required_from > now + MAX_DAYS_AHEAD:
+    if settings.required_from > now + MAX_DAYS_AHEAD:
         raise TooFarAhead
-    at = terms.required_from.astimezone(UTC)
+    at = settings.required_from.astimezone(UTC)
     whole = at.replace(second=0, microsecond=0)
     return whole if whole == at else whole + timedelta(minutes=1)
 
 
 def _note(organization: Organization, before: PolicySettings, user: User, origin: Origin) -> None:
-    """Write down what is different now, and have the members told who are concerned."""
+    """Log what has changed, and schedule the mails to the members concerned."""
     at, was_at = organization.mfa_required_at, before.required_from
-    tightened = organization.accepted_modes not in {before.counting, ""}
+    tightened = organization.accepted_modes not in {before.accepted_modes, ""}
     if at != was_at:
         words = _in_words(at) if organization.mfa_announced else ""
         _record(organization, user, _kind_of(organization, was_at), origin, subject=words, effective_at=at)
-    if organization.accepted_modes != before.counting:
+    if organization.accepted_modes != before.accepted_modes:
         words = accepted_modes.label_of(organization.accepted_modes)
-        _record(organization, user, EventKind.COUNTING_MODES, origin, subject=words)
+        _record(organization, user, EventKind.ACCEPTED_MODES, origin, subject=words)
     if organization.remembering_forbidden != before.remembering_forbidden:
         forbidden = organization.remembering_forbidden
         kind = EventKind.REMEMBERING_FORBIDDEN if forbidden else EventKind.REMEMBERING_ALLOWED
         _record(organization, user, kind, origin)
     if at != was_at or (at is not None and tightened):
-        reminders.follow(organization, counted=before.counting)
+        reminders.follow(organization, accepted_before=before.accepted_modes)
     if organization.mfa_required or (was_at is not None and was_at <= timezone.now()):
         _end_rehearsal(organization, user, origin)
 
@@ -156,13 +159,13 @@ def _kind_of(organization: Organization, was_at: datetime | None) -> EventKind:
 
 
 def _in_words(at: datetime | None) -> str:
-    return f"{at:{compliance.WRITTEN}}" if at else ""
+    return f"{at:{compliance.TIME_FORMAT}}" if at else ""
 
 
 def _lock(owner: Membership) -> tuple[User, Organization]:
-    """Lock and reread who decides and for whom (SR-40).
+    """Lock and reload the owner's user and the organization (SR-40).
 
-    Raises ``OwnMfaIsOff``, or ``RoleMissing`` if they were demoted this very moment.
+    Raise ``OwnMfaIsOff``, or ``RoleMissing`` if the owner has been demoted in the meantime.
     """
     user = User.objects.select_for_update(no_key=True).get(pk=owner.user_id)
     organization = membership.lock(owner.organization_id)
@@ -173,7 +176,7 @@ def _lock(owner: Membership) -> tuple[User, Organization]:
 
 
 def _record(organization: Organization, user: User | None, kind: EventKind, origin: Origin, **about: object) -> None:
-    """Write down a change of policy, and let all owners know of it (SR-54)."""
+    """Log a change of policy and mail it to all owners (SR-54)."""
     membership.tell_owners(membership.record(organization, user, kind, origin, **about))
 
 
@@ -181,9 +184,9 @@ def _record(organization: Organization, user: User | None, kind: EventKind, orig
 
 
 def rehearse(owner: Membership, origin: Origin, *, days: int) -> None:
-    """For some days, only note whom the policy would stop; 0 ends it.
+    """Rehearse the policy for some days: only record whom it would block. 0 days ends the rehearsal.
 
-    Raises ``RequiredAlready``, ``OwnMfaIsOff`` or ``RoleMissing``.
+    Raise ``RequiredAlready``, ``OwnMfaIsOff`` or ``RoleMissing``.
     """
     with transaction.atomic(durable=True):
         user, organization = _lock(owner)
@@ -192,8 +195,8 @@ def rehearse(owner: Membership, origin: Origin, *, days: int) -> None:
         if not days:
             _end_rehearsal(organization, user, origin)
             return
-        if not organization.is_rehearsing:  # else it goes on for longer
-            _end_rehearsal(organization, None, Origin())  # one that is over, and of which nobody was told yet
+        if not organization.is_rehearsing:  # otherwise it is extended
+            _end_rehearsal(organization, None, Origin())  # one that has run out but was not reported yet
             rehearsal.forget(organization)
         organization.rehearsal_until = timezone.now() + timedelta(days=days)
         organization.save(update_fields=["rehearsal_until"])
@@ -206,13 +209,13 @@ def _end_rehearsal(organization: Organization, user: User | None, origin: Origin
         return
     organization.rehearsal_until = None
     organization.save(update_fields=["rehearsal_until"])
-    number = rehearsal.people(organization)
-    words = ngettext("%(n)d person would have been stopped", "%(n)d people would have been stopped", number)
+    number = rehearsal.count_members(organization)
+    words = ngettext("%(n)d member would have been blocked", "%(n)d members would have been blocked", number)
     _record(organization, user, EventKind.REHEARSAL_ENDED, origin, subject=words % {"n": number})
 
 
 def end_rehearsals() -> int:
-    """End the rehearsals whose time is over, and tell the owners what came of them. Gives how many."""
+    """End the rehearsals that have run out, and mail the results to the owners. Return the number ended."""
     now, count = timezone.now(), 0
     over = Q(rehearsal_until__lte=now) | Q(rehearsal_until__isnull=False, mfa_required_at__lte=now)
     for pk in Organization.objects.filter(over).values_list("pk", flat=True)[:ENDED_BATCH_SIZE]:
@@ -228,9 +231,9 @@ def end_rehearsals() -> int:
 
 
 def exempt(owner: Membership, user_id: UUID, *, reason: str, until: datetime | None, origin: Origin) -> None:
-    """Spare a service account the policy until a time, or end that (``until`` is None).
+    """Exempt a service account from the policy until a time, or end its exemption if ``until`` is None.
 
-    Raises ``NotAMember``, ``NotAServiceAccount``, ``OwnMfaIsOff`` or ``RoleMissing``.
+    Raise ``NotAMember``, ``NotAServiceAccount``, ``OwnMfaIsOff`` or ``RoleMissing``.
     """
     with transaction.atomic(durable=True):
         user, organization = _lock(owner)

@@ -1,4 +1,4 @@
-"""Whom a policy blocks, or would block. Bounded work, whatever the size of the organization."""
+"""The members whom a policy blocks or would block. The work does not grow with the size of the organization."""
 
 from dataclasses import dataclass
 
@@ -17,76 +17,76 @@ EXAMPLE = "example"
 
 @dataclass(frozen=True)
 class Missing:
-    """How many do not meet the policy of an organization, and who."""
+    """The members who do not meet an organization's policy: their number and a few examples."""
 
     counts: member_counts.Counts
-    examples: list[str]  # the first of them, by address
+    examples: list[str]  # emails of the first of them, in order
 
     @property
     def more(self) -> int:
-        """How many there are beyond the examples."""
+        """Return the number of missing members beyond the examples."""
         return self.counts.missing - len(self.examples)
 
 
 @dataclass(frozen=True)
 class Impact(Missing):
-    """Whom the policy of an organization stops, or would stop, and what each of them will meet."""
+    """The members whom the policy blocks or would block, and what blocks each of them."""
 
-    # Of the first of the missing, as many as are looked at:
-    signed_in: list[str]  # who has a session or token right now
+    # About the first ``MAX_EXAMINED`` missing members:
+    signed_in: list[str]  # emails of those with a session or token
     browsers: int
     command_lines: int
     keys: int
-    unverified: int  # who has to prove the mailbox before a mode can be enabled
-    # Invitations that can be accepted only with MFA, as many as are looked at.
+    unverified: int  # members who must verify their email before they can enable a mode
+    # Open invitations, which can be accepted only with MFA; at most ``MAX_EXAMINED`` + 1.
     invitations: int
 
     @property
     def is_partial(self) -> bool:
-        """Whether more could be signed in than were looked at."""
+        """Return whether only some of the missing members were examined, so that more may be signed in."""
         return self.counts.missing > MAX_EXAMINED
 
     @property
     def has_more_invitations(self) -> bool:
-        """Whether there could be more than were looked at."""
+        """Return whether there are more open invitations than were counted."""
         return self.invitations > MAX_EXAMINED
 
     @property
     def without_any(self) -> int:
-        """How many have no mode at all."""
+        """Return the number of missing members without any mode."""
         return self.counts.lacking.get("", 0)
 
     @property
     def with_another(self) -> int:
-        """How many have a mode, but none that counts."""
+        """Return the number of missing members who have a mode, but none that is accepted."""
         return self.counts.missing - self.without_any
 
 
 def missing(organization: Organization) -> Missing:
-    """Tell who does not meet the policy. Two queries of bounded work, whatever the size."""
+    """Return the members who do not meet the policy. Two queries of bounded work."""
     found = member_counts.of(organization)
     return Missing(counts=found, examples=_examples(organization) if found.missing else [])
 
 
 def of(organization: Organization) -> Impact:
-    """Tell whom the policy stops or would stop. Three queries of bounded work, whatever the size."""
+    """Return the members whom the policy blocks or would block. Three queries of bounded work."""
     found = member_counts.of(organization)
-    told = _told_of_the_first(organization) if found.missing else {}
+    emails = _emails_of_the_first(organization) if found.missing else {}
     open_invitations = Invitation.objects.filter(organization=organization, accepted_at=None, revoked_at=None)
     return Impact(
         counts=found,
-        examples=sorted(told.get(EXAMPLE, ()), key=str.lower)[:EXAMPLES],
-        signed_in=sorted({email for channel in Channel for email in told.get(channel, ())}),
-        browsers=len(told.get(Channel.BROWSER, ())),
-        command_lines=len(told.get(Channel.CLI, ())),
-        keys=len(told.get(Channel.KEY, ())),
-        unverified=len(told.get(UNVERIFIED, ())),
+        examples=sorted(emails.get(EXAMPLE, ()), key=str.lower)[:EXAMPLES],
+        signed_in=sorted({email for channel in Channel for email in emails.get(channel, ())}),
+        browsers=len(emails.get(Channel.BROWSER, ())),
+        command_lines=len(emails.get(Channel.CLI, ())),
+        keys=len(emails.get(Channel.KEY, ())),
+        unverified=len(emails.get(UNVERIFIED, ())),
         invitations=open_invitations.filter(expires_at__gt=timezone.now())[: MAX_EXAMINED + 1].count(),
     )
 
 
 def _missing(organization: Organization, number: int) -> QuerySet[Membership]:
-    """Give the first members, of each state, who do not meet the policy and are not exempt, by address."""
+    """Return the first members in each state who do not meet the policy and are not exempt, ordered by email."""
     rows = Membership.objects.filter(organization=organization).exclude(exempt_until__gt=timezone.now())
     return member_list.first_of(rows, member_list.states_lacking(organization), number)
 
@@ -95,10 +95,11 @@ def _examples(organization: Organization) -> list[str]:
     return list(_missing(organization, EXAMPLES).values_list("user__email", flat=True)[:EXAMPLES])
 
 
-def _told_of_the_first(organization: Organization) -> dict[str, set[str]]:
-    """Give the first who do not meet the policy, as ``EXAMPLE``, by each door the signed in, and the ``UNVERIFIED``.
+def _emails_of_the_first(organization: Organization) -> dict[str, set[str]]:
+    """Return emails of the first members who do not meet the policy, by what is known of them.
 
-    By address; one query, which begins with those people: no index holds all sessions that are open.
+    The keys are ``EXAMPLE``, ``UNVERIFIED`` and, for members who are signed in, their ``Channel``. One query. It begins
+    with the members, because no index finds the open sessions of an organization.
     """
     now, first = timezone.now(), _missing(organization, MAX_EXAMINED).order_by().values("user")
     browsers = Session.objects.filter(user__in=first, expire_date__gt=now)
@@ -111,7 +112,7 @@ def _told_of_the_first(organization: Organization) -> dict[str, set[str]]:
         unverified.values_list("email", Value(UNVERIFIED)),
         examples.values_list("user__email", Value(EXAMPLE)),
     )
-    told: dict[str, set[str]] = {}
+    emails: dict[str, set[str]] = {}
     for email, what in rows:
-        told.setdefault(what, set()).add(email)
-    return told
+        emails.setdefault(what, set()).add(email)
+    return emails

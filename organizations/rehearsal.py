@@ -1,4 +1,4 @@
-"""Report-only: who would have been stopped by a policy that is not in force yet, when and from where."""
+"""Rehearsal: record whom a policy would block before it is in force, when and from which IP address."""
 
 from datetime import timedelta
 
@@ -9,12 +9,12 @@ from accounts.models import Channel, User
 from accounts.security_log import Origin
 from organizations.models import Organization, RehearsalHit
 
-# One person at work makes many requests: they are one hit for a while.
+# A user at work makes many requests: those within this interval count as one hit.
 HIT_INTERVAL = timedelta(minutes=10)
 
 
 def note(organization: Organization, user: User, channel: Channel, origin: Origin) -> None:
-    """Note that ``user`` would have been stopped here. One query, rarely two."""
+    """Record that the policy would have blocked ``user``. One query, rarely two."""
     now = timezone.now()
     hit, is_new = RehearsalHit.objects.get_or_create(
         organization=organization, user=user, channel=channel, defaults={"ip_address": origin.ip_address}
@@ -24,15 +24,15 @@ def note(organization: Organization, user: User, channel: Channel, origin: Origi
 
 
 def hits(organization: Organization) -> QuerySet[RehearsalHit]:
-    """Give who would have been stopped, the last one first."""
+    """Return the recorded hits, most recent first."""
     return RehearsalHit.objects.filter(organization=organization).select_related("user").order_by("-last_at", "pk")
 
 
-def people(organization: Organization) -> int:
-    """Count who would have been stopped."""
+def count_members(organization: Organization) -> int:
+    """Return the number of members whom the policy would have blocked. One query."""
     return RehearsalHit.objects.filter(organization=organization).values("user").distinct().count()
 
 
 def forget(organization: Organization) -> None:
-    """Begin anew."""
+    """Delete the hits of earlier rehearsals."""
     RehearsalHit.objects.filter(organization=organization).delete()

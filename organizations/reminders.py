@@ -1,10 +1,11 @@
-"""Reminding members who do not meet a policy: in batches that survive a crash without a loss or a second mail.
+"""Reminders to members who do not meet a policy, written in batches: a crash loses no mail and repeats none.
 
-A run keeps how far it is. Each batch writes its mails and the new place in one transaction, so whoever goes on after a
-crash begins just behind the last mail that was written. Sending them is the outbox's, in the bulk queue, which no
-one-time password ever waits behind.
+A run stores its position. Each batch writes its mails and the new position in one transaction, so the next worker
+continues after the last mail that was written. The outbox sends the mails by the bulk queue, which does not delay
+one-time passwords.
 """
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import monotonic
 from uuid import UUID
@@ -25,7 +26,7 @@ from organizations.models import EventKind, Membership, Organization, Reminder
 REMINDER = "organizations.reminder"
 FAN_OUT_TASK = "organizations.fan_out_reminders"
 PAUSE = timedelta(hours=24)
-# Owners change their minds, and dates: nobody is written to about a policy that lived for a minute.
+# Members are mailed only about a policy that has lasted this long: owners may correct a mistake or a date.
 SETTLING_TIME = timedelta(minutes=5)
 BATCH = 1000
 RUNS_BATCH_SIZE = 100
@@ -34,23 +35,23 @@ BEFORE = {Reminder.Kind.WEEK: timedelta(days=7), Reminder.Kind.DAY: timedelta(da
 
 
 class RemindedLately(Refused):
-    """Once a day is enough."""
+    """An owner has reminded the members within the last ``PAUSE``."""
 
-    message = _("The members were reminded less than a day ago.")
+    message = _("You can remind members once a day. The last reminder was less than a day ago.")
 
 
 def start(owner: Membership, origin: Origin) -> Reminder:
-    """Remind everybody who does not meet the policy, once a day at most.
+    """Remind all members who do not meet the policy, at most once a day.
 
-    Raises ``RemindedLately`` or ``RoleMissing``.
+    Raise ``RemindedLately`` or ``RoleMissing``.
     """
     now = timezone.now()
     with transaction.atomic(durable=True):
         organization = membership.lock(owner.organization_id)
         membership.still_owner(owner)
-        if again_at := recently(organization)[1]:
+        if again_at := history_of(organization).again_at:
             raise RemindedLately(retry_at=again_at)
-        # This one says what an automatic one that has not begun would say.
+        # This run replaces automatic ones that have not started.
         waiting = _runs(organization).filter(starts_at__gt=now).exclude(kind=Reminder.Kind.LIFTED)
         waiting.update(superseded_at=now)
         run = _new(organization, Reminder.Kind.OWNER)
@@ -61,7 +62,7 @@ def start(owner: Membership, origin: Origin) -> Reminder:
 
 
 def _new(organization: Organization, kind: "Reminder.Kind") -> Reminder:
-    """Make, without saving it, a run about the policy of now."""
+    """Return an unsaved run about the current policy."""
     return Reminder(
         organization=organization,
         kind=kind,
@@ -71,7 +72,7 @@ def _new(organization: Organization, kind: "Reminder.Kind") -> Reminder:
 
 
 def _runs(organization: Organization) -> QuerySet[Reminder]:
-    """Give the runs about the policy of now."""
+    """Return the runs about the current policy."""
     return Reminder.objects.filter(organization=organization, superseded_at=None)
 
 
@@ -79,21 +80,29 @@ def _call() -> None:
     outbox.call(FAN_OUT_TASK, queue=outbox.BULK_QUEUE)
 
 
-def recently(organization: Organization) -> tuple[Reminder | None, datetime | None]:
-    """Give the last run that writes or wrote mails, and from when an owner may begin one, None for now. One query."""
+@dataclass(frozen=True)
+class History:
+    """The last reminder of an organization, and when an owner may send the next one."""
+
+    last: Reminder | None
+    again_at: datetime | None  # None means now
+
+
+def history_of(organization: Organization) -> History:
+    """Return the last run that has started, and when an owner may start one. One query."""
     now = timezone.now()
     all_runs = Reminder.objects.filter(organization=organization, starts_at__lte=now)
     runs = list(all_runs.exclude(kind=Reminder.Kind.LIFTED).order_by("-created_at")[:MAX_RUNS_EXAMINED])
     by_owners = [run.created_at + PAUSE for run in runs if run.kind == Reminder.Kind.OWNER]
     again_at = by_owners[0] if by_owners and now < by_owners[0] else None
-    return (runs[0] if runs else None), again_at
+    return History(last=runs[0] if runs else None, again_at=again_at)
 
 
-def follow(organization: Organization, *, counted: str) -> None:
-    """Tell the members who are concerned of a policy that was changed just now, when it has settled.
+def follow(organization: Organization, *, accepted_before: str) -> None:
+    """Schedule mails about a policy that has just been changed, for when ``SETTLING_TIME`` has passed.
 
-    What was still to be told of the policy before, of which the modes ``counted``, is dropped. That one is lifted is
-    told to those who were told of it and did not meet it.
+    Mails about the previous policy that were not written yet are dropped. If the requirement is lifted, only members
+    who were told of it and did not meet it are mailed; ``accepted_before`` are the modes that it accepted.
     """
     now = timezone.now()
     _runs(organization).update(superseded_at=now)
@@ -102,13 +111,13 @@ def follow(organization: Organization, *, counted: str) -> None:
         run = _new(organization, kind)
     else:
         run = _new(organization, Reminder.Kind.LIFTED)
-        run.counting = counted
+        run.counting = accepted_before
     run.starts_at = now + SETTLING_TIME
     run.save()
 
 
 def tell(organization: Organization, user: User) -> None:
-    """Tell one member of the policy of now, which did not concern them until this moment."""
+    """Mail the current policy to one member whose exemption has just ended."""
     run = _new(organization, Reminder.Kind.ONE)
     run.done_at, run.mails = timezone.now(), 1
     run.save()
@@ -116,9 +125,9 @@ def tell(organization: Organization, user: User) -> None:
 
 
 def begin_due() -> int:
-    """Begin the runs that a coming date asks for, a week and a day before it. Gives how many.
+    """Create the runs that are due a week and a day before a policy starts. Return the number created.
 
-    None where the members have heard of it since that moment, by an announcement at short notice or by an owner.
+    No run is created if another mail since then, an announcement or an owner's reminder, has said the same.
     """
     now = timezone.now()
     count = 0
@@ -137,9 +146,9 @@ def _heard_since(organization: Organization, moment: datetime) -> bool:
 
 
 def fan_out() -> int:
-    """Write the mails of all open runs, a batch a transaction, for a moment; what is left is called for again.
+    """Write mails of the open runs in batches, for ``outbox.TURN_SECONDS``, and queue another turn for the rest.
 
-    Gives how many were written.
+    Return the number of mails written.
     """
     deadline, count = monotonic() + outbox.TURN_SECONDS, 0
     runs = Reminder.objects.filter(done_at=None, starts_at__lte=timezone.now()).order_by("starts_at")
@@ -153,7 +162,7 @@ def fan_out() -> int:
 
 
 def _next_batch(run: Reminder) -> int | None:
-    """Write one batch of a run; None when there is nothing left to do or somebody else is at it."""
+    """Write one batch of a run. Return its size, or None if the run is done or another worker has locked it."""
     with transaction.atomic(durable=True):
         locked = Reminder.objects.select_for_update(skip_locked=True, of=("self",)).filter(pk=run.pk, done_at=None)
         mine = locked.select_related("organization").first()
@@ -169,7 +178,7 @@ def _next_batch(run: Reminder) -> int | None:
 
 
 def _concerns_from(run: Reminder) -> datetime:
-    """Say from when the policy asks: an exemption that ends before a date spares nobody on that date."""
+    """Return when the policy of a run applies; members whose exemption ends by then are not exempt from it."""
     now = timezone.now()
     return max(run.required_at or now, now)
 
@@ -184,7 +193,7 @@ def _left(run: Reminder) -> list[tuple[int, UUID]]:
 
 
 def _told(run: Reminder, user: "User | OuterRef") -> QuerySet[Mail]:
-    """Give the mails that told ``user`` of a policy which is lifted now, since the last time that one was."""
+    """Return the mails that told ``user`` of the policy that is now lifted, since the previous lifting."""
     runs = Reminder.objects.filter(organization=run.organization_id, created_at__lt=run.created_at)
     lifted = runs.filter(kind=Reminder.Kind.LIFTED, mails__gt=0).order_by("-created_at").first()
     about = runs.filter(required_at__isnull=False, mails__gt=0)
@@ -195,7 +204,7 @@ def _told(run: Reminder, user: "User | OuterRef") -> QuerySet[Mail]:
 
 
 def is_wanted(run: Reminder, user: User) -> bool:
-    """Whether a reminder would still be of use to this member (SR-50)."""
+    """Return whether a reminder still applies to this member (SR-50)."""
     if run.superseded_at or not user.is_active:
         return False
     member = Membership.objects.filter(organization=run.organization, user=user).first()

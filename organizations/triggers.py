@@ -1,11 +1,11 @@
-"""Memberships know their member's modes and address, and each organization how many members have which.
+"""Database triggers that copy users' modes and emails into memberships and count members by mode.
 
-For lists and counts alone, so that they cost the same for a hundred members and a hundred thousand; enforcement never
-reads them. Kept by triggers of the database, exact in every transaction. Counts are the last rows that a transaction
-locks, in the order of the organizations: nothing deadlocks.
+Only lists and counts read these copies, so that a page costs the same for 100 members and for 100,000. Enforcement
+never reads them. The triggers keep them exact in every transaction. A transaction locks counters last, in the order of
+the organizations, so that no two transactions deadlock.
 """
 
-# ruff: noqa: S608  (every part of the statements stands in this file)
+# ruff: noqa: S608  (every part of the statements is a constant of this file)
 
 from typing import Any
 
@@ -57,7 +57,7 @@ COPIED = (
 FOLLOWED = (
     "UPDATE organizations_membership SET modes = NEW.enabled_modes, email_key = NEW.email_key WHERE user_id = NEW.id;"
 )
-# Where no count was taken, none is added: `flush` empties SQLite table by table in any order while triggers run.
+# Add to a counter only if another was reduced: `flush` empties SQLite's tables in any order while triggers run.
 MOVE = (
     "INSERT INTO organizations_membercount (organization_id, modes, count) SELECT NEW.organization_id, NEW.modes, 1 "
     "WHERE EXISTS (SELECT 1 FROM organizations_membercount WHERE organization_id = OLD.organization_id AND "
@@ -77,11 +77,11 @@ SQLITE = {
 
 
 def install(*, using: str, **_signal: Any) -> None:
-    """Put the triggers in place. Safe at any time."""
+    """Create or replace the triggers. Safe to repeat."""
     connection = connections[using]
     with connection.cursor() as cursor:
         if "organizations_membercount" not in connection.introspection.table_names(cursor):
-            return  # an older state of the database
+            return  # the migrations have not reached the table of counters
         if connection.vendor == "postgresql":
             cursor.execute(POSTGRESQL)
             return

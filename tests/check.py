@@ -28,6 +28,7 @@ PRODUCTION = {
     "EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend",
     "EMAIL_URL": "smtp://mail.example.com:25",
     "DEFAULT_FROM_EMAIL": "Datica <no-reply@example.com>",
+    "TRUSTED_PROXIES": "10.0.0.0/8",
 }
 MANAGE = [PYTHON, "-W", "ignore", "manage.py"]
 PYTEST = [PYTHON, "-m", "pytest"]
@@ -40,6 +41,7 @@ STATIC_CHECKS = {
     "format": ["ruff", "format", "--quiet", "--check", "."],
     "types": ["mypy", "--no-error-summary", "."],
     "imports": ["lint-imports", "--no-cache"],
+    "templates": ["djlint", "templates", "--lint", "--quiet"],
 }
 
 

@@ -171,7 +171,7 @@ def test_an_error_of_ours_says_that_it_is_ours(dana, monkeypatch):
     page = give_credentials(Client(raise_request_exception=False), "dana")
 
     assert page.status_code == 500
-    assert "It is our fault" in text_of(page)
+    assert "Something went wrong on our side" in text_of(page)
     assert "boom" not in text_of(page)
 
 

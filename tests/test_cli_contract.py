@@ -155,7 +155,7 @@ def test_a_wrong_password(each_cli):
 def test_a_wrong_code(each_cli, dana_with_email):
     each_cli.otp = lambda: "000000" if mailed_code() != "000000" else "111111"
 
-    with pytest.raises(FatalError, match=r"^\[fatal\] \(4012\) Wrong One-Time Password: That code is not right"):
+    with pytest.raises(FatalError, match=r"^\[fatal\] \(4012\) Wrong One-Time Password: That code is wrong"):
         each_cli.environments_list()
 
     assert each_cli.token == ""
@@ -463,7 +463,7 @@ def test_a_key_replaces_the_password_only(cli, dana_with_app):
 def test_a_key_that_nobody_added(cli):
     cli.key = rsa_key(1)
 
-    with pytest.raises(FatalError, match=r"\(4011\) Sign In Failed: This key is not known"):
+    with pytest.raises(FatalError, match=r"\(4011\) Sign In Failed: Unknown key or invalid signature"):
         cli.whoami()
 
 
@@ -591,7 +591,7 @@ def test_without_a_name_a_key_that_was_never_used_signs_in_nowhere(cli, dana, sa
         stores(dana)
     cli.key = rsa_key()
 
-    with pytest.raises(FatalError, match=r"\(4011\) Sign In Failed: This key does not tell which account you mean"):
+    with pytest.raises(FatalError, match=r"\(4011\) Sign In Failed: This key does not identify your account"):
         cli.whoami()
 
     assert not PublicKey.objects.filter(last_used_at__isnull=False).exists()
@@ -929,8 +929,8 @@ def test_withdrawing_by_address_says_that_an_id_is_meant(cli, clinic, sam, new_c
 
     path = f"/orgs/{clinic.pk}/invites/new@example.com"
 
-    assert "by its id" in refusal(cli.call("DELETE", path), 404, 4040)
-    assert "by its id" not in refusal(stranger.call("DELETE", path), 404, 4040)
+    assert "the id of the invitation" in refusal(cli.call("DELETE", path), 404, 4040)
+    assert "the id of the invitation" not in refusal(stranger.call("DELETE", path), 404, 4040)
     refusal(member.call("DELETE", path), 403, 4030)
     assert Invitation.objects.get().revoked_at is None
 

@@ -32,7 +32,7 @@ def test_sessions_of_both_doors_are_seen_and_ended_on_one_page(person, cli):
     person.signs_in()
     page = person.page
     person.goes_to("/account/view")
-    page.get_by_role("link", name="Show", exact=True).click()
+    page.get_by_role("link", name="Show sessions and keys", exact=True).click()
     person.reads("datica command line 4.4.1 on linux")
     person.reads("this session")
 
@@ -41,7 +41,7 @@ def test_sessions_of_both_doors_are_seen_and_ended_on_one_page(person, cli):
 
     assert not cli.is_signed_in()
     cli.whoami()
-    person.clicks("Sign out all others")
+    person.clicks("Sign out all other sessions")
     person.reads("All other sessions are signed out.")
     assert not cli.is_signed_in()
 

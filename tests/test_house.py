@@ -51,7 +51,16 @@ def test_pages_carry_no_inline_script_or_style(file):
 def test_every_text_that_people_read_can_be_translated(file):
     text = file.read_text()
     text = re.sub(r"(?s)\{% blocktranslate.*?%\}.*?\{% endblocktranslate %\}", "", text)
+    text = re.sub(r"\{#.*?#\}|\{% block \w+_class %\}.*?\{% endblock %\}", "", text)  # comments and CSS classes
     text = re.sub(r"(?s)\{[%{].*?[%}]\}|<(style|svg)[\s\S]*?</\1>|<[^>]*>", "", text)
     words = re.findall(r"[A-Za-z]{3,}", text)
 
     assert words == []
+
+
+@pytest.mark.parametrize("file", TEMPLATES, ids=lambda file: str(file.relative_to(ROOT / "templates")))
+def test_lines_of_pages_fit_on_a_screen(file):
+    if "emails" in file.parts:
+        pytest.skip("a mail, not a page")
+
+    assert [line for line in file.read_text().splitlines() if len(line) > 160] == []

@@ -15,7 +15,7 @@ def test_i_register_verify_and_sign_in(browser_window, portal):
     person = Person(browser_window(), portal, address=f"new.{portal.name}@example.com")
     page = person.page
     person.goes_to("/account/login")
-    page.get_by_role("link", name="here").first.click()
+    page.get_by_role("link", name="Create an account").click()
     page.get_by_label("Email:").fill(person.address)
     page.get_by_label("Password:", exact=True).fill(PASSWORD)
     page.get_by_label("Confirm Password:").fill(PASSWORD)
@@ -79,7 +79,7 @@ def test_i_add_my_app_switch_at_the_prompt_prefer_and_disable(person):
     person.clicks("Make Preferred")
     person.reads("Your preferred mode is now email.")
     page.get_by_role("button", name="Disable").last.click()
-    person.reads("From then on you sign in with: authenticator.")
+    person.reads("You will then sign in with: authenticator.")
     person.clicks("Disable")
     person.reads("The email mode is disabled.")
     person.clicks("Disable")
@@ -115,12 +115,12 @@ def test_i_ask_for_the_code_again_and_both_mails_work(person):
 
     again = person.page.get_by_role("button", name="Send the code again")
     assert again.is_disabled()
-    person.reads("A moment please")
+    person.reads("Wait a moment before you ask for another email.")
     expect(again).to_be_enabled()
     again.click()
     second = person.stack.wait_for_code(person.address, after=before + 1)
 
-    person.reads("2 mails sent")
+    person.reads("We sent 2 emails")
     assert first == second
     person.types_code(first)
     person.clicks("Submit")
@@ -130,7 +130,7 @@ def test_i_ask_for_the_code_again_and_both_mails_work(person):
 def test_i_get_a_new_password_and_the_code_is_still_asked(person):
     person.activates_email()
     person.goes_to("/account/login")
-    person.page.get_by_role("link", name="here").last.click()
+    person.page.get_by_role("link", name="Reset your password").click()
     before = person.stack.codes_sent_to(person.address)
     person.page.get_by_label("Username or Email").fill(person.address)
     person.clicks("Send code")
@@ -138,7 +138,7 @@ def test_i_get_a_new_password_and_the_code_is_still_asked(person):
     person.page.get_by_label("New password", exact=True).fill("another quiet harbour")
     person.page.get_by_label("Confirm new password").fill("another quiet harbour")
     person.clicks("Change password")
-    person.reads("Your password is changed. Please sign in with it.")
+    person.reads("Your password is changed. Sign in with the new password.")
 
     person.page.get_by_label("Username or Email").fill(person.address)
     person.page.get_by_label("Password").fill("another quiet harbour")
@@ -298,7 +298,7 @@ def test_an_owner_invites_a_stranger_who_registers_and_joins(person, portal, bro
 
     person.goes_to("/organizations")
     person.page.locator("main").get_by_role("link", name=f"Clinic {number}", exact=True).click()
-    person.reads("would be stopped until they enable it:")
+    person.reads("until they set it up:")
     person.follows("Members and invitations")
     person.page.get_by_label("Search for a user").fill("guest")
     person.clicks("Search")
@@ -326,7 +326,7 @@ def test_i_am_remembered_change_my_address_and_am_asked_again(person, portal):
     person.page.get_by_label("New email address").fill(new)
     person.clicks("Send code")
     person.page.get_by_label("Code from the email").fill(portal.wait_for_code(new))
-    person.clicks("Change address")
+    person.clicks("Change email address")
     person.reads("Your email address is changed.")
     person.clicks("Log Out")
     person.gives_credentials(identifier=new)

@@ -47,20 +47,20 @@ def test_an_owner_looks_rehearses_and_requires(members, portal):
     person, member, organization = members
     users = f"/orgs/{organization.rsplit('/', 1)[-1]}/users"
 
-    person.reads("1 of 2 members meet it (50 %).")
+    person.reads("1 of 2 members has MFA (50 %).")
     person.reads(f"Signed in right now: {member.address} (in a browser: 1).")
-    person.page.get_by_text("What each of them would meet").click()
-    person.reads("1 has no mode: one page leads there to activate one")
-    person.follows("Show them")
+    person.page.get_by_text("What would happen to these members").click()
+    person.reads("1 member has no mode yet")
+    person.follows("Show these members")
     assert person.page.get_by_role("row").count() == 2
     person.reads(member.address)
 
     person.page.goto(organization)
     person.follows("Rehearsal")
     person.clicks("Set rehearsal")
-    person.reads("It runs until")
+    person.reads("The rehearsal runs until")
     member.page.goto(organization)
-    member.reads("What owners and admins see of you")
+    member.reads("What owners and admins see about you")
     cli = Cli(portal.url, member.address, STACK_PASSWORD)
     cli.signs_in()
     assert cli.must("GET", users).json
@@ -69,14 +69,14 @@ def test_an_owner_looks_rehearses_and_requires(members, portal):
         assert person.page.get_by_role("row", name=f"{member.address} {door} 1").is_visible()
 
     person.clicks("Require")
-    person.reads("now required of every member. 1 of 2 members does not meet this yet")
+    person.reads("now required of every member. 1 of 2 members does not meet this policy yet")
     member.page.reload()
     member.reads("Multi-factor authentication is required")
     with pytest.raises(FatalError, match=rf"Clinic {number_of(person)} requires multi-factor .*/account/mfa/activate"):
         cli.must("GET", users)
     member.activates_email()
     member.page.goto(organization)
-    member.reads("What owners and admins see of you")
+    member.reads("What owners and admins see about you")
 
 
 def test_an_owner_watches_it_happen_and_proves_it(members, portal):
@@ -84,7 +84,7 @@ def test_an_owner_watches_it_happen_and_proves_it(members, portal):
     person.clicks("Require")
     person.reads("now required of every member.")
 
-    person.follows("Who meets it: progress, reminder, evidence")
+    person.follows("MFA progress, reminders and evidence")
     assert person.page.get_by_role("progressbar").get_attribute("value") == "50"
     assert person.page.locator("figure svg path.line").bounding_box()["width"] > 100
     person.clicks("Remind 1 member")
@@ -117,13 +117,13 @@ def test_an_admin_looks_after_members_but_not_after_the_policy(person, portal, b
 
     admin.signs_in()
     admin.page.goto(organization)
-    admin.reads("0 of 2 members meet it (0 %).")
+    admin.reads("0 of 2 members have MFA (0 %).")
     assert admin.page.get_by_role("button", name="Require").count() == 0
     assert admin.page.get_by_role("button", name="Update name").count() == 0
     admin.follows("Members and invitations")
     file = {"name": "people.csv", "mimeType": "text/csv",
             "buffer": f"Name,Email\nA,a.{number}@example.com\nB,b.{number}@example.com\n".encode()}  # fmt: skip
-    admin.page.get_by_label("Or a file with addresses").set_input_files(file)
+    admin.page.get_by_label("Or a CSV file with emails").set_input_files(file)
     assert admin.page.get_by_label("Role").get_by_role("option", name="owner").count() == 0
     admin.clicks("Send")
     admin.reads("2 invitations are on their way.")
@@ -219,7 +219,7 @@ def test_a_grace_period_day_by_day(browser_window, here, clinic):
         assert reminded() == 1
 
         signs_in(dana)
-        dana.reads("Clinic requires multi-factor authentication from 21 December 2026 on: 19 days left.")
+        dana.reads("Clinic requires multi-factor authentication from 21 December 2026: 19 days left.")
         dana.goes_to(page)
         dana.reads("Your role: member")
 

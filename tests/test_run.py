@@ -195,6 +195,6 @@ def test_a_process_that_cannot_start_ends_the_run_with_its_last_words(tmp_path):
     assert words.count("Starting it again") == 2
     last = words.rpartition("Starting it again")[2]
     assert "unrecognized arguments: --no-such-option" in last
-    assert "The web server cannot start; its last words are above.\n" in last
+    assert "The web server cannot start. Its last output is above.\n" in last
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0

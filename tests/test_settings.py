@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from datica_account import renamed
 from tests.check import PRODUCTION
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -171,3 +172,48 @@ def test_cookies_are_bound_to_the_host_and_to_https_in_production():
     done = subprocess.run(command, env={**clean, **PRODUCTION, **settings}, capture_output=True, text=True, check=True)
 
     assert done.stdout.split() == ["__Host-session", "True", "False"]
+
+
+OLD_NAMES = sorted(renamed.OLD_NAMES)
+
+
+@pytest.mark.parametrize("old", OLD_NAMES)
+def test_a_setting_of_the_last_release_works_under_its_old_name_and_says_so(old, monkeypatch, capsys):
+    new = renamed.OLD_NAMES[old]
+    monkeypatch.setenv(old, "7")
+    monkeypatch.delenv(new, raising=False)
+
+    assert renamed.read_old_names() == [old]
+
+    assert os.environ.pop(new) == "7"
+    assert f"{old} is now called {new}." in capsys.readouterr().err
+
+
+def test_the_new_name_wins(monkeypatch):
+    monkeypatch.setenv("SESSION_IDLE", "60")
+    monkeypatch.setenv("SESSION_IDLE_TIMEOUT", "120")
+
+    renamed.read_old_names()
+
+    assert os.environ["SESSION_IDLE_TIMEOUT"] == "120"
+
+
+def checked(**environment) -> str:
+    """Run ``check --deploy`` on a production environment with these changes."""
+    clean = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG"}}
+    command = [sys.executable, "-W", "ignore", "manage.py", "check", "--deploy"]
+    done = subprocess.run(
+        command, env={**clean, **PRODUCTION, **environment}, cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return done.stdout + done.stderr
+
+
+def test_what_works_and_is_worth_a_second_look_is_told_with_an_id_and_a_hint():
+    said = checked(
+        DATABASE_URL="sqlite:////tmp/portal", CELERY_BROKER_URL="filesystem://", TRUSTED_PROXIES="", TOKEN_IDLE="3600"
+    )
+
+    assert re.findall(r"datica\.W\d+", said) == ["datica.W001", "datica.W002", "datica.W003", "datica.W004"]
+    assert said.count("HINT: ") == 4
+    assert "datica.W005" in checked(SITE_URL="http://portal.example.com")
+    assert "datica." not in checked()

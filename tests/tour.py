@@ -47,7 +47,7 @@ def _as_a_stranger(person: Person) -> Iterator[str]:
     person.page.get_by_label("Password:", exact=True).fill(PASSWORD)
     person.page.get_by_label("Confirm Password:").fill(PASSWORD)
     person.clicks("Register")
-    person.reads("We send a code to the address that you gave.")
+    person.reads("We send a code to the email address that you entered.")
     yield "verify_email"
     person.goes_to("/account/mfa/activate?type=authenticator")
     person.gives_credentials("Activate")
@@ -140,10 +140,10 @@ def _recovery_codes(person: Person) -> Iterator[str]:
     yield "recovery_codes_made"
     code = person.page.locator(".codes code").first.inner_text()
     person.page.get_by_label("Type one of them back").fill("wrong")
-    person.clicks("I have saved them")
+    person.clicks("I have saved the codes")
     yield "recovery_codes_refused"
     person.page.get_by_label("Type one of them back").fill(code)
-    person.clicks("I have saved them")
+    person.clicks("I have saved the codes")
     yield "settings_recovery"
 
 
@@ -172,7 +172,7 @@ def _in_an_organization(person: Person) -> Iterator[str]:
     person.follows("Back to the organization")
     person.clicks("Require")
     yield "organization_required"
-    person.follows("From a date on, which modes count")
+    person.follows("Accepted modes and start date")
     yield "policy_required"
     person.follows("Cancel")
     person.follows("Security log")
@@ -187,7 +187,7 @@ def _in_an_organization(person: Person) -> Iterator[str]:
     member.goes_to("/account/login")
     member.gives_credentials()
     yield "mfa_required"
-    member.follows("What each of your organizations asks for")
+    member.follows("Your organizations' rules")
     yield "asked_of_me"
     member.goes_to("/account/mfa/activate")
     yield "activate_when_required"
@@ -199,7 +199,7 @@ def _in_an_organization(person: Person) -> Iterator[str]:
 
 
 def _members_and_policy(person: Person, organization: str) -> Iterator[str]:
-    person.page.get_by_text("What each of them would meet").click()
+    person.page.get_by_text("What would happen to these members").click()
     yield "organization_consequences"
     person.follows("Members and invitations")
     yield "members"
@@ -224,7 +224,7 @@ def _members_and_policy(person: Person, organization: str) -> Iterator[str]:
     person.follows("Reset lost multi-factor authentication")
     yield "assisted_reset"
     person.page.goto(organization)
-    person.follows("From a date on, which modes count")
+    person.follows("Accepted modes and start date")
     yield "policy"
     person.follows("Rehearsal")
     person.clicks("Set rehearsal")
@@ -232,7 +232,7 @@ def _members_and_policy(person: Person, organization: str) -> Iterator[str]:
     person.page.goto(f"{organization}/require")
     yield "require"
     person.page.goto(organization)
-    person.follows("Who meets it: progress, reminder, evidence")
+    person.follows("MFA progress, reminders and evidence")
     yield "compliance"
     person.follows("Evidence sheet")
     yield "evidence"

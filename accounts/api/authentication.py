@@ -1,4 +1,4 @@
-"""Who sends a request to the JSON endpoints."""
+"""Authentication of the JSON endpoints."""
 
 from typing import cast
 
@@ -10,10 +10,10 @@ from accounts.models import Token
 
 
 class Bearer(HttpBearer):
-    """The token of a command-line session. Nothing else opens these endpoints, no cookie in particular (SR-45)."""
+    """Accepts the token of a command-line session. Cookies do not authenticate these endpoints (SR-45)."""
 
     def authenticate(self, _request: HttpRequest, token: str) -> Token | None:
-        """Find the session of a token."""
+        """Return the session of a token."""
         return tokens.find(token)
 
 
@@ -22,7 +22,7 @@ AGENT = "datica-cli-"  # how the client's User-Agent begins: "datica-cli-<versio
 
 
 def is_client(request: HttpRequest) -> bool:
-    """Whether a request carries the headers of the command-line client, which no link makes a browser send."""
+    """Return whether a request has the headers of the command-line client, which no link makes a browser send."""
     return bool(request.headers.get("X-CLI-Version")) or request.headers.get("User-Agent", "").startswith(AGENT)
 
 
@@ -34,5 +34,5 @@ def named_user(request: HttpRequest) -> str:
 
 
 def token_of(request: HttpRequest) -> Token:
-    """Give the session of an endpoint that only signed-in clients reach."""
-    return cast("Token", request.auth)  # type: ignore[attr-defined]
+    """Return the token of a request to an endpoint that requires one."""
+    return cast("Token", request.auth)  # type: ignore[attr-defined]  # set by django-ninja

@@ -1,4 +1,4 @@
-"""The command-line client's sign-in, sessions and keys: a door to the same sign-in as the browser's."""
+"""The command-line client's sign-in, sessions and keys. The sign-in is the same as the browser's."""
 
 from uuid import UUID
 
@@ -16,7 +16,7 @@ router = Router(tags=["Sessions and keys"])
 
 
 class Person(Schema):
-    """Who is signed in."""
+    """The signed-in user."""
 
     id: str
     name: str
@@ -24,29 +24,29 @@ class Person(Schema):
 
 
 class SignedIn(Person):
-    """A finished sign-in. ``sessionToken`` is told once, here."""
+    """A finished sign-in. ``sessionToken`` is shown only here."""
 
-    sessionToken: str  # noqa: N815  (the client's spelling)
+    sessionToken: str
 
 
 class MfaDue(Schema):
     """A sign-in that waits for a one-time password; for ``email`` it has just been mailed."""
 
-    mfaID: str  # noqa: N815
-    mfaPreferredType: str  # noqa: N815
+    mfaID: str
+    mfaPreferredType: str
 
 
 class Credentials(Schema):
-    """User name or e-mail, and password, exactly as typed."""
+    """Username or email, and password, exactly as typed."""
 
     identifier: Text
     password: Text
 
 
 class SignedKey(Schema):
-    """A public key and a signature by it over the headers ``X-Request-Nonce&X-Request-Timestamp``."""
+    """A public key, and its signature over the headers ``X-Request-Nonce&X-Request-Timestamp``."""
 
-    publicKey: LongText  # noqa: N815
+    publicKey: LongText
     signature: LongText
 
 
@@ -68,7 +68,7 @@ def _person(user: User) -> dict[str, str]:
 
 
 def _begin(request: HttpRequest, user: User, *, by_key: bool) -> dict[str, str]:
-    """Go on after the first proof: to the one-time password, or to the token where MFA is off."""
+    """Return the token if MFA is off, else begin the one-time password step. The first proof was right."""
     origin = origin_of(request)
     if not user.mfa_is_on:
         attempt = signin.begin(user, channel=Channel.CLI, origin=origin, by_key=by_key)
@@ -85,13 +85,13 @@ def _token(request: HttpRequest, user: User, *, mode: str, by_key: bool = False)
 
 @router.get("/auth/verify", auth=bearer, response={200: Person, **ERRORS}, summary="Who is signed in")
 def verify(request: HttpRequest) -> dict[str, str]:
-    """Name the user of a token that still works."""
+    """Return the user of a valid token."""
     return _person(token_of(request).user)
 
 
 @router.post("/auth/signin", response={200: MfaDue | SignedIn, **ERRORS}, summary="Sign in with credentials")
 def sign_in(request: HttpRequest, credentials: Credentials) -> dict[str, str]:
-    """Check credentials; gives a token, or what is needed for the one-time password."""
+    """Check credentials. Return a token, or the id of the one-time password step."""
     user = signin.check_credentials(
         credentials.identifier, credentials.password, origin_of(request), channel=Channel.CLI
     )
@@ -105,10 +105,10 @@ def sign_in_with_key(
     nonce: HeaderEx[Text, P(default="", alias="X-Request-Nonce")],
     timestamp: HeaderEx[Text, P(default="", alias="X-Request-Timestamp")],
 ) -> dict[str, str]:
-    """Check a signature; gives a token, or what is needed for the one-time password.
+    """Check a signature. Return a token, or the id of the one-time password step.
 
-    Of several accounts that hold the key it is for the one whose id ends the `User-Agent`,
-    `datica-cli-<version> <os> <arch> <user id>`; without an id, for the one that has signed in with it before.
+    If several accounts hold the key, the account is the one whose id ends the `User-Agent`,
+    `datica-cli-<version> <os> <arch> <user id>`. Without an id, it is the one that has signed in with the key before.
     """
     user = ssh_keys.check_signature(
         signed.publicKey,
@@ -121,19 +121,19 @@ def sign_in_with_key(
     return _begin(request, user, by_key=True)
 
 
-@router.post("/auth/signin/mfa/{uuid:mfa_id}", response={200: SignedIn, **ERRORS}, summary="Give the one-time password")
-def give_otp(request: HttpRequest, mfa_id: UUID, given: Otp) -> dict[str, str]:
-    """Spend a one-time password on a sign-in of the command line, and give its token."""
+@router.post("/auth/signin/mfa/{uuid:mfa_id}", response={200: SignedIn, **ERRORS}, summary="Send the one-time password")
+def answer_otp(request: HttpRequest, mfa_id: UUID, answer: Otp) -> dict[str, str]:
+    """Check the one-time password of a command-line sign-in, and return its token."""
     challenge = challenges.find_sign_in(str(mfa_id), channel=Channel.CLI)
     if challenge is None or challenge.attempt is None:
         raise challenges.ChallengeOver
-    factor = challenges.answer(challenge, challenges.as_typed(given.otp), origin_of(request))
+    factor = challenges.answer(challenge, challenges.as_typed(answer.otp), origin_of(request))
     return _token(request, factor.user, mode=factor.proved_as, by_key=challenge.attempt.by_key)
 
 
 @router.delete("/auth/signout", response={204: None, **ERRORS}, summary="Sign out")
 def sign_out(request: HttpRequest) -> Status[None]:
-    """End the session of the token, if there is one; being asked for none is fine."""
+    """End the session of the token. Succeed without a token too."""
     token = bearer(request)
     if token is not None:
         security_log.record(token.user, security_log.Kind.SIGNED_OUT, origin_of(request))

@@ -1,4 +1,4 @@
-"""What the JSON endpoints share: who asks, what text is, what an error looks like."""
+"""Types that all JSON endpoints share: texts and errors."""
 
 from typing import Annotated
 
@@ -13,12 +13,12 @@ def _plain(text: str) -> str:
 
 
 Text = Annotated[str, StringConstraints(max_length=1024), AfterValidator(_plain)]
-ShortText = Annotated[str, StringConstraints(max_length=254), AfterValidator(_plain)]  # as long as an address
+ShortText = Annotated[str, StringConstraints(max_length=254), AfterValidator(_plain)]  # as long as an email
 LongText = Annotated[str, StringConstraints(max_length=16_384), AfterValidator(_plain)]
 
 
 class Error(Schema):
-    """What every refusal says: what happened, what to do, and a number that means one thing."""
+    """The body of every error: what happened, what to do, and a number for this kind of error."""
 
     title: str
     description: str
@@ -26,7 +26,7 @@ class Error(Schema):
 
 
 class Nothing(Schema):
-    """An answer that says no more than its status."""
+    """An empty body."""
 
 
 ERRORS = dict.fromkeys((400, 401, 403, 404, 405, 409, 413, 429, 500), Error)

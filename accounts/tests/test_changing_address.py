@@ -52,7 +52,7 @@ def test_i_change_my_address(client, dana):
     assert page.url == "/account/view"
     assert (dana.email, dana.email_key) == (NEW, NEW)
     told = {(message.to[0], message.subject) for message in read_mail()}
-    assert ("Dana@example.com", "Datica: your account has another email address") in told
+    assert ("Dana@example.com", "Datica: the email address of your account was changed") in told
     assert (NEW, "Datica: Email address changed") in told
     assert not any("your code" in message.body and message.to == ["Dana@example.com"] for message in mail.outbox)
     assert is_signed_in(client)
@@ -122,7 +122,7 @@ def test_somebody_takes_the_address_while_i_wait(client, dana):
     page = client.post(CONFIRM, {"code": code})
 
     assert page.status_code == 400
-    assert "cannot be used any more" in text_of(page)
+    assert "can no longer be used" in text_of(page)
 
 
 def test_the_code_is_of_no_use_in_another_browser(client, dana, sam, another_browser):

@@ -152,7 +152,7 @@ def test_an_expired_code_is_refused_in_words(client):
     with time_machine.travel(timezone.now() + timedelta(hours=25)):
         page = client.post(VERIFY, {"code": code}, follow=True)
 
-    assert "has expired or was used" in text_of(page)
+    assert "has expired or was already used" in text_of(page)
     assert not User.objects.exists()
 
 
@@ -284,7 +284,7 @@ def test_a_registration_that_waits_takes_nothing_from_the_owner_of_the_mailbox(c
     client.post(VERIFY, {"code": code})
 
     assert give_credentials(client, "victim@example.com", NEW).url == "/account"
-    assert "has expired or was used" in text_of(squatter.post(VERIFY, {"code": code}, follow=True))
+    assert "has expired or was already used" in text_of(squatter.post(VERIFY, {"code": code}, follow=True))
     assert give_credentials(squatter, "victim@example.com", "only the squatter knows it").status_code == 400
 
 

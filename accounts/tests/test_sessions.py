@@ -41,7 +41,7 @@ def test_browsers_and_command_lines_are_listed_together(client, dana_with_app, i
 
     page = text_of(client.get(PAGE))
 
-    assert "datica command line 4.4.1 on linux command line from 192.0.2.7, since" in page
+    assert "datica command line 4.4.1 on linux command line from 192.0.2.7, signed in" in page
     assert "this session browser from 127.0.0.1" in page
     assert page.count("verified by authenticator") == 2
 

@@ -39,7 +39,7 @@ def test_wrong_password_unknown_account_and_disabled_account_read_the_same(clien
 
     assert {page.status_code for page in pages} == {400}
     assert {text_of(page) for page in pages} == {text_of(pages[0])}
-    assert "The username, email or password is not right" in text_of(pages[0])
+    assert "Incorrect username, email or password" in text_of(pages[0])
     assert not is_signed_in(client)
 
 

@@ -84,7 +84,7 @@ def test_after_a_hundred_in_a_row_only_a_new_password_helps(client, dana, clock,
             assert guess(client, name).status_code == 400
         clock.shift(timedelta(days=30))
         page = give_credentials(client, name)
-        assert "Please choose a new one with the help of your email address" in text_of(page)
+        assert "Reset your password by email to sign in again" in text_of(page)
         assert page.status_code == 400
 
     client.post("/account/password/reset", {"identifier": "dana"})

@@ -1,7 +1,7 @@
-"""Who may open a page, and what is asked of them first: the marks of views and the checks, in one order.
+"""Access control of pages: the marks of views, and the checks in their order.
 
-Deny by default: a view without a mark is for signed-in users who have proven what their account and their
-organizations ask for. Django's ``LoginRequiredMiddleware`` does the first half, ``AccessMiddleware`` the second.
+Access is denied by default. A view without a mark requires a sign-in and everything that the account and its
+organizations require. Django's ``LoginRequiredMiddleware`` checks the sign-in, ``AccessMiddleware`` the rest.
 """
 
 from collections.abc import Callable, Iterable
@@ -32,19 +32,19 @@ POLICY_STATUS = "policy_status"  # of a request
 
 
 class AuthenticatedHttpRequest(HttpRequest):
-    """The request of a view that only signed-in users reach."""
+    """The request of a view that requires a sign-in."""
 
     user: User
 
 
 class Mark(StrEnum):
-    """What differs from the default for one view."""
+    """How a view differs from the default."""
 
     PUBLIC = "works without a sign-in"
-    NEEDS_RECENT_PROOF = "asks for a factor, or the password where MFA is off, unless proven moments ago (SR-22)"
-    CHECKS_PASSWORD = "checks the password itself: where MFA is off, no proof is asked for before it"  # noqa: S105  (a sentence)
-    WORKS_WHILE_BLOCKED = "works although an organization waits for this user's MFA (SR-41)"
-    WORKS_DURING_ASSISTED_RESET = "leads an assisted reset to its new factor (SR-28)"
+    NEEDS_RECENT_PROOF = "requires a recent proof of a factor, or of the password if MFA is off (SR-22)"
+    CHECKS_PASSWORD = "checks the password itself, so it requires no recent proof if MFA is off"  # noqa: S105  (a sentence)
+    WORKS_WHILE_BLOCKED = "works for a user whom an organization's MFA policy blocks (SR-41)"
+    WORKS_DURING_ASSISTED_RESET = "works in the session of an assisted reset, to set up a new factor (SR-28)"
 
 
 def marks_of(view: Callable[..., Any]) -> frozenset[Mark]:
@@ -52,7 +52,7 @@ def marks_of(view: Callable[..., Any]) -> frozenset[Mark]:
     return cast("frozenset[Mark]", getattr(view, MARKS, frozenset()))
 
 
-def _marking(mark: Mark) -> Callable[[View], View]:
+def _decorator(mark: Mark) -> Callable[[View], View]:
     def decorate(view: View) -> View:
         setattr(view, MARKS, marks_of(view) | {mark})
         return view
@@ -60,26 +60,26 @@ def _marking(mark: Mark) -> Callable[[View], View]:
     return decorate
 
 
-needs_recent_proof = _marking(Mark.NEEDS_RECENT_PROOF)
-checks_password = _marking(Mark.CHECKS_PASSWORD)
-works_while_blocked = _marking(Mark.WORKS_WHILE_BLOCKED)
-works_during_assisted_reset = _marking(Mark.WORKS_DURING_ASSISTED_RESET)
+needs_recent_proof = _decorator(Mark.NEEDS_RECENT_PROOF)
+checks_password = _decorator(Mark.CHECKS_PASSWORD)
+works_while_blocked = _decorator(Mark.WORKS_WHILE_BLOCKED)
+works_during_assisted_reset = _decorator(Mark.WORKS_DURING_ASSISTED_RESET)
 
 
 def public(view: View) -> View:
     """Mark a view as one that works without a sign-in."""
-    return _marking(Mark.PUBLIC)(login_not_required(view))
+    return _decorator(Mark.PUBLIC)(login_not_required(view))
 
 
 def all_work_while_blocked(patterns: list[URLPattern]) -> list[URLPattern]:
-    """Mark all views of an app with ``works_while_blocked``, once, where their addresses are."""
+    """Mark the views of URL patterns with ``works_while_blocked``; return the patterns."""
     for pattern in patterns:
         works_while_blocked(pattern.callback)
     return patterns
 
 
 def all_public(patterns: Iterable[URLPattern | URLResolver]) -> None:
-    """Mark all views of a package, which have an access check of their own, with ``public``."""
+    """Mark the views of a package that checks access itself with ``public`` and ``works_while_blocked``."""
     for pattern in patterns:
         if isinstance(pattern, URLResolver):
             all_public(pattern.url_patterns)
@@ -89,7 +89,7 @@ def all_public(patterns: Iterable[URLPattern | URLResolver]) -> None:
 
 
 def policy_status_of(request: HttpRequest) -> PolicyStatus:
-    """Return what the organizations of the signed-in user say of their MFA. At most one query a request."""
+    """Return how the signed-in user meets the MFA policies of their organizations. At most one query per request."""
     if not hasattr(request, POLICY_STATUS):
         user = request.user
         setattr(request, POLICY_STATUS, policy.status_of(user) if isinstance(user, User) else policy.NOTHING)
@@ -97,19 +97,19 @@ def policy_status_of(request: HttpRequest) -> PolicyStatus:
 
 
 class AccessMiddleware:
-    """Ask each check of ``CHECKS`` in order; the first that answers decides. For anonymous requests none is asked."""
+    """Runs ``CHECKS`` in order for signed-in users. The first check that returns a response decides."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        """Pass the request on; the view is known only in ``process_view``."""
+        """Pass the request on: the view is only known in ``process_view``."""
         return self.get_response(request)
 
     def process_view(
         self, request: HttpRequest, view: Callable[..., HttpResponse], _args: list[Any], kwargs: dict[str, Any]
     ) -> HttpResponse | None:
-        """Return the redirect of the first check that is not satisfied."""
+        """Return the redirect of the first check that fails, or None."""
         if not request.user.is_authenticated:
             return None
         signed_in = cast("AuthenticatedHttpRequest", request)
@@ -124,7 +124,7 @@ Check = Callable[[AuthenticatedHttpRequest, frozenset[Mark], UUID | None], HttpR
 def _ask_for_code(
     request: AuthenticatedHttpRequest, _marks: frozenset[Mark], _organization_id: UUID | None
 ) -> HttpResponse | None:
-    """Lead a session whose user has turned MFA on, and that has proven no factor, to the OTP prompt (SR-33)."""
+    """Redirect a session that has proven no factor to the OTP prompt if its user has MFA on (SR-33)."""
     user = request.user
     if not user.mfa_is_on or user.is_verified():
         return None
@@ -140,7 +140,7 @@ def _ask_for_code(
 def _ask_for_new_factor(
     request: AuthenticatedHttpRequest, marks: frozenset[Mark], _organization_id: UUID | None
 ) -> HttpResponse | None:
-    """Lead a session of an assisted reset to the enrolment of a new factor (SR-28)."""
+    """Redirect a session of an assisted reset to the enrolment of a new factor (SR-28)."""
     by_reset = proofs.mode_of_session(request) == assisted_reset.MODE
     return redirect("mfa:activate") if by_reset and Mark.WORKS_DURING_ASSISTED_RESET not in marks else None
 
@@ -148,9 +148,9 @@ def _ask_for_new_factor(
 def _ask_for_recent_proof(
     request: AuthenticatedHttpRequest, marks: frozenset[Mark], _organization_id: UUID | None
 ) -> HttpResponse | None:
-    """Lead a sensitive change to the step-up (SR-22)."""
-    asks_itself = Mark.CHECKS_PASSWORD in marks and not request.user.mfa_is_on
-    if Mark.NEEDS_RECENT_PROOF in marks and not asks_itself and not proofs.has_recent_proof(request):
+    """Redirect a sensitive change to the step-up (SR-22)."""
+    checks_itself = Mark.CHECKS_PASSWORD in marks and not request.user.mfa_is_on
+    if Mark.NEEDS_RECENT_PROOF in marks and not checks_itself and not proofs.has_recent_proof(request):
         return proofs.ask_for_proof(request)
     return None
 
@@ -158,9 +158,9 @@ def _ask_for_recent_proof(
 def _ask_for_mfa(
     request: AuthenticatedHttpRequest, marks: frozenset[Mark], organization_id: UUID | None
 ) -> HttpResponse | None:
-    """Lead a member whom a policy blocks to the page that explains it; note whom a rehearsed one would block (SR-41).
+    """Redirect a member whom a policy blocks to the page that explains it; record whom a rehearsed one would (SR-41).
 
-    Free of queries for a user whose modes meet every policy.
+    Costs no query for a user whose modes meet every policy.
     """
     if Mark.WORKS_WHILE_BLOCKED in marks:
         return None
@@ -176,12 +176,12 @@ def _ask_for_mfa(
 def _ask_remembered_browser(
     request: AuthenticatedHttpRequest, marks: frozenset[Mark], organization_id: UUID | None
 ) -> HttpResponse | None:
-    """Ask a remembered browser for a code where an organization forbids remembering (SR-37)."""
+    """Redirect a remembered browser to the step-up if an organization forbids remembering (SR-37)."""
     if Mark.WORKS_WHILE_BLOCKED in marks or proofs.mode_of_session(request) != remembered_browsers.MODE:
         return None
     if not _concerns(policy.forbidding_remembering(request.user), organization_id):
         return None
-    messages.info(request, _("Your organization asks for a one-time password in this session."))
+    messages.info(request, _("Your organization requires a one-time password in this session."))
     back = request.get_full_path() if request.method == "GET" else reverse("accounts:dashboard")
     return redirect(reverse("mfa:step_up", query={"next": back}))
 
@@ -196,6 +196,6 @@ CHECKS: tuple[Check, ...] = (
 
 
 def _concerns(organizations: list[Organization], organization_id: UUID | None) -> bool:
-    """Return whether a view shows something of one of ``organizations``; a view of another one does not."""
+    """Return whether a view is about one of ``organizations``, or about no organization in particular."""
     ids = {organization.pk for organization in organizations}
     return bool(ids) and (organization_id is None or organization_id in ids)

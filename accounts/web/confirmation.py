@@ -1,4 +1,4 @@
-"""The page that asks before something is done."""
+"""The confirmation page."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal, NotRequired, TypedDict, Unpack
@@ -9,10 +9,10 @@ from django.utils.functional import Promise
 
 
 class Confirmation(TypedDict):
-    """What the page says. Its form goes to ``action_url``, by default the page itself, with the ``hidden`` fields."""
+    """The content of the page. Its form posts the ``hidden`` fields to ``action_url``, by default the page itself."""
 
     title: str | Promise
-    text: Sequence[str | Promise]  # what will happen, a paragraph each
+    text: Sequence[str | Promise]  # what will happen, one item a paragraph
     button: str | Promise
     cancel_url: str
     icon: NotRequired[str]
@@ -23,5 +23,5 @@ class Confirmation(TypedDict):
 
 
 def confirm(request: HttpRequest, **page: Unpack[Confirmation]) -> HttpResponse:
-    """Show what will happen and a button that does it."""
+    """Render a page that says what will happen, with a button that does it."""
     return render(request, "confirm.html", {"icon": "warning", "button_class": "primary", "method": "post", **page})

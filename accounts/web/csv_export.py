@@ -11,13 +11,13 @@ FORMULAS = frozenset("=+-@\t\r")
 
 
 def csv_file(name: str, head: list[str], rows: Iterable[list[str]]) -> StreamingHttpResponse:
-    """Give rows as a file, written while it is sent: no size is too large."""
+    """Return rows as a CSV file that is streamed, so that its size does not matter."""
 
     def lines() -> Iterator[str]:
         line = StringIO()
         writer = csv.writer(line)
         for cells in chain([head], rows):
-            # A spreadsheet runs what begins like a formula.
+            # A quote keeps a spreadsheet from running the cell as a formula.
             writer.writerow([f"'{cell}" if cell[:1] in FORMULAS else cell for cell in cells])
             yield line.getvalue()
             line.seek(0)

@@ -1,4 +1,4 @@
-"""How every page with a form is bound, refused and shown."""
+"""Helpers of pages with a form: bind it, show refusals, render it."""
 
 import math
 from contextlib import AbstractContextManager
@@ -13,19 +13,19 @@ from django.utils import timezone
 
 from accounts.refusals import Refused
 
-RETRY_AFTER = "retry_after"  # of a request: seconds for the header of its answer
+RETRY_AFTER = "retry_after"  # of a request: seconds for the header of its response
 Form = TypeVar("Form", bound=forms.BaseForm)
 
 
 def bound(request: HttpRequest, form_class: type[Form], **kwargs: Any) -> Form:
-    """Return the form, bound to what was posted, if anything was."""
+    """Return the form, bound to the posted data if the request is a POST."""
     return form_class(request.POST if request.method == "POST" else None, **kwargs)
 
 
 class refusals_on(AbstractContextManager["refusals_on", bool]):  # noqa: N801  (used like a function)
-    """Show a refusal of the domain at a field of the form, or on top of it; the code after the block then runs.
+    """Catches a refusal in the block and adds it to a field of the form, or to the form as a whole.
 
-    Any other exception passes. ``error`` is the refusal, if there was one.
+    The code after the block then runs. Any other exception passes. ``error`` is the refusal, if there was one.
     """
 
     def __init__(self, request: HttpRequest, form: forms.BaseForm, field: str | None = None) -> None:
@@ -38,7 +38,7 @@ class refusals_on(AbstractContextManager["refusals_on", bool]):  # noqa: N801  (
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool:
-        """Note the refusal; its answer's header says when to try again."""
+        """Add the refusal to the form, and set ``Retry-After`` of the response."""
         if not isinstance(error, Refused):
             return False
         self.error = error
@@ -48,11 +48,11 @@ class refusals_on(AbstractContextManager["refusals_on", bool]):  # noqa: N801  (
 
 
 def render_form(request: HttpRequest, template: str, form: forms.BaseForm, **context: object) -> HttpResponse:
-    """Show a form. Answer 400 if it has errors, 429 where trying again makes sense only later, else 200."""
+    """Render a form. The status is 429 if a refusal has a ``retry_at``, 400 for other errors, else 200."""
     status = 200 if not form.errors else 429 if getattr(request, RETRY_AFTER, 0) else 400
     return render(request, template, {"form": form, **context}, status=status)
 
 
 def waits_until(moment: datetime) -> int:
-    """Return the Unix time, never too early, until which a page lets a button wait; 0 for no wait."""
+    """Return the Unix time until which a page disables a button, rounded up; 0 if ``moment`` has passed."""
     return math.ceil(moment.timestamp()) if moment > timezone.now() else 0

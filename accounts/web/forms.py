@@ -1,4 +1,4 @@
-"""Shapes of what is typed. No form checks a password or sends anything."""
+"""Forms. They check the shape of the input; no form checks a password or sends anything."""
 
 import re
 from typing import Any
@@ -22,7 +22,7 @@ USERNAME = r"\A[\w.+-]*\Z"
 
 
 def password_field(label: Any, *, new: bool = False) -> forms.CharField:
-    """Make a password field; nothing of a password is cut."""
+    """Return a password field. It strips nothing from the password."""
     return forms.CharField(
         label=label,
         label_suffix="",
@@ -33,7 +33,7 @@ def password_field(label: Any, *, new: bool = False) -> forms.CharField:
 
 
 class CredentialsForm(forms.Form):
-    """User name or e-mail, and password."""
+    """Username or email, and password."""
 
     identifier = forms.CharField(
         label=_("Username or Email"),
@@ -52,12 +52,12 @@ class CredentialsForm(forms.Form):
 
 
 class SignInForm(CredentialsForm):
-    """Credentials, and where to go on."""
+    """Credentials, and the path to open after the sign-in."""
 
     next = forms.CharField(widget=forms.HiddenInput, required=False, max_length=2000)
 
     def clean_next(self) -> str:
-        """Keep only a path of this site (SR-9)."""
+        """Return the path if it is one of this site, else an empty string (SR-9)."""
         return safe_path(self.cleaned_data["next"])
 
 
@@ -66,35 +66,35 @@ def _advice() -> SafeString:
 
 
 class NewPasswordForm(forms.Form):
-    """A new password, twice; judged by Django's validators for ``user``, as far as it is known."""
+    """A new password, typed twice, and checked by Django's validators for ``user`` if given."""
 
     password = password_field(_("New password"), new=True)
     password_confirm = password_field(_("Confirm new password"), new=True)
 
-    def __init__(self, *args: object, user: User | None = None, **kwargs: object) -> None:
-        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+    def __init__(self, *args: Any, user: User | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         self.user = user
         self.fields["password"].help_text = lazy(_advice, str)()
 
     def clean(self) -> dict[str, object]:
-        """Judge the password and compare the two."""
+        """Compare the two passwords and validate them."""
         cleaned = super().clean() or {}
         password, confirm = cleaned.get("password"), cleaned.get("password_confirm")
         if password and confirm and password != confirm:
-            self.add_error("password_confirm", _("The two passwords are not the same."))
+            self.add_error("password_confirm", _("The two passwords do not match."))
         elif password:
             try:
-                validate_password(password, self._whose(cleaned))
+                validate_password(password, self._user_for_validation(cleaned))
             except ValidationError as error:
                 self.add_error("password", error)
         return cleaned
 
-    def _whose(self, _cleaned: dict[str, object]) -> User | None:
+    def _user_for_validation(self, _cleaned: dict[str, object]) -> User | None:
         return self.user
 
 
 class EmailAddressField(forms.EmailField):
-    """An address that somebody will sign in with."""
+    """An email that will identify an account."""
 
     def __init__(self, label: Any) -> None:
         super().__init__(
@@ -105,17 +105,19 @@ class EmailAddressField(forms.EmailField):
         )
 
     def clean(self, value: Any) -> str:
-        """Refuse what grows beyond its column when it is compared: a few signs of Unicode stand for many."""
+        """Refuse an email that is not its mailbox's only spelling, or whose key is too long (SR-4)."""
         email = str(super().clean(value))
         if not is_compared_as_written(email):
-            raise ValidationError(_("Write this address with plain letters: its mail would go to another one."))
+            raise ValidationError(
+                _("Type this email address in plain letters. As written, its mail would go to a different address.")
+            )
         if len(key_of(email)) > MAX_EMAIL_LENGTH:
-            raise ValidationError(_("This address is too long."))
+            raise ValidationError(_("This email address is too long."))
         return email
 
 
 class EmailForm(forms.Form):
-    """A new address."""
+    """A new email."""
 
     email = EmailAddressField(_("New email address"))
 
@@ -128,19 +130,19 @@ class RegisterForm(NewPasswordForm):
     password_confirm = password_field(_("Confirm Password:"), new=True)
     field_order = ("email", "password", "password_confirm")
 
-    def _whose(self, cleaned: dict[str, object]) -> User | None:
+    def _user_for_validation(self, cleaned: dict[str, object]) -> User | None:
         return User(email=str(cleaned.get("email", "")))
 
 
 class ChangePasswordForm(NewPasswordForm):
-    """A new password, and the one until now."""
+    """A new password, and the current one."""
 
     current_password = password_field(_("Current password"))
     field_order = ("current_password", "password", "password_confirm")
 
 
 class EmailCodeField(forms.CharField):
-    """The code of a mail, however it was copied: blanks, dashes and small letters do not matter."""
+    """A mailed code. Spaces, dashes and lower case do not matter."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -153,7 +155,7 @@ class EmailCodeField(forms.CharField):
         )
 
     def to_python(self, value: object) -> str:
-        """Bring the code into the form in which it was made."""
+        """Return the code in the form in which it was created."""
         return "".join((super().to_python(value) or "").split()).replace("-", "").upper()
 
 
@@ -171,7 +173,7 @@ class ResetPasswordForm(NewPasswordForm):
 
 
 class IdentifierForm(forms.Form):
-    """Whose password was forgotten."""
+    """The account whose password was forgotten."""
 
     identifier = forms.CharField(
         label=_("Username or Email"),
@@ -182,13 +184,13 @@ class IdentifierForm(forms.Form):
 
 
 def validate_plain_line(text: str) -> None:
-    """Refuse line breaks and control characters: names stand in mails (SR-48)."""
+    """Refuse line breaks and control characters, because emails contain names (SR-48)."""
     if not is_plain_line(text):
         raise ValidationError(_("Use one line, without control characters."))
 
 
 class ProfileForm(forms.Form):
-    """What people say of themselves."""
+    """The user's name and username."""
 
     name = forms.CharField(
         label=_("Name"),
@@ -199,7 +201,7 @@ class ProfileForm(forms.Form):
         widget=forms.TextInput({"autocomplete": "name"}),
     )
     username = forms.RegexField(
-        # No "@": a user name can never be mistaken for an address.
+        # No "@": a username can never be mistaken for an email.
         regex=USERNAME,
         label=_("Username"),
         label_suffix="",
@@ -211,7 +213,7 @@ class ProfileForm(forms.Form):
     )
 
     def clean_username(self) -> str:
-        """Refuse what turns into something else, or into too much, when it is compared (SR-4)."""
+        """Refuse a username whose key is too long or has other characters (SR-4)."""
         username = str(self.cleaned_data["username"])
         key = key_of(username)
         if len(key) > MAX_USERNAME_LENGTH or not re.match(USERNAME, key):

@@ -1,4 +1,4 @@
-"""What answers carry besides their page: cookies and headers that a view asked for, and why a session ended."""
+"""Response cookies and headers that a view asked for, and the message that a session has ended."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,7 @@ GetResponse = Callable[[HttpRequest], HttpResponse]
 
 
 def answer_headers(get_response: GetResponse) -> GetResponse:
-    """Set what this request has asked for, and ``no-store`` where nothing else was said (SR-19)."""
+    """Set the cookies and headers that the view asked for, and ``no-store`` by default (SR-19)."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
@@ -29,14 +29,14 @@ def answer_headers(get_response: GetResponse) -> GetResponse:
         if seconds := getattr(request, RETRY_AFTER, 0):
             response.headers["Retry-After"] = str(seconds)
         if not response.has_header("Cache-Control"):
-            add_never_cache_headers(response)  # every page names its reader in the menu
+            add_never_cache_headers(response)  # every page shows its user's name in the menu
         return response
 
     return middleware
 
 
 def tell_of_ended_session(get_response: GetResponse) -> GetResponse:
-    """Say why, when a page that needs a sign-in sends a browser to the sign-in page whose session is over."""
+    """Add a message when a browser whose session is over is redirected to the sign-in page."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
@@ -55,9 +55,9 @@ def tell_of_ended_session(get_response: GetResponse) -> GetResponse:
 
 
 def _was_signed_in(request: HttpRequest) -> bool:
-    """Return whether a browser in which a user has signed in before brings a session cookie of a session that is over.
+    """Return whether the request has a known-browser cookie and the cookie of a session that is over.
 
-    Signing out takes the cookie away, and Django does so too with the answer to this very request: it is told once.
+    Signing out deletes the session cookie, and so does the response to this request, so the message is shown once.
     """
     cookies = (settings.SESSION_COOKIE_NAME, settings.BROWSER_COOKIE_NAME)
     return all(request.COOKIES.get(name) for name in cookies) and request.session.session_key is None

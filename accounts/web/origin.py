@@ -1,6 +1,7 @@
-"""Where a request comes from."""
+"""The origin of a request: IP address, ``User-Agent`` and known-browser tokens."""
 
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address
+from ipaddress import ip_address as parse_ip_address
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -10,43 +11,43 @@ from accounts.security_log import Origin
 
 
 def origin_of(request: HttpRequest) -> Origin:
-    """Return the client's IP address, its browser's description, and the tokens of the people who used it before."""
+    """Return the client's IP address, its ``User-Agent``, and the tokens of the browser's users."""
     agent = request.headers.get("User-Agent", "")
     return Origin(client_ip(request), agent, tokens_in_cookie(request, settings.BROWSER_COOKIE_NAME))
 
 
 def tokens_in_cookie(request: HttpRequest, name: str) -> tuple[str, ...]:
-    """Return the tokens that a signed cookie holds, one for each user of the browser; none if it was made up."""
+    """Return the tokens that a signed cookie holds, one per user of the browser; none if its signature is wrong."""
     value = str(request.get_signed_cookie(name, default="", salt=name))
     return tuple(value.split("."))[-MAX_TOKENS:] if value else ()
 
 
 def client_ip(request: HttpRequest) -> str | None:
-    """Return the IP address of the connection or, behind proxies of ``TRUSTED_PROXIES``, the one that they name (SR-6).
+    """Return the IP address of the connection or, behind ``TRUSTED_PROXIES``, the one that they report (SR-6).
 
-    The header is read from its end: each trusted hop vouches for the one before it, and for no more. What a client
-    wrote into it itself lies further left and is never reached. A connection through a Unix socket has no address; its
-    proxy is trusted where the setting says ``unix``.
+    Reads ``X-Forwarded-For`` from its end, because each trusted proxy vouches only for the hop before it. Entries that
+    the client wrote are further left and are never reached. A connection through a Unix socket has no IP address; its
+    proxy is trusted if the setting contains ``unix``.
     """
-    address = _parsed(request.META.get("REMOTE_ADDR", ""))
+    client = _parse(request.META.get("REMOTE_ADDR", ""))
     hops = request.headers.get("X-Forwarded-For", "").split(",")
-    while hops and _is_trusted(address):
-        named = _parsed(hops.pop())
-        if named is None:
+    while hops and _is_trusted(client):
+        reported = _parse(hops.pop())
+        if reported is None:
             break
-        address = named
-    return str(address) if address else None
+        client = reported
+    return str(client) if client else None
 
 
-def _is_trusted(address: IPv4Address | IPv6Address | None) -> bool:
-    if address is None:
+def _is_trusted(hop: IPv4Address | IPv6Address | None) -> bool:
+    if hop is None:
         return bool(settings.TRUST_UNIX_SOCKET)
-    return any(address in network for network in settings.TRUSTED_PROXIES)
+    return any(hop in network for network in settings.TRUSTED_PROXIES)
 
 
-def _parsed(text: str) -> IPv4Address | IPv6Address | None:
+def _parse(text: str) -> IPv4Address | IPv6Address | None:
     try:
-        address = ip_address(text.strip())
+        parsed = parse_ip_address(text.strip())
     except ValueError:
         return None
-    return getattr(address, "ipv4_mapped", None) or address
+    return getattr(parsed, "ipv4_mapped", None) or parsed

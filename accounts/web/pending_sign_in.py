@@ -1,4 +1,4 @@
-"""What a browser's session remembers of a sign-in under way, and how it becomes the session of its user."""
+"""The pending sign-in in a browser's session, and its completion."""
 
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -23,21 +23,21 @@ REMEMBERED = settings.REMEMBERED_COOKIE_NAME
 
 @dataclass(frozen=True)
 class PendingSignIn:
-    """A sign-in whose password was right. ``activate`` names a mode whose enrolment follows the right code."""
+    """A sign-in whose password was right. ``activate`` is a mode whose enrolment begins after the code."""
 
     challenge: str = ""
     next: str = ""
     activate: str = ""
-    may_remember: bool = False  # the prompt offers to spare this browser the next codes
+    may_remember: bool = False  # the prompt offers to remember this browser
 
 
 def read(request: HttpRequest) -> PendingSignIn:
-    """Return what this browser's session remembers; an empty one if there is no sign-in under way."""
+    """Return the pending sign-in of this browser's session, or an empty one."""
     return PendingSignIn(**request.session.get(PENDING, {}))
 
 
 def begin(request: HttpRequest, user: User, *, may_remember: bool, next_path: str = "", activate: str = "") -> None:
-    """Ask for the code of a user whose password was right. Ends the session of another user in this browser."""
+    """Begin the code step for a user whose password was right. End the session of any user of this browser."""
     empty_session(request)
     challenge = challenges.begin_sign_in(user, channel=Channel.BROWSER, origin=origin_of(request))
     mail_if_due(request, challenge)
@@ -48,7 +48,7 @@ def begin(request: HttpRequest, user: User, *, may_remember: bool, next_path: st
 
 
 def mail_if_due(request: HttpRequest, challenge: Challenge) -> None:
-    """Mail the first code of a challenge whose mode is mailed; show a refusal on the next page."""
+    """Mail the first code of a challenge if its mode is mailed. Show a refusal on the next page."""
     if modes.get(challenge.mode).is_mailed and not challenge.mails:
         try:
             challenges.send_code(challenge, origin_of(request))
@@ -57,19 +57,19 @@ def mail_if_due(request: HttpRequest, challenge: Challenge) -> None:
 
 
 def find(request: HttpRequest) -> Challenge | None:
-    """Return the open challenge of this browser's sign-in."""
+    """Return the open challenge of this browser's pending sign-in."""
     return challenges.find_sign_in(read(request).challenge, channel=Channel.BROWSER)
 
 
 def forget(request: HttpRequest) -> None:
-    """Forget the sign-in under way."""
+    """Forget the pending sign-in."""
     request.session.pop(PENDING, None)
 
 
 def complete(request: HttpRequest, factor: Factor, *, remember: bool) -> PendingSignIn:
-    """Make this the session of the user who gave the code, and return what the sign-in remembered.
+    """Start the session of the user who gave the code, and return the pending sign-in.
 
-    ``remember``: spare this browser the next codes; not after a recovery code or an assisted reset.
+    ``remember``: remember this browser; ignored after a recovery code or an assisted reset.
     """
     pending = read(request)
     forget(request)
@@ -83,9 +83,9 @@ def complete(request: HttpRequest, factor: Factor, *, remember: bool) -> Pending
 
 
 def sign_in_remembered(request: HttpRequest, user: User) -> bool:
-    """Sign in a user whose password was right, if this browser is spared the code. Return whether it was.
+    """Sign in a user whose password was right, if this browser is remembered. Return whether it was.
 
-    The session proves no factor: sensitive changes ask for one. Ask the policies first.
+    The session proves no factor, so sensitive changes ask for one. Check the policies first.
     """
     tokens = tokens_in_cookie(request, REMEMBERED)
     signed_in = remembered_browsers.sign_in(user, tokens, origin_of(request)) if tokens else None

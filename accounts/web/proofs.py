@@ -1,4 +1,4 @@
-"""What has proven a browser's session besides the password, and when."""
+"""Which factor a browser's session has proven, and when."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -16,36 +16,36 @@ PROVEN_AT = "proven_at"  # Unix time of the last proof
 
 
 def mode_of_session(request: HttpRequest) -> str:
-    """Return what has proved this session besides the password; blank for nothing."""
+    """Return what proved this session besides the password; blank if nothing did."""
     return str(request.session.get(SIGNED_IN, {}).get("mode", ""))
 
 
 def remember_proof(request: HttpRequest, factor: Factor) -> None:
-    """Note that this session's user has just proven a factor. Gives the session a new key (SR-8)."""
+    """Record that this session's user has just proven a factor, and rotate the session key (SR-8)."""
     note_proof(request, factor)
     request.session.cycle_key()
 
 
 def note_proof(request: HttpRequest, factor: Factor) -> None:
-    """Note a factor that was just proven, in a session whose key is new."""
+    """Record a factor that was just proven, in a session whose key is new."""
     otp_login(request, factor)
     note_mode(request, factor.proved_as or factor.mode)
     request.session[PROVEN_AT] = timezone.now().timestamp()
 
 
 def forget_proof(request: HttpRequest) -> None:
-    """Note that the last factor of this session's user is gone."""
+    """Record that this session's user has no factor any more."""
     request.session.pop(PROVEN_AT, None)
     note_mode(request, "")
 
 
 def remember_password(request: HttpRequest) -> None:
-    """Note that this session's user, whose MFA is off, has just proven the password."""
+    """Record that this session's user, whose MFA is off, has just proven the password."""
     request.session[PROVEN_AT] = timezone.now().timestamp()
 
 
 def has_recent_proof(request: HttpRequest) -> bool:
-    """Return whether a factor, or the password where MFA is off, was proven within ``STEP_UP_LIFETIME`` (SR-22)."""
+    """Return whether a factor, or the password if MFA is off, was proven within ``STEP_UP_LIFETIME`` (SR-22)."""
     if request.user.is_authenticated and not request.user.mfa_is_on:
         return step_up.is_recent(request.session.get(PROVEN_AT), timezone.now())
     return has_proven_factor(request)
@@ -55,12 +55,12 @@ def has_proven_factor(request: HttpRequest) -> bool:
     """Return whether an existing factor was proven in this session within ``STEP_UP_LIFETIME`` (SR-22)."""
     if mode_of_session(request) == remembered_browsers.MODE:
         return False
-    device = getattr(request.user, "otp_device", None)  # also right after signing in, unlike is_verified()
+    device = getattr(request.user, "otp_device", None)  # unlike is_verified(), also set in the request that signs in
     return device is not None and step_up.is_recent(request.session.get(PROVEN_AT), timezone.now())
 
 
 def ask_for_proof(request: HttpRequest, *, back: str = "") -> HttpResponse:
-    """Redirect to the step-up, and from there to ``back`` or to this page, whose typed form is kept."""
+    """Redirect to the step-up, and from there to ``back`` or this page. Keep what was typed into its form."""
     if request.method == "POST":
         keep_form(request)
     return redirect(reverse("mfa:step_up", query={"next": back or request.get_full_path()}))

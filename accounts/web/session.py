@@ -1,4 +1,4 @@
-"""How a browser's session begins, goes on and ends."""
+"""The start, changes and end of a browser's session."""
 
 from datetime import datetime, timedelta
 from uuid import uuid4
@@ -16,7 +16,7 @@ from accounts.web.origin import origin_of
 
 
 def keep_session_until(request: HttpRequest, moment: datetime) -> None:
-    """Let a session that no user is signed in to live until then; others have a fixed end."""
+    """Extend an anonymous session until ``moment``. Sessions of users have a fixed end."""
     request.session[KEEP_UNTIL] = max(request.session.get(KEEP_UNTIL, 0), moment.timestamp())
 
 
@@ -26,16 +26,16 @@ def empty_session(request: HttpRequest) -> None:
 
 
 def sign_out(request: HttpRequest) -> None:
-    """End the session. An opened invitation is forgotten with it, unless its page leads on to another account."""
+    """End the session and forget an opened invitation, unless ``keep_invitation`` was posted."""
     auth.logout(request)
     if not request.POST.get("keep_invitation"):
         remember_invitation(request, "")
 
 
 def start_session(request: HttpRequest, user: User, *, mode: str, by_factor: bool) -> None:
-    """Make this the session of a user whose sign-in was finished; ``mode`` proved it besides the password.
+    """Start the session of a user whose sign-in was finished; ``mode`` proved it besides the password.
 
-    ``user`` is the one that the sign-in has read under its lock: the session carries the fingerprint of then (SR-25).
+    ``user`` is the row that the sign-in read under its lock, and the session carries its fingerprint (SR-25).
     ``by_factor``: a factor was proven just now.
     """
     auth.login(request, user, backend="django.contrib.auth.backends.ModelBackend")
@@ -48,15 +48,15 @@ def start_session(request: HttpRequest, user: User, *, mode: str, by_factor: boo
         "agent": origin.agent[:255],
     }
     know_browser(request, known_browsers.note_sign_in(user, origin, by_factor=by_factor))
-    # A fixed end: use does not put it off (SR-34).
+    # Use does not extend the session (SR-34).
     request.session.set_expiry(now + timedelta(seconds=settings.SESSION_COOKIE_AGE))
 
 
 def keep_session(request: HttpRequest, user: User) -> None:
-    """Give this session the fingerprint of its user after a change that ends the others (SR-25)."""
+    """Store the user's new fingerprint in this session after a change that ends the others (SR-25)."""
     request.session[auth.HASH_SESSION_KEY] = user.get_session_auth_hash()
 
 
 def note_mode(request: HttpRequest, mode: str) -> None:
-    """Note what has proved this session since it began."""
+    """Record what has proved this session besides the password."""
     request.session[SIGNED_IN] = {**request.session.get(SIGNED_IN, {}), "mode": mode}

@@ -1,4 +1,4 @@
-"""What a browser's session remembers of an email address that is being verified."""
+"""The pending email verification in a browser's session."""
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -16,44 +16,44 @@ VERIFICATION = "mailbox_proof"
 
 
 def remember_verification(request: HttpRequest, proof: EmailVerification) -> None:
-    """Bind a proof to this browser; an earlier one of it is forgotten."""
+    """Store a verification in this browser's session, in place of an earlier one."""
     request.session[VERIFICATION] = str(proof.pk)
     keep_session_until(request, proof.expires_at)
 
 
 def verification_of(request: HttpRequest, purpose: EmailVerification.Purpose) -> EmailVerification | None:
-    """Find the open proof that this browser asked for."""
+    """Return the open verification that this browser asked for."""
     return email_verification.find(request.session.get(VERIFICATION), purpose)
 
 
 def forget_verification(request: HttpRequest) -> None:
-    """Forget the proof that this browser asked for."""
+    """Forget the verification that this browser asked for."""
     request.session.pop(VERIFICATION, None)
 
 
 def resend_verification_code(request: HttpRequest, proof: EmailVerification) -> None:
-    """Mail the code of a proof again, and say so without telling whether there is such an account (SR-3)."""
+    """Mail the code again. The message does not reveal whether there is such an account (SR-3)."""
     try:
         email_verification.resend(proof, origin_of(request))
     except Refused as refused:
         messages.warning(request, refused.text)
     else:
-        text = _("Another email is on its way, unless this mailbox got many in the last hour. Use the newest code.")
+        text = _("Another email is on its way, unless this mailbox got too many in the last hour. Use the newest code.")
         messages.success(request, text)
 
 
 def verification_is_over(request: HttpRequest, start_again: str) -> HttpResponse:
-    """Say so, and lead to where another one is asked for."""
+    """Say that the verification is over, and redirect to ``start_again``."""
     forget_verification(request)
     messages.warning(request, email_verification.VerificationOver.message)
     return redirect(start_again)
 
 
 def has_proven_mailbox(request: HttpRequest, user: User) -> bool:
-    """Return whether this browser has proven the user's mailbox or a factor before (SR-23). One query at most."""
+    """Return whether this browser has proven the user's mailbox or a factor before (SR-23). At most one query."""
     return known_browsers.has_proven_mailbox(user, origin_of(request))
 
 
 def remember_mailbox(request: HttpRequest, user: User) -> None:
-    """Note that this browser has just proven the user's mailbox."""
+    """Record that this browser has just proven the user's mailbox."""
     know_browser(request, known_browsers.note_mailbox(user, origin_of(request)))

@@ -104,7 +104,7 @@ def test_i_come_back_without_my_phone(waited, client):
     assert client.get("/account").status_code == 200
     assert Factor.objects.get(user=waited).secret != old
     subjects = [message.subject for message in read_mail() if message.to == [waited.email]]
-    assert "Datica: Assisted reset confirmed: its waiting time runs" in subjects
+    assert "Datica: Assisted reset confirmed: the waiting time has started" in subjects
     assert "Datica: Signed in with the code of an assisted reset" in subjects
 
 
@@ -253,7 +253,7 @@ def test_nobody_starts_their_own(clinic, sam, client):
 
     page = start(client, clinic, sam)
 
-    assert "nobody can start an assisted reset of their own" in text_of(page)
+    assert "You cannot start an assisted reset of your own" in text_of(page)
 
 
 def test_staff_are_no_owners_members_to_reset(clinic, sam, dana_with_app, client):
@@ -275,7 +275,7 @@ def test_one_at_a_time(started, clinic, sam, another_browser, clock):
     clock.shift(timedelta(seconds=31))
     sign_in(browser, sam)
 
-    assert "under way already" in text_of(start(browser, clinic, started))
+    assert "already under way" in text_of(start(browser, clinic, started))
     clock.shift(timedelta(days=4))
     sign_in(browser, sam)
     assert start(browser, clinic, started).status_code == 302

@@ -62,7 +62,7 @@ def test_disabling_is_confirmed_first_and_a_look_changes_nothing(client, dana_wi
 
     page = client.get(path("email", "disable"))
 
-    assert "From then on you sign in with: authenticator" in text_of(page)
+    assert "You will then sign in with: authenticator" in text_of(page)
     assert Factor.objects.count() == 2
 
 
@@ -78,7 +78,9 @@ def test_another_mode_becomes_preferred_in_place_of_the_disabled_one(client, dan
 
 def test_disabling_the_last_mode_says_what_it_means_and_turns_mfa_off(client, dana_with_app):
     sign_in(client, dana_with_app)
-    assert "Your password alone will then open your account" in text_of(client.get(path("authenticator", "disable")))
+    assert "Anyone who knows your password will then be able to sign in" in text_of(
+        client.get(path("authenticator", "disable"))
+    )
 
     page = client.post(path("authenticator", "disable"), follow=True)
 

@@ -142,7 +142,7 @@ def test_every_mail_of_a_sign_in_works(client, dana_with_email):
     with later(seconds=31):
         client.post(RESEND)
         assert mailed_code() == first
-        assert "2 mails sent" in text_of(client.get(OTP))
+        assert "We sent 2 emails" in text_of(client.get(OTP))
 
         client.post(OTP, {"otp": first})
 
@@ -255,7 +255,7 @@ def test_only_the_given_number_of_mails_is_sent(client, dana_with_email):
         read_mail()
 
     assert len(mail.outbox) == 5
-    assert "No more codes can be sent" in text_of(page)
+    assert "We cannot send more codes" in text_of(page)
 
 
 def test_only_so_many_mails_an_hour_go_to_an_account(client, dana_with_email):
@@ -267,7 +267,7 @@ def test_only_so_many_mails_an_hour_go_to_an_account(client, dana_with_email):
 
     assert len([message for message in read_mail() if "one-time password" in message.subject]) == 20
     page = client.get(OTP)
-    assert "No more codes can be sent" in text_of(page)
+    assert "We cannot send more codes" in text_of(page)
     assert page.status_code == 200
 
 

@@ -54,7 +54,7 @@ def test_a_wrong_one_typed_back_leaves_the_earlier_codes_good(client, dana_with_
     make(client)
     page = client.post(CONFIRM, {"code": "2222-2222-2222"})
     assert page.status_code == 400
-    assert "That is none of the codes that were just shown." in text_of(page)
+    assert "That is not one of the codes that we just showed you." in text_of(page)
     client.post("/account/logout")
 
     assert sign_in_with(client, codes[1]).status_code == 302
@@ -70,7 +70,7 @@ def test_a_code_signs_in_once_in_the_same_field(client, dana_with_app, codes):
     answer = sign_in_with(client, codes[5].lower())
     page = client.get(answer.url)
 
-    assert "You have used a recovery code; 9 are left." in text_of(page)
+    assert "You used a recovery code. 9 codes are left." in text_of(page)
     assert is_signed_in(client)
     client.post("/account/logout")
     again = sign_in_with(client, codes[5])
@@ -157,7 +157,7 @@ def test_i_am_told_when_one_was_used_and_when_few_are_left(client, another_brows
     subjects = [message.subject for message in read_mail()]
 
     assert sum("Recovery code used" in subject for subject in subjects) == 7
-    assert sum("Few recovery codes are left" in subject for subject in subjects) == 1
+    assert sum("Few recovery codes left" in subject for subject in subjects) == 1
 
 
 def test_codes_are_stored_as_marks_and_never_shown_again(client, dana_with_app, codes):
@@ -198,7 +198,7 @@ def test_making_them_needs_a_fresh_proof_and_mfa(client, another_browser, dana, 
     """SR-22."""
     sign_in(client, sam)
     page = client.post(PAGE, follow=True)
-    assert "Please enable multi-factor authentication first" in text_of(page)
+    assert "Enable multi-factor authentication first" in text_of(page)
 
     add_mode(dana, "email")
     other = another_browser()

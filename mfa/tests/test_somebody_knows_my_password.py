@@ -20,7 +20,7 @@ from tests.signing_in import OTP, give_credentials, is_signed_in, sign_in
 
 pytestmark = pytest.mark.django_db
 
-SUBJECT = "Right password, but no right one-time password"
+SUBJECT = "Correct password, but no correct one-time password"
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_a_sign_in_that_nobody_finished_is_told_when_it_expires(dana_with_app, t
 
     (message,) = told()
     assert "192.0.2.66" in message.body
-    assert "Somebody knows your password" in message.body
+    assert "Someone knows your password" in message.body
     assert signin.report_unfinished() == 0
 
 

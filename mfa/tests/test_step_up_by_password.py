@@ -39,11 +39,11 @@ def test_some_minutes_later_i_am_asked_once_and_led_back(client, dana, later):
 
     asked = client.post(END_OTHERS)
     assert asked.url == CONFIRM
-    assert "please confirm with your password" in text_of(client.get(CONFIRM))
+    assert "Confirm this change with your password" in text_of(client.get(CONFIRM))
     led = client.post(CONFIRM, {"password": PASSWORD, "next": END_OTHERS})
 
     assert led.url == END_OTHERS
-    assert "Sign all other sessions out?" in text_of(client.get(END_OTHERS))
+    assert "Sign out all other sessions?" in text_of(client.get(END_OTHERS))
     assert client.post(END_OTHERS).url == "/account/sessions"
 
 

@@ -70,7 +70,7 @@ def test_the_reason_of_a_refused_code_stays_beside_the_number(client, dana_with_
 
     page = text_of(client.post(OTP, {"otp": app_code(dana_with_app, step=-10)}))
 
-    assert "your phone's clock is about 5 min behind: let it set the time automatically. You have 4 tries left." in page
+    assert "your phone's clock is about 5 min behind: set it to automatic time. You have 4 tries left." in page
 
 
 def test_the_last_try_tells_of_the_clock_too(client, dana_with_app, clock, settings):
@@ -97,7 +97,7 @@ def test_the_limit_of_the_account_is_told_where_it_is_nearer(client, dana_with_a
     first, second = fails(client, 2)
 
     assert "That code is wrong. You have 1 try left." in first
-    blocked = "That code is wrong. For your safety no code is accepted for a while. Try again in 15 minutes."
+    blocked = "That code is wrong. For your safety, we accept no codes for a while. Try again in 15 minutes."
     assert blocked in second
     assert "left" not in second
     answer = client.post(OTP, {"otp": app_code(dana_with_app)})
@@ -109,7 +109,7 @@ def test_the_last_try_does_not_send_on_to_a_sign_in_that_is_closed(client, dana_
 
     page = fails(client, 5)[-1]
 
-    assert "That was the fifth wrong code, so we ended this sign-in. For your safety no code is accepted" in page
+    assert "That was the fifth wrong code, so we ended this sign-in. For your safety, we accept no codes" in page
     assert "Sign in again to get a new code" not in page
 
 
@@ -172,7 +172,7 @@ def test_the_command_line_is_told_of_no_tries(dana_with_email):
     with pytest.raises(code_refusals.WrongCode) as refused:
         challenges.answer(challenge, "000000", Origin())
 
-    assert refused.value.text == "That code is not right. Please check it and try again."
+    assert refused.value.text == "That code is wrong. Check it and try again."
 
 
 @pytest.mark.parametrize("address", [f"{OTP}?recovery", f"{CONFIRM}?recovery&next=/account/view"])

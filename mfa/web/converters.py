@@ -1,4 +1,4 @@
-"""What may stand in a URL: anything else is a 404 before any code of ours runs."""
+"""URL converters. Other values are a 404 before any view runs."""
 
 from mfa import modes
 
@@ -9,7 +9,7 @@ class ModeConverter:
     regex = "[a-z]+"
 
     def to_python(self, value: str) -> str:
-        """Return the name. Raise ``ValueError`` if it is no mode's."""
+        """Return the name. Raise ``ValueError`` if there is no such mode."""
         if value not in modes.ALL:
             raise ValueError(value)
         return value

@@ -1,4 +1,4 @@
-"""What a browser's session remembers of a mode that is being enabled."""
+"""The pending enrolment in a browser's session."""
 
 from dataclasses import asdict, dataclass
 
@@ -23,15 +23,15 @@ FIRST_FACTOR = "first_factor"
 
 @dataclass(frozen=True)
 class FirstFactor:
-    """An enrolment that waits until its user's mailbox is proven in this browser (SR-23)."""
+    """An enrolment that waits until this browser has proven its user's mailbox (SR-23)."""
 
     mode: str
-    fingerprint: str  # fingerprint of the credentials with which it was begun
-    proof: str  # id of the verification that it waits for
+    fingerprint: str  # of the user's credentials when it was begun
+    proof: str  # the id of the verification that it waits for
 
 
 def begin_enrolment(request: HttpRequest, user: User, mode: str, *, mailbox_proven: bool = False) -> HttpResponse:
-    """Begin to enable a mode of a user whose password was right, or ask for the proof that is missing."""
+    """Begin to enable a mode for a user whose password was right, or redirect to the proof that is missing."""
     try:
         enrolment = activation.begin(
             user,
@@ -54,7 +54,7 @@ def begin_enrolment(request: HttpRequest, user: User, mode: str, *, mailbox_prov
 
 
 def find(request: HttpRequest) -> Challenge | None:
-    """Return this browser's open enrolment, unless it is another account's than the signed-in one."""
+    """Return this browser's open enrolment, unless it belongs to another account than the signed-in one."""
     enrolment = activation.find(request.session.get(ENROLMENT))
     if enrolment is not None and request.user.is_authenticated and enrolment.user_id != request.user.pk:
         return None
@@ -62,23 +62,23 @@ def find(request: HttpRequest) -> Challenge | None:
 
 
 def forget(request: HttpRequest) -> None:
-    """Forget the enrolment under way."""
+    """Forget the pending enrolment."""
     request.session.pop(ENROLMENT, None)
 
 
 def waiting_proof(request: HttpRequest) -> EmailVerification | None:
-    """Return the open verification of the mailbox that the first factor of this browser's user waits for."""
+    """Return the open email verification that the first factor in this browser waits for."""
     proof = verification.verification_of(request, EmailVerification.Purpose.CONFIRM_MAILBOX)
     stored = request.session.get(FIRST_FACTOR)
     if stored is None or proof is None or proof.user is None:
         return None
-    waits = FirstFactor(**stored)
-    if waits.proof != str(proof.pk) or (request.user.is_authenticated and request.user.pk != proof.user_id):
+    pending = FirstFactor(**stored)
+    if pending.proof != str(proof.pk) or (request.user.is_authenticated and request.user.pk != proof.user_id):
         return None
-    return proof if constant_time_compare(waits.fingerprint, proof.user.get_session_auth_hash()) else None
+    return proof if constant_time_compare(pending.fingerprint, proof.user.get_session_auth_hash()) else None
 
 
 def take_first_factor(request: HttpRequest) -> FirstFactor:
-    """Return what waited for the mailbox, and forget it."""
+    """Return the enrolment that waited for the mailbox, and forget it."""
     verification.forget_verification(request)
     return FirstFactor(**request.session.pop(FIRST_FACTOR))

@@ -1,4 +1,4 @@
-"""Shapes of what is typed. No form checks a code or sends anything."""
+"""Forms. They check the shape of the input; no form checks a code or sends anything."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from mfa import challenges, modes
 
 
 class OneTimePasswordInput(forms.TextInput):
-    """Numeric keyboard, filled in by phones from mail or app; never echoes what was typed."""
+    """An input with a numeric keyboard and autofill of codes. Never shows what was typed before."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -21,33 +21,33 @@ class OneTimePasswordInput(forms.TextInput):
         )
 
     def format_value(self, _value: Any) -> None:
-        """Show nothing."""
+        """Return None, so that the code is not shown again."""
 
 
 class OneTimePasswordField(forms.CharField):
-    """Six ASCII digits; spaces and dashes that came with typing or pasting go (SR-16)."""
+    """Six ASCII digits. Spaces and dashes between them are removed (SR-16)."""
 
     widget = OneTimePasswordInput
 
     def __init__(self) -> None:
         six_digits = RegexValidator(r"\A[0-9]{6}\Z", _("Enter the six digits of the code."))
         super().__init__(label=_("One Time Password"), label_suffix="", max_length=64, validators=[six_digits])
-        self.widget.attrs.pop("maxlength", None)  # a pasted code with blanks around it must fit
+        self.widget.attrs.pop("maxlength", None)  # a pasted code with spaces must fit
 
     def to_python(self, value: object) -> str:
-        """Take out what people type between the digits."""
+        """Remove spaces and dashes."""
         return "".join((super().to_python(value) or "").split()).replace("-", "")
 
 
 class OtpOrRecoveryCodeField(OneTimePasswordField):
-    """A one-time password, or a recovery code in its place."""
+    """A one-time password or a recovery code."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.validators = []  # the six digits are not all that fits
+        self.validators = []  # a recovery code has no six digits
 
     def to_python(self, value: object) -> str:
-        """Take out what people type between the signs; refuse what can be neither."""
+        """Return the code without spaces and dashes. Refuse a text that is neither kind of code."""
         typed = forms.CharField.to_python(self, value) or ""
         if not typed:
             return ""
@@ -58,7 +58,7 @@ class OtpOrRecoveryCodeField(OneTimePasswordField):
 
 
 class OtpForm(forms.Form):
-    """A one-time password, or a recovery code."""
+    """A one-time password or a recovery code."""
 
     otp = OtpOrRecoveryCodeField()
     remember = forms.BooleanField(required=False, label_suffix="")
@@ -77,7 +77,7 @@ class OtpForm(forms.Form):
 
 
 class RecoveryCodeForm(forms.Form):
-    """One of the recovery codes, typed back."""
+    """One of the new recovery codes, to confirm that they were saved."""
 
     code = forms.CharField(
         label=_("Type one of them back"),
@@ -88,24 +88,24 @@ class RecoveryCodeForm(forms.Form):
 
 
 class PasswordForm(forms.Form):
-    """The password of somebody signed in, and where to go on."""
+    """The password of a signed-in user, and the path to open next."""
 
     password = password_field(_("Password"))
     next = forms.CharField(widget=forms.HiddenInput, required=False, max_length=2000)
 
 
 class StepUpForm(OtpForm):
-    """A one-time password, and where to go on."""
+    """A one-time password, and the path to open next."""
 
     next = forms.CharField(widget=forms.HiddenInput, required=False, max_length=2000)
 
     def clean_next(self) -> str:
-        """Keep only a path of this site."""
+        """Return the path if it is one of this site, else an empty string (SR-9)."""
         return safe_path(self.cleaned_data["next"])
 
 
 class ActivateForm(CredentialsForm):
-    """Which mode to enable, and whose."""
+    """The mode to enable, and the credentials of the account."""
 
     type = forms.ChoiceField(
         label=_("Multi-Factor Authentication Type"),
@@ -117,7 +117,7 @@ class ActivateForm(CredentialsForm):
 
 
 class ConfirmResetForm(forms.Form):
-    """The code of a mail that asks to confirm an assisted reset, and whose account it is."""
+    """The account of an assisted reset, and the mailed code that confirms it."""
 
     identifier = CredentialsForm.base_fields["identifier"]
     code = EmailCodeField()

@@ -1,4 +1,4 @@
-"""What the OTP prompt, the step-up and the activation share."""
+"""Helpers that the OTP prompt, the step-up and the activation share."""
 
 from django.contrib import messages
 from django.http import HttpRequest
@@ -20,7 +20,7 @@ def settings_page() -> str:
 
 
 def prompt_context(challenge: Challenge) -> dict[str, object]:
-    """Return what both prompts show of a challenge. One query."""
+    """Return the template context of a challenge for both prompts. One query."""
     mode = modes.get(challenge.mode)
     return {
         "mode": mode.name,
@@ -31,7 +31,7 @@ def prompt_context(challenge: Challenge) -> dict[str, object]:
 
 
 def mail_context(challenge: Challenge) -> dict[str, object]:
-    """Return what pages show of the mails of a challenge."""
+    """Return the template context about the emails of a challenge."""
     return {
         "is_mailed": modes.get(challenge.mode).is_mailed,
         "mails_sent": challenge.mails,
@@ -43,7 +43,7 @@ def mail_context(challenge: Challenge) -> dict[str, object]:
 
 
 def ended_by(refused: Refused | None) -> str:
-    """Return the words of a wrong code that ended its challenge; blank if it was over for another reason."""
+    """Return the message of a wrong code that ended its challenge; blank for any other refusal."""
     return refused.text if isinstance(refused, RefusedCode) and refused.is_last else ""
 
 

@@ -1,4 +1,4 @@
-"""What a token may do in an organization (SR-39, SR-40)."""
+"""Authorization of tokens in organizations (SR-39, SR-40)."""
 
 from collections.abc import Collection
 from uuid import UUID
@@ -18,15 +18,15 @@ from organizations.web.memberships import EVERYBODY
 
 
 class ProofTooOld(Refused):
-    """The token's sign-in did not prove, moments ago, the best that its user has (SR-40)."""
+    """The action needs a token from a recent sign-in with password and one-time password (SR-40)."""
 
-    message = _("This needs a sign-in moments ago, not by a key alone. Sign in again, then retry.")
+    message = _("For this, sign in again with your password, not with a key alone. Then retry.")
 
 
 def needs_fresh_token(request: HttpRequest) -> None:
-    """Raise ``ProofTooOld`` unless the token was given moments ago: what a browser asks a step-up for.
+    """Raise ``ProofTooOld`` unless the token is younger than ``STEP_UP_LIFETIME``.
 
-    A key alone is no such proof: any token can add one.
+    Use it where the browser asks for a step-up. A sign-in with a key alone does not count: any token can add a key.
     """
     token = token_of(request)
     is_old = timezone.now() - token.created_at > settings.STEP_UP_LIFETIME
@@ -35,13 +35,13 @@ def needs_fresh_token(request: HttpRequest) -> None:
 
 
 def channel_of(request: HttpRequest) -> Channel:
-    """Say how a token's user came."""
+    """Return the channel of a token: key or command line."""
     return Channel.KEY if token_of(request).by_key else Channel.CLI
 
 
 def membership_of_token(
     request: HttpRequest, organization_id: UUID, *, roles: Collection[Role] = EVERYBODY
 ) -> Membership:
-    """Give the membership of a token's user; a refusal of the policy, the role or a stranger is raised."""
+    """Return the membership of a token's user. Raise ``OrganizationNotFound``, ``MfaMissing`` or ``RoleMissing``."""
     user = token_of(request).user
     return policy.authorize(user, organization_id, roles=roles, channel=channel_of(request), origin=origin_of(request))

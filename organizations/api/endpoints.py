@@ -1,4 +1,4 @@
-"""What the command-line client reads and changes of organizations, invitations, members and environments."""
+"""Endpoints of the command-line client for organizations, invitations, members and environments."""
 
 from uuid import UUID
 
@@ -24,8 +24,8 @@ class Pod(Schema):
     """A place where environments run."""
 
     name: str
-    phiSafe: bool  # noqa: N815  (the client's spelling)
-    importRequiresLength: bool  # noqa: N815
+    phiSafe: bool
+    importRequiresLength: bool
 
 
 class Pods(Schema):
@@ -35,16 +35,16 @@ class Pods(Schema):
 
 
 class EnvironmentOut(Schema):
-    """An environment of one of my organizations. One that is closed to me has no ``namespace``."""
+    """An environment of one of my organizations. It has no ``namespace`` if the organization's policy blocks me."""
 
     id: str
     name: str
     namespace: str | None = None
-    organizationId: str  # noqa: N815
+    organizationId: str
 
 
 class Health(Schema):
-    """That the portal answers."""
+    """The state of the portal."""
 
     status: str
 
@@ -53,26 +53,26 @@ class Invitation(Schema):
     """An invitation that was neither accepted nor withdrawn."""
 
     id: str
-    orgID: str  # noqa: N815
-    senderID: str  # noqa: N815
-    roleID: int  # noqa: N815
+    orgID: str
+    senderID: str
+    roleID: int
     email: str
     consumed: bool
     revoked: bool
 
 
 class NewInvitation(Schema):
-    """Whom to invite, and the page that the mail leads to, with ``{inviteCode}`` in it."""
+    """The email to invite, and the URL of the mail's link, with ``{inviteCode}`` in it."""
 
     email: Text
     role: StrictInt = ROLE_IDS[Role.MEMBER]
-    linkTemplate: Text = ""  # noqa: N815
+    linkTemplate: Text = ""
 
 
 class Joined(Schema):
-    """The organization that an accepted invitation led to."""
+    """The organization that the user has joined."""
 
-    orgID: str  # noqa: N815
+    orgID: str
 
 
 class Member(Schema):
@@ -81,7 +81,7 @@ class Member(Schema):
     id: str
     name: str
     email: str
-    roleID: int  # noqa: N815
+    roleID: int
 
 
 class GroupMember(Schema):
@@ -111,7 +111,7 @@ class Groups(Schema):
 
 @router.get("/pods", response={200: Pods, **ERRORS}, summary="List the pods")
 def list_pods(request: HttpRequest) -> dict[str, object]:  # noqa: ARG001  (ninja goes by the name)
-    """List all pods; open to everybody, because the client asks before anybody has signed in."""
+    """List all pods. Needs no session: the client asks before the user signs in."""
     return {
         "pods": [
             {"name": pod.name, "phiSafe": pod.phi_safe, "importRequiresLength": pod.import_requires_length}
@@ -125,7 +125,7 @@ def _environment(environment: Environment) -> dict[str, str]:
 
 
 def _closed_environment(environment: Environment) -> dict[str, str]:
-    """Return no more than the client needs to name an environment and to be told why it is closed (SR-41)."""
+    """Return only what the client needs to name an environment and to learn why it is blocked (SR-41)."""
     return {
         "id": str(environment.pk),
         "name": environment.name,
@@ -143,9 +143,9 @@ def _closed_environment(environment: Environment) -> dict[str, str]:
 def list_environments(
     request: HttpRequest, pod: HeaderEx[Text, P(default="", alias="X-Pod-ID")]
 ) -> list[dict[str, str]]:
-    """List my environments on one pod, or on all.
+    """List my environments on one pod, or on all pods.
 
-    Those of an organization that waits for my MFA are among them, by id and name; everything else about them is
+    Environments of an organization whose policy blocks me are listed by id and name. Everything else about them is
     refused with 4031.
     """
     listed = environments.of_user(
@@ -166,7 +166,7 @@ def _find_environment(request: HttpRequest, environment_id: UUID) -> Environment
     summary="Retrieve an environment",
 )
 def retrieve_environment(request: HttpRequest, environment_id: UUID) -> dict[str, str]:
-    """Give one environment."""
+    """Return one environment."""
     return _environment(_find_environment(request, environment_id))
 
 
@@ -174,7 +174,7 @@ def retrieve_environment(request: HttpRequest, environment_id: UUID) -> dict[str
     "/environments/{uuid:environment_id}", auth=bearer, response=ERRORS, summary="Rename an environment: refused"
 )
 def rename_environment(request: HttpRequest, environment_id: UUID) -> None:
-    """Refuse with 4032: an environment is renamed in the browser."""
+    """Refuse with 4032: environments are renamed in the browser."""
     _find_environment(request, environment_id)
     raise environments.RenamedElsewhere
 
@@ -183,7 +183,7 @@ def rename_environment(request: HttpRequest, environment_id: UUID) -> None:
     "/environments/{uuid:environment_id}/services", auth=bearer, response=ERRORS, summary="List services: refused"
 )
 def list_services(request: HttpRequest, environment_id: UUID) -> None:
-    """Refuse with 4041: there are none here, and an empty list would crash the client."""
+    """Refuse with 4041: the portal has no services, and an empty list would crash the client."""
     _find_environment(request, environment_id)
     raise environments.NoServices
 
@@ -196,13 +196,13 @@ def list_services(request: HttpRequest, environment_id: UUID) -> None:
     include_in_schema=False,
 )
 def refuse_inside_environment(request: HttpRequest, environment_id: UUID, inside: str) -> None:  # noqa: ARG001
-    """Refuse with 4041 what the client asks of metrics, images and whatever else runs in an environment."""
+    """Refuse with 4041 requests about metrics, images and other contents of an environment."""
     list_services(request, environment_id)
 
 
-@router.get("/healthcheck", response=Health, summary="Tell that the portal is up")
+@router.get("/healthcheck", response=Health, summary="Check that the portal is up")
 def healthcheck(request: HttpRequest) -> dict[str, str]:  # noqa: ARG001  (ninja goes by the name)
-    """Answer without a look at anything: the client asks before it imports into a database."""
+    """Return "ok" without any check: the client asks before it imports into a database."""
     return {"status": "ok"}
 
 
@@ -233,7 +233,7 @@ def list_invitations(request: HttpRequest, org_id: UUID) -> list[dict[str, objec
     "/orgs/{uuid:org_id}/invites", auth=bearer, response={201: Nothing, **ERRORS}, summary="Send an invitation"
 )
 def send_invitation(request: HttpRequest, org_id: UUID, new: NewInvitation) -> Status[dict[str, str]]:
-    """Invite an address by mail; for owners and admins. Roles: 1 owner, 2 admin, 5 member."""
+    """Send an invitation by email; for owners and admins. Roles: 1 owner, 2 admin, 5 member."""
     manager = membership_of_token(request, org_id, roles=MANAGERS)
     role = ROLES.get(new.role)
     if role is None:
@@ -268,7 +268,7 @@ def _id_of_invitation(given: str) -> UUID:
     "/orgs/accept-invite/{code}", auth=bearer, response={200: Joined, **ERRORS}, summary="Accept an invitation"
 )
 def accept_invitation(request: HttpRequest, code: str) -> dict[str, str]:
-    """Join the organization of an invitation that was mailed to my address."""
+    """Join the organization of an invitation that was sent to my email."""
     organization = invitations.accept(token_of(request).user, code, origin_of(request))
     return {"orgID": str(organization.pk)}
 
@@ -281,8 +281,8 @@ def list_members(request: HttpRequest, org_id: UUID) -> list[dict[str, object]]:
     """List the members of an organization."""
     organization = membership_of_token(request, org_id).organization
     return [
-        {"id": str(user_id), "name": name, "email": email, "roleID": ROLE_IDS[role]}
-        for user_id, name, email, role in membership.roster(organization)
+        {"id": str(row.user_id), "name": row.name, "email": row.email, "roleID": ROLE_IDS[row.role]}
+        for row in membership.roster(organization)
     ]
 
 
@@ -290,7 +290,7 @@ def list_members(request: HttpRequest, org_id: UUID) -> list[dict[str, object]]:
     "/orgs/{uuid:org_id}/users/{uuid:user_id}", auth=bearer, response={204: None, **ERRORS}, summary="Remove a member"
 )
 def remove_member(request: HttpRequest, org_id: UUID, user_id: UUID) -> Status[None]:
-    """Take a member out; for owners and admins, and for everybody themselves. The last owner stays."""
+    """Remove a member; for owners and admins. Every member can remove themselves, except the last owner."""
     actor = membership_of_token(request, org_id)
     if membership.is_manager(actor.organization, user_id):
         needs_fresh_token(request)
@@ -302,8 +302,8 @@ def remove_member(request: HttpRequest, org_id: UUID, user_id: UUID) -> Status[N
 def list_groups(request: HttpRequest, org_id: UUID) -> dict[str, object]:
     """List the members by role."""
     groups: dict[Role, list[dict[str, str]]] = {role: [] for role in Role}
-    for user_id, _name, email, role in membership.roster(membership_of_token(request, org_id).organization):
-        groups[role].append({"id": str(user_id), "email": email})
+    for row in membership.roster(membership_of_token(request, org_id).organization):
+        groups[row.role].append({"id": str(row.user_id), "email": row.email})
     return {
         "groups": [
             {"name": f"{role.value}s", "acls": ACLS[role], "protected": True, "members": found}

@@ -1,18 +1,18 @@
-"""What owners' machines read and set: the MFA policy of an organization, and how its members stand."""
+"""Endpoints for owners' scripts: the MFA policy of an organization, and which members meet it."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated
 from uuid import UUID
 
 from django.http import HttpRequest
 from ninja import P, QueryEx, Router, Schema
-from pydantic import AwareDatetime
+from pydantic import AfterValidator, AwareDatetime, WithJsonSchema
 
 from accounts.api.authentication import bearer, token_of
 from accounts.api.schemas import ERRORS, ShortText
 from accounts.identifiers import key_of
 from accounts.web.origin import origin_of
-from organizations import member_counts, member_list, membership, policy_changes
+from organizations import accepted_modes, member_counts, member_list, membership, policy_changes
 from organizations.api.authorization import ProofTooOld, membership_of_token, needs_fresh_token
 from organizations.models import Membership
 from organizations.web.memberships import OWNERS
@@ -20,13 +20,41 @@ from organizations.web.memberships import OWNERS
 router = Router(tags=["Policy (for owners)"])
 
 PER_PAGE = 100
-MODES = {"any": "", "authenticator": "authenticator"}
 MAX_ORGANIZATIONS = 1000
-State = Literal["all", "missing", "exempt", "off", "authenticator", "authenticator email", "email"]
+ANY_MODE = "any"
+
+
+def _accepted(name: str) -> str:
+    if name not in _accepted_names():
+        raise ValueError(f"must be one of: {', '.join(_accepted_names())}")
+    return name
+
+
+def _accepted_names() -> list[str]:
+    return [value or ANY_MODE for value, _label in accepted_modes.choices()]
+
+
+def _state(name: str) -> str:
+    if name not in _states():
+        raise ValueError(f"must be one of: {', '.join(_states())}")
+    return name
+
+
+def _states() -> list[str]:
+    return ["all", "missing", "exempt", *member_list.states()]
+
+
+def _one_of(names: list[str]) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "enum": names})
+
+
+# Checked on each request against the modes of then; the document lists those of the start.
+AcceptedModes = Annotated[str, AfterValidator(_accepted), _one_of(_accepted_names())]
+State = Annotated[str, AfterValidator(_state), _one_of(_states())]
 
 
 class Mine(Schema):
-    """An organization of mine, and what it asks for."""
+    """One of my organizations, and whether it requires MFA."""
 
     id: str
     name: str
@@ -35,43 +63,43 @@ class Mine(Schema):
 
 
 class Policy(Schema):
-    """The policy, and how many members meet it. It is ``required`` now, or will be from ``requiredFrom`` on."""
+    """The policy, and how many members meet it. With ``required`` false, ``requiredFrom`` is a date to come or null."""
 
     required: bool
-    requiredFrom: datetime | None  # noqa: N815  (the spelling of the other endpoints)
-    modes: Literal["any", "authenticator"]
-    rememberedBrowsersForbidden: bool  # noqa: N815
-    rehearsalUntil: datetime | None  # noqa: N815
+    requiredFrom: datetime | None
+    modes: AcceptedModes
+    rememberedBrowsersForbidden: bool
+    rehearsalUntil: datetime | None
     members: int
-    membersReady: int  # noqa: N815
-    membersExempt: int  # noqa: N815
+    membersReady: int
+    membersExempt: int
 
 
 class NewPolicy(Schema):
-    """The policy to be: ``requiredFrom`` left out or in the past means now."""
+    """The new policy. If ``requiredFrom`` is left out or in the past, MFA is required now."""
 
     required: bool
-    requiredFrom: AwareDatetime | None = None  # noqa: N815
-    modes: Literal["any", "authenticator"] = "any"
-    rememberedBrowsersForbidden: bool = False  # noqa: N815
+    requiredFrom: AwareDatetime | None = None
+    modes: AcceptedModes = ANY_MODE
+    rememberedBrowsersForbidden: bool = False
 
 
 class MemberState(Schema):
-    """A member and the modes that are enabled."""
+    """A member with the enabled modes."""
 
     id: str
     email: str
     role: str
     modes: list[str]
     preferred: str
-    meetsPolicy: bool  # noqa: N815
-    exemptUntil: datetime | None  # noqa: N815
-    lastVerified: datetime | None  # noqa: N815
-    lastSignIn: datetime | None  # noqa: N815
+    meetsPolicy: bool
+    exemptUntil: datetime | None
+    lastVerified: datetime | None
+    lastSignIn: datetime | None
 
 
 class MemberPage(Schema):
-    """A part of the members, by address; ``next`` is what ``after`` has to be for the following one."""
+    """A page of members, ordered by email. Pass ``next`` as ``after`` to get the following page; blank on the last."""
 
     members: list[MemberState]
     next: str
@@ -86,7 +114,7 @@ def _policy(owner: Membership) -> dict[str, object]:
     return {
         "required": organization.mfa_required,
         "requiredFrom": organization.mfa_required_at,
-        "modes": organization.accepted_modes or "any",
+        "modes": organization.accepted_modes or ANY_MODE,
         "rememberedBrowsersForbidden": organization.remembering_forbidden,
         "rehearsalUntil": organization.rehearsal_until if organization.is_rehearsing else None,
         "members": sum(counts.by_state.values()),
@@ -97,7 +125,7 @@ def _policy(owner: Membership) -> dict[str, object]:
 
 @router.get("/organizations", auth=bearer, response={200: list[Mine], **ERRORS}, summary="List my organizations")
 def list_organizations(request: HttpRequest) -> list[dict[str, object]]:
-    """Give the organizations of the token's user by name, the first thousand, with the role there."""
+    """List the organizations of the token's user by name, with the user's role; at most 1,000."""
     return [
         {
             "id": str(row.organization_id),
@@ -113,7 +141,7 @@ def list_organizations(request: HttpRequest) -> list[dict[str, object]]:
     "/organizations/{uuid:org_id}/policy", auth=bearer, response={200: Policy, **ERRORS}, summary="Read the policy"
 )
 def read_policy(request: HttpRequest, org_id: UUID) -> dict[str, object]:
-    """Give the policy; for owners."""
+    """Return the policy; for owners."""
     return _policy(_owner(request, org_id))
 
 
@@ -126,13 +154,13 @@ def set_policy(request: HttpRequest, org_id: UUID, new: NewPolicy) -> dict[str, 
     needs_fresh_token(request)
     if not token.mode:
         raise ProofTooOld
-    terms = policy_changes.PolicySettings(
+    settings = policy_changes.PolicySettings(
         required=new.required,
         required_from=new.requiredFrom,
-        counting=MODES[new.modes],
+        accepted_modes="" if new.modes == ANY_MODE else new.modes,
         remembering_forbidden=new.rememberedBrowsersForbidden,
     )
-    policy_changes.set_policy(owner, terms, origin)
+    policy_changes.set_policy(owner, settings, origin)
     return _policy(_owner(request, org_id))
 
 
@@ -149,7 +177,7 @@ def list_members(
     limit: QueryEx[int, P(default=PER_PAGE, ge=1, le=1000)],
     mfa: State = "all",
 ) -> dict[str, object]:
-    """Give members by address, a page at a time; for owners."""
+    """List members, ordered by email, a page at a time; for owners."""
     organization = _owner(request, org_id).organization
     page = member_list.page(organization, state=mfa, after=key_of(after), limit=limit)
     return {
@@ -163,7 +191,7 @@ def list_members(
                 "preferred": row.user.preferred_mode,
                 "meetsPolicy": organization.is_met_by(row.modes.split()),
                 "exemptUntil": row.exempt_until if row.is_exempt else None,
-                "lastVerified": row.verified_at,  # type: ignore[attr-defined]
+                "lastVerified": member_list.verified_at(row),
                 "lastSignIn": row.user.last_login,
             }
             for row in page.rows

@@ -76,7 +76,7 @@ def test_the_page_shows_progress_and_who_is_left(client, clinic, olaf):
 
     page = client.get(f"{clinic.get_absolute_url()}/compliance")
 
-    assert "1 of 2 members meet it (50 %)" in text_of(page)
+    assert "1 of 2 members has MFA (50 %)" in text_of(page)
     assert "mo@example.com" in text_of(page)
     assert "Remind 1 member" in text_of(page)
     assert '<path class="line" d="M0.0 80.0 L600.0 80.0"/>' in page.content.decode()
@@ -96,7 +96,7 @@ class TestEvidence:
             clock.move_to(self.at(8))
             assert compliance.periods(clinic) == [compliance.Period(self.at(1), self.at(3))]
             clock.move_to(self.at(12))
-            tighter = PolicySettings(required=True, counting="authenticator")
+            tighter = PolicySettings(required=True, accepted_modes="authenticator")
             policy_changes.set_policy(olaf, tighter, Origin())  # no break
 
             assert compliance.periods(clinic) == [

@@ -44,7 +44,7 @@ def test_an_owner_makes_renames_and_removes_one(client, dana, clinic, page, pod)
     assert "The environment clinic-live is created." in text_of(made)
     assert "clinic-main pod01" in text_of(renamed)
     assert "Remove the environment clinic-main?" in text_of(asked)
-    assert "There are none yet." in text_of(removed)
+    assert "This organization has no environments yet." in text_of(removed)
     assert list(OrganizationEvent.objects.order_by("pk").values_list("kind", "subject")) == [
         ("environment_created", "clinic-live"),
         ("environment_renamed", "clinic-live → clinic-main"),
@@ -118,7 +118,7 @@ def test_staff_need_a_factor(client, staff):
     page = client.get("/admin/", follow=True)
 
     assert page.redirect_chain[-1][0] == "/account/mfa/activate"
-    assert "The administration needs multi-factor authentication" in text_of(page)
+    assert "The administration requires multi-factor authentication" in text_of(page)
 
 
 def test_others_do_not_get_in(client, dana_with_app):

@@ -78,11 +78,11 @@ def test_another_account_cannot_accept(client, clinic, sam):
     link = link_for(clinic, "new@example.com")
     sign_in(client, sam)
     page = client.get(link, follow=True)
-    assert "It was sent to n•••@example.com, but you are signed in as sam@example.com." in text_of(page)
+    assert "The invitation was sent to n•••@example.com, but you are signed in as sam@example.com." in text_of(page)
 
     page = client.post(PAGE, follow=True)
 
-    assert "This invitation was sent to another email address." in text_of(page)
+    assert "This invitation was sent to another email." in text_of(page)
     assert not Membership.objects.filter(user=sam).exists()
 
 
@@ -91,7 +91,7 @@ def test_a_link_that_is_not_valid(client, code):
     page = client.get(f"{PAGE}?code={code}", follow=True)
 
     assert page.status_code == 404
-    assert "This invitation is not valid any more" in text_of(page)
+    assert "This invitation is no longer valid" in text_of(page)
 
 
 def test_what_is_accepted_is_what_the_page_has_shown(client, clinic, sam):
@@ -156,7 +156,7 @@ def test_after_the_activation_i_am_back_at_my_invitation(client, clinic, sam, si
     clinic.mfa_required_at = "2026-01-01T00:00:00Z"
     clinic.save()
     page = client.get(link_for(clinic, sam.email), follow=True)
-    assert "you are led to activate it first, and come back here" in text_of(page)
+    assert "you activate it first and then come back here" in text_of(page)
     if signed_in:
         sign_in(client, sam)
         client.post(PAGE)

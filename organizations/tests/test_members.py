@@ -252,7 +252,7 @@ class TestInvitations:
         page = self.invite(owner, clinic, pasted)
 
         assert "2 invitations are on their way." in page
-        assert "mo@example.com: This person already belongs to the organization." in page
+        assert "mo@example.com: This user is already a member of the organization." in page
         assert "broken@: This is not an email address." in page
         assert Invitation.objects.count() == 2
         assert set(Mail.objects.filter(task="organizations.invitation").values_list("queue", flat=True)) == {"bulk"}
@@ -269,7 +269,7 @@ class TestInvitations:
         assert form.errors == {
             "email": [
                 "broken@: This is not an email address.",
-                "mo@example.com: This person already belongs to the organization.",
+                "mo@example.com: This user is already a member of the organization.",
             ]
         }
         field = page.content.decode().partition('name="email"')[2][:1500]
@@ -374,7 +374,7 @@ class TestInvitations:
 
         page = self.invite(owner, clinic, pasted)
 
-        assert "too many addresses" in page
+        assert "up to 2,000 people at once" in page
         assert "n1999@example.com" in page  # what was pasted is not lost
 
     def test_an_admin_invites_no_owner(self, client, clinic, amy):

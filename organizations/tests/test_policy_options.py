@@ -92,14 +92,17 @@ class TestBeforeTheClick:
 
         page = text_of(owner.get(clinic.get_absolute_url()))
 
-        assert "1 of 2 members meet it (50 %). 1 would be stopped until they enable it: Dana@example.com." in page
+        assert (
+            "1 of 2 members has MFA (50 %). Requiring MFA blocks 1 member until they set it up: Dana@example.com."
+            in page
+        )
         assert "Signed in right now: Dana@example.com (in a browser: 1)." in page
 
     def test_the_confirmation_repeats_it(self, owner, clinic, member):
         page = text_of(owner.get(f"{clinic.get_absolute_url()}/require"))
 
-        assert "1 of 2 members does not meet this yet" in page
-        assert "They are: Dana@example.com." in page
+        assert "1 of 2 members does not meet this policy yet" in page
+        assert "Members who do not meet this policy: Dana@example.com." in page
 
     def test_it_says_what_each_of_them_will_meet(self, owner, clinic, member):
         add_mode(UserFactory(email="mail.only@example.com"), "email")
@@ -110,14 +113,14 @@ class TestBeforeTheClick:
 
         page = text_of(owner.get(f"{clinic.get_absolute_url()}/require"))
 
-        assert "3 of 4 members do not meet this yet" in page
+        assert "3 of 4 members do not meet this policy yet" in page
         assert "2 have no mode: one page leads them to activate one" in page
-        assert "1 has only a mode that does not count, and is led to add this one: authenticator." in page
+        assert "1 member has only a mode that is not accepted and must add this one: authenticator." in page
         assert "At least 1 has never verified the email address" in page
-        assert "1 pending invitation can be accepted only with it." in page
-        for line in ("Nobody is signed out", "Every command about them is refused"):
+        assert "1 pending invitation can be accepted only with multi-factor authentication." in page
+        for line in ("No one is signed out", "Every other command is refused"):
             assert line in page
-        assert "What each of them would meet" in text_of(owner.get(clinic.get_absolute_url()))
+        assert "What would happen to these members" in text_of(owner.get(clinic.get_absolute_url()))
 
     def test_it_tells_browsers_command_lines_and_keys_apart(self, owner, clinic, member, client, dana):
         sign_in(client, dana)
@@ -130,7 +133,9 @@ class TestBeforeTheClick:
 
     def test_the_list_of_who_does_not_meet_it_knows_which_modes_count(self, owner, clinic, member, dana):
         add_mode(dana, "email")
-        assert "There is no such member." in text_of(owner.get(f"{clinic.get_absolute_url()}/members?mfa=missing"))
+        assert "No member matches your search." in text_of(
+            owner.get(f"{clinic.get_absolute_url()}/members?mfa=missing")
+        )
 
         set_policy(owner, clinic, counting="authenticator")
 
@@ -142,14 +147,14 @@ class TestBeforeTheClick:
     def test_the_answer_to_the_click_repeats_it(self, owner, clinic, member):
         page = text_of(owner.post(f"{clinic.get_absolute_url()}/require", follow=True))
 
-        assert "now required of every member. 1 of 2 members does not meet this yet" in page
+        assert "now required of every member. 1 of 2 members does not meet this policy yet" in page
 
     def test_an_owner_without_mfa_is_told_before_the_click(self, clinic, client, dana):
         """SR-40."""
         MembershipFactory(organization=clinic, user=dana, role=Role.OWNER)
         sign_in(client, dana)
 
-        assert "Your own account does not meet it yet" in text_of(client.get(clinic.get_absolute_url()))
+        assert "Your own account does not meet the policy yet" in text_of(client.get(clinic.get_absolute_url()))
 
     def test_owners_are_told_of_what_changed(self, owner, clinic):
         """SR-54."""
@@ -167,7 +172,7 @@ class TestFromADateOn:
         sign_in(client, dana)
 
         page = text_of(client.get(clinic.get_absolute_url()))
-        assert "Clinic requires multi-factor authentication from 1 December 2026 on: 6 days left." in page
+        assert "Clinic requires multi-factor authentication from 1 December 2026: 6 days left." in page
         assert cli(client, dana, clinic) == 200
 
         clock.move_to("2026-12-01T00:00:01Z")
@@ -194,13 +199,13 @@ class TestFromADateOn:
         page = options(owner, clinic, required_from="2020-01-01")
 
         assert page.status_code == 400
-        assert "This day is over." in text_of(page)
+        assert "This day is in the past." in text_of(page)
 
     def test_today_is_at_once_after_a_look_at_whom_it_stops(self, owner, clinic, member):
         page = options(owner, clinic, required_from="2026-11-24", counting="authenticator")
 
-        assert "Require this from now on? Modes that count: authenticator only." in text_of(page)
-        assert "1 of 2 members does not meet this yet" in text_of(page)
+        assert "Require this from now on? Accepted modes: authenticator only." in text_of(page)
+        assert "1 of 2 members does not meet this policy yet" in text_of(page)
         clinic.refresh_from_db()
         assert clinic.mfa_required_at is None
         set_policy(owner, clinic, required_from="2026-11-24", counting="authenticator")
@@ -249,7 +254,7 @@ class TestFromADateOn:
 
         page = owner.post(f"{clinic.get_absolute_url()}/policy", {"seen": old, "remembering_forbidden": "on"})
 
-        assert "The policy was changed meanwhile." in text_of(page)
+        assert "Another owner has changed the policy in the meantime." in text_of(page)
         clinic.refresh_from_db()
         assert clinic.mfa_announced
         assert not clinic.remembering_forbidden
@@ -272,7 +277,7 @@ class TestFromADateOn:
         page = f"{clinic.get_absolute_url()}/policy"
         owner.post(page, {"seen": old, "remembering_forbidden": "on"})
         policy_changes.set_policy(
-            clinic_owner(clinic), PolicySettings(required=False, counting="authenticator"), Origin()
+            clinic_owner(clinic), PolicySettings(required=False, accepted_modes="authenticator"), Origin()
         )
         owner.post("/account/confirm", {"otp": app_code(clinic_owner(clinic).user), "next": page})
 
@@ -343,7 +348,7 @@ class TestWhoMayChangeIt:
         user = clinic_owner(clinic).user
         add_mode(user, "email")
         Factor.objects.filter(user=user, mode="authenticator")._raw_delete("default")
-        terms = PolicySettings(required=True, counting="authenticator", remembering_forbidden=True)
+        terms = PolicySettings(required=True, accepted_modes="authenticator", remembering_forbidden=True)
 
         with pytest.raises(policy_changes.OwnMfaIsOff):
             policy_changes.set_policy(clinic_owner(clinic), terms, Origin())
@@ -370,7 +375,7 @@ class TestWhichModesCount:
         set_policy(owner, clinic, required_from="2026-11-24", counting="authenticator")
 
         assert client.get(clinic.get_absolute_url()).url == REQUIRED
-        assert "Only this mode counts there: authenticator" in text_of(client.get(REQUIRED))
+        assert "The only accepted mode is authenticator" in text_of(client.get(REQUIRED))
         assert cli(client, dana, clinic) == 403
         add_mode(dana, "authenticator")
         assert is_open(client, clinic)
@@ -464,7 +469,7 @@ class TestExemptions:
 
         page = text_of(owner.get(clinic.get_absolute_url()))
 
-        assert "1 of 2 members meet it (50 %)." in page
+        assert "1 of 2 members has MFA (50 %)." in page
         assert "1 member is exempt." in page
         missing = text_of(owner.get(f"{clinic.get_absolute_url()}/members?mfa=missing"))
         assert "Dana@example.com" not in missing
@@ -566,7 +571,7 @@ class TestRehearsal:
 
         told = next(message for message in read_mail() if "Rehearsal ended" in message.subject)
         assert told.to == ["olaf@example.com"]
-        assert "1 person would have been stopped" in told.body
+        assert "1 member would have been blocked" in told.body
         assert "Dana@example.com browser" in text_of_signed_in(owner, clinic)
 
     def test_setting_it_again_lets_it_go_on(self, owner, clinic, member, client, dana):
@@ -585,7 +590,7 @@ class TestRehearsal:
         sign_in(owner, clinic_owner(clinic).user)
         self.rehearse(owner, clinic, days=3)
 
-        assert OrganizationEvent.objects.get(kind="rehearsal_ended").subject == "1 person would have been stopped"
+        assert OrganizationEvent.objects.get(kind="rehearsal_ended").subject == "1 member would have been blocked"
         assert not RehearsalHit.objects.exists()
 
     def test_one_that_a_date_has_ended_does_not_revive(self, owner, clinic, clock):
@@ -605,7 +610,7 @@ class TestRehearsal:
         owner.post(f"{clinic.get_absolute_url()}/require")
 
         event = OrganizationEvent.objects.get(kind="rehearsal_ended")
-        assert event.subject == "1 person would have been stopped"
+        assert event.subject == "1 member would have been blocked"
 
     def test_the_environments_of_the_command_line_are_noted(self, owner, clinic, member, client, dana):
         self.rehearse(owner, clinic)
@@ -690,7 +695,7 @@ class TestWhatMembersSee:
 
         page = text_of(client.get(clinic.get_absolute_url()))
 
-        assert "What owners and admins see of you: Role member MFA email Last verified (UTC) 2026-11-24 10:00" in page
+        assert "What owners and admins see about you: Role member MFA email Last verified 2026-11-24 10:00 UTC" in page
 
     def test_one_page_says_which_organization_asks_for_what(self, owner, clinic, member, client, dana, clock):
         lab = MembershipFactory(user=dana, organization__name="Lab").organization
@@ -704,10 +709,10 @@ class TestWhatMembersSee:
 
         page = text_of(client.get("/account/mfa/organizations"))
 
-        assert "All together: multi-factor authentication with authenticator." in page
-        assert "You are asked for a one-time password at every sign-in" in page
-        assert "Clinic you do not meet it Activate required since 24 November 2026, 10:00 UTC, authenti" in page
-        assert "Lab you meet it required from 27 November 2026, 10:00 UTC on, any mode forbidden" in page
+        assert "Together, your organizations require multi-factor authentication with authenticator." in page
+        assert "You enter a one-time password at every sign-in" in page
+        assert "Clinic does not meet the rule Activate required since 24 November 2026, 10:00 UTC, authenti" in page
+        assert "Lab meets the rule required from 27 November 2026, 10:00 UTC, any mode forbidden" in page
         assert "Zoo – not required allowed" in page
 
     def test_a_command_line_is_told_which_organization_and_where_to_go(self, owner, clinic, member, client, dana):
@@ -719,8 +724,8 @@ class TestWhatMembersSee:
 
         assert answer.status_code == 403
         assert answer.json()["description"] == (
-            "Clinic requires multi-factor authentication that your account does not have yet. "
-            "Only this mode counts there: authenticator. "
+            "Clinic requires multi-factor authentication, and your account does not meet this yet. "
+            "The only accepted mode is authenticator. "
             "Activate it at http://testserver/account/mfa/activate and sign in again."
         )
 

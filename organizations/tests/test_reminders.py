@@ -68,7 +68,7 @@ def test_one_click_reminds_everybody_who_is_left(client, clinic, olaf):
 
     assert "on their way" in text_of(page)
     shown = text_of(client.get(f"{clinic.get_absolute_url()}/compliance"))
-    assert "UTC, to 4 members. The next one is possible from" in shown
+    assert "UTC, to 4 members. You can send the next reminder from" in shown
     assert "Remind 4" not in shown
     assert reminded() == [f"m{number}@example.com" for number in range(1, 5)]
     assert set(Mail.objects.filter(task=reminders.REMINDER).values_list("queue", flat=True)) == {"bulk"}
@@ -83,7 +83,7 @@ def test_once_a_day_is_enough(client, clinic, olaf):
         sign_in(client, olaf.user)
         client.post(f"{clinic.get_absolute_url()}/remind")
 
-        assert "reminded less than a day ago" in text_of(
+        assert "You can remind members once a day." in text_of(
             client.post(f"{clinic.get_absolute_url()}/remind", follow=True)
         )
         clock.shift(timedelta(hours=24))
@@ -234,14 +234,14 @@ class TestByItself:
         add_mode(member, "email")
         policy_changes.require(olaf, Origin())
         mails_after(minutes=10)
-        policy_changes.set_policy(olaf, PolicySettings(required=False, counting="authenticator"), Origin())
+        policy_changes.set_policy(olaf, PolicySettings(required=False, accepted_modes="authenticator"), Origin())
         mails_after(minutes=10)
 
         assert told() == []
 
     def test_whoever_lacked_the_mode_that_counted_hears_that_it_is_lifted(self, olaf, member, mails_after):
         add_mode(member, "email")
-        policy_changes.set_policy(olaf, PolicySettings(required=True, counting="authenticator"), Origin())
+        policy_changes.set_policy(olaf, PolicySettings(required=True, accepted_modes="authenticator"), Origin())
         mails_after(minutes=10)
         told()
         policy_changes.set_policy(olaf, PolicySettings(required=False), Origin())
@@ -268,7 +268,7 @@ class TestByItself:
         policy_changes.require(olaf, Origin())
         mails_after(minutes=10)
         reminders.start(olaf, Origin())
-        policy_changes.set_policy(olaf, PolicySettings(required=True, counting="authenticator"), Origin())
+        policy_changes.set_policy(olaf, PolicySettings(required=True, accepted_modes="authenticator"), Origin())
         mails_after(minutes=10)
 
         assert len(told()) == 1
@@ -314,7 +314,7 @@ class TestByItself:
         policy_changes.require(olaf, Origin())
         assert mails_after(minutes=10) == 0
 
-        policy_changes.set_policy(olaf, PolicySettings(required=True, counting="authenticator"), Origin())
+        policy_changes.set_policy(olaf, PolicySettings(required=True, accepted_modes="authenticator"), Origin())
         assert mails_after(minutes=10) == 1
 
         (message,) = [message for message in read_mail() if message.to == ["m0@example.com"]]

@@ -113,7 +113,7 @@ class TestOldTokens:
         )
 
         assert answer.status_code == 403
-        assert "not by a key alone" in answer.json()["description"]
+        assert "not with a key alone" in answer.json()["description"]
 
 
 class TestInvitations:
@@ -175,7 +175,7 @@ class TestInvitations:
             invite(amy, "new@example.com", Role.MEMBER)
         sent = invitations.send_many(amy, ["new@example.com"], role=Role.MEMBER, origin=Origin())
 
-        assert [reason for _email, reason in sent.refused] == ["This person is invited with a role above yours."]
+        assert [reason for _email, reason in sent.refused] == ["This email is already invited with a role above yours."]
         assert sent.invited == 0
         assert invitations.pending(clinic).get().role == Role.OWNER
 
@@ -210,7 +210,7 @@ class TestInvitations:
             if not invitations.pending(clinic).filter(email_key="new@example.com").exists():
                 break
 
-        assert ("NEW@example.com", "We have just sent an invitation to this address. Try again in 1 minute.") in [
+        assert ("NEW@example.com", "We have just sent an invitation to this email. Try again in 1 minute.") in [
             (email, reason) for email, reason in sent.refused
         ]
         assert [message.to for message in read_mail()].count(["new@example.com"]) <= 1

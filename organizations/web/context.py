@@ -1,10 +1,11 @@
-"""What every page shows of organizations: the menu."""
+"""Context of every page: the Organizations menu and banners about announced policies."""
 
 from dataclasses import dataclass
 
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
+from accounts.models import User
 from accounts.web.access import policy_status_of
 from organizations import membership
 from organizations.models import Membership, Organization
@@ -15,17 +16,18 @@ BANNERS = 3
 
 @dataclass(frozen=True)
 class Menu:
-    """The first of a user's organizations, and whether there are more."""
+    """The first organizations of a user, and whether there are more."""
 
     organizations: list[Organization]
     more: bool
 
 
 def menu(request: HttpRequest) -> dict[str, object]:
-    """Offer the Organizations menu and the policies that will hold soon, which are read only when shown."""
+    """Return the Organizations menu and the announced policies. Both are read from the database only if shown."""
 
     def read() -> Menu:
-        rows = list(membership.of_user(request.user)[: MENU_LENGTH + 1])  # type: ignore[arg-type]
+        user = request.user
+        rows = list(membership.of_user(user)[: MENU_LENGTH + 1]) if isinstance(user, User) else []
         return Menu([row.organization for row in rows[:MENU_LENGTH]], len(rows) > MENU_LENGTH)
 
     def coming() -> list[Organization]:
@@ -36,11 +38,21 @@ def menu(request: HttpRequest) -> dict[str, object]:
     return {"menu": SimpleLazyObject(read), "announced": SimpleLazyObject(coming)}
 
 
-def as_row(membership: Membership) -> dict[str, object]:
-    """Give what a list of organizations shows of one."""
-    return {
-        "name": membership.organization.name,
-        "get_absolute_url": membership.organization.get_absolute_url(),
-        "role_label": membership.get_role_display(),
-        "mfa_required": membership.organization.mfa_required,
-    }
+@dataclass(frozen=True)
+class OrganizationRow:
+    """A row in a list of organizations."""
+
+    name: str
+    get_absolute_url: str
+    role_label: str
+    mfa_required: bool
+
+
+def as_row(membership: Membership) -> OrganizationRow:
+    """Return the row of a membership's organization."""
+    return OrganizationRow(
+        name=membership.organization.name,
+        get_absolute_url=membership.organization.get_absolute_url(),
+        role_label=membership.get_role_display(),
+        mfa_required=membership.organization.mfa_required,
+    )

@@ -1,4 +1,4 @@
-"""Shapes of what is typed."""
+"""Forms of organizations, members, invitations and policies."""
 
 import codecs
 import re
@@ -22,8 +22,8 @@ class RenameEnvironmentForm(forms.Form):
         label=_("Name"),
         label_suffix="",
         max_length=64,
-        help_text=_("Letters, digits and . _ - only: it is typed on command lines."),
-        error_messages={"invalid": _("Use letters, digits and . _ - only, beginning with a letter or digit.")},
+        help_text=_("Use only letters, digits and . _ - because users type this name on command lines."),
+        error_messages={"invalid": _("Use only letters, digits and . _ - and begin with a letter or digit.")},
         widget=forms.TextInput({"autocapitalize": "none", "spellcheck": "false", "autocomplete": "off"}),
     )
 
@@ -36,7 +36,7 @@ class EnvironmentForm(RenameEnvironmentForm):
         label=_("Pod"),
         label_suffix="",
         empty_label=None,
-        help_text=_("Where it runs. Staff add pods in the administration."),
+        help_text=_("Where the environment runs."),
     )
 
 
@@ -49,67 +49,70 @@ class OrganizationForm(forms.Form):
 
 
 class ReasonForm(forms.Form):
-    """Why something is done; others will read it."""
+    """The reason of an action, which others will read."""
 
     reason = forms.CharField(
         label=_("Reason"),
         validators=[validate_plain_line],
         label_suffix="",
         max_length=200,
-        help_text=_("The member and the security log will show it."),
+        help_text=_("The member will see this reason. It also appears in the security log."),
         widget=forms.TextInput({"autocomplete": "off"}),
     )
 
 
 class PolicyForm(forms.Form):
-    """From when MFA is required, what counts, whether browsers may be remembered."""
+    """The start date of the policy, the accepted modes, and whether browsers may be remembered."""
 
     required_from = forms.DateField(
         label=_("Required from (UTC)"),
         label_suffix="",
         required=False,
         help_text=_(
-            "Holds from the beginning of this day; until then members see how many days are left. Empty: not required."
+            "The requirement starts when this day begins. Until then members see how many days are left. Leave the "
+            "field empty to require nothing."
         ),
         widget=forms.DateInput({"type": "date"}, format="%Y-%m-%d"),
     )
     counting = forms.ChoiceField(
-        label=_("Modes that count"),
+        label=_("Accepted modes"),
         label_suffix="",
         choices=accepted_modes.choices,
         required=False,
         widget=forms.Select,
     )
     remembering_forbidden = forms.BooleanField(
-        label=_("Ask for a one-time password at every sign-in: no remembered browsers"), required=False, label_suffix=""
+        label=_("Ask for a one-time password at every sign-in, also in remembered browsers"),
+        required=False,
+        label_suffix="",
     )
 
-    # What the page showed: another owner may have changed it since.
+    # The policy that the page showed: another owner may have changed it since.
     seen = forms.CharField(required=False, max_length=64, widget=forms.HiddenInput)
 
     def __init__(self, *args: Any, organization: Organization, **kwargs: Any) -> None:
         at = organization.mfa_required_at
         forbidden = "forbidden" if organization.remembering_forbidden else "allowed"
         self.current = f"{at.isoformat() if at else 'never'} {organization.accepted_modes or 'any'} {forbidden}"
-        # What was kept through a proof was typed on the page of then.
+        # A form that was kept during a step-up keeps the policy that its page showed.
         kwargs["initial"] = {"seen": self.current, **kwargs.get("initial", {})}
         super().__init__(*args, **kwargs)
         self.fields["counting"].help_text = _(
-            "Members must have such a mode enabled. Whoever has others too may sign in with any of them."
+            "Members must enable one of the accepted modes. They can still sign in with any mode that they have."
         )
         self.was = at.date() if at else None
-        if organization.mfa_required:  # since when it holds is history
+        if organization.mfa_required:  # the start date is in the past and does not change
             del self.fields["required_from"]
 
     def clean_required_from(self) -> Any:
-        """Refuse a day that is over: nothing can be required in the past."""
+        """Return the day. Refuse one in the past."""
         day = self.cleaned_data["required_from"]
         if day and day < timezone.now().date() and day != self.was:
-            raise forms.ValidationError(_("This day is over. Choose today, or one that is to come."))
+            raise forms.ValidationError(_("This day is in the past. Choose today or a later day."))
         return day
 
     def clean(self) -> dict[str, Any]:
-        """Refuse what was filled in on a page that another owner has made old."""
+        """Refuse the form if another owner has changed the policy since the page was shown."""
         cleaned = super().clean() or self.cleaned_data
         if cleaned.get("seen", "") != self.current:
             raise forms.ValidationError(str(ChangedMeanwhile.message))
@@ -117,7 +120,7 @@ class PolicyForm(forms.Form):
 
 
 class RehearsalForm(forms.Form):
-    """For how long it is only noted whom the policy would stop."""
+    """The length of a rehearsal."""
 
     days = forms.TypedChoiceField(
         label=_("Rehearse for"),
@@ -129,29 +132,29 @@ class RehearsalForm(forms.Form):
 
 
 class RoleForm(forms.Form):
-    """A role, none above ``at_most``."""
+    """A role up to the rank of ``at_most``."""
 
     role = forms.ChoiceField(label=_("Role"), label_suffix="", choices=Role.choices)
 
     def __init__(self, *args: Any, at_most: Role, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        field = self.fields["role"]
-        field.choices = [(value, label) for value, label in Role.choices if Role(value).rank <= at_most.rank]  # type: ignore[attr-defined]
+        choices = [(role.value, role.label) for role in Role if role.rank <= at_most.rank]
+        self.fields["role"] = forms.ChoiceField(label=_("Role"), label_suffix="", choices=choices)
 
 
 class InviteForm(RoleForm):
-    """Whom to invite: one address, or a pasted list."""
+    """The emails to invite, typed, pasted or in a file."""
 
     email = forms.CharField(
         label=_("Email:"),
         label_suffix="",
         required=False,
         max_length=1_000_000,
-        help_text=_("One address, or many: paste a list."),
+        help_text=_("Enter one email, or paste a list."),
         widget=forms.Textarea({"rows": 3, "autocomplete": "off", "spellcheck": "false", "autocapitalize": "none"}),
     )
     file = forms.FileField(
-        label=_("Or a file with addresses (CSV)"),
+        label=_("Or a CSV file with emails"),
         label_suffix="",
         required=False,
         widget=forms.ClearableFileInput({"accept": ".csv,.txt,text/csv,text/plain"}),
@@ -164,18 +167,18 @@ class InviteForm(RoleForm):
         self.fields["role"].required = False
 
     def clean_file(self) -> str:
-        """Read the text of the file, in whichever way a spreadsheet has written it."""
+        """Return the text of the file, decoded as spreadsheets write it: UTF-16 or UTF-8."""
         sent = self.cleaned_data["file"]
         content = sent.read() if sent else b""
         encoding = "utf-16" if content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
-        return str(content, encoding, errors="replace")  # an address that is spoilt by this is refused by itself
+        return str(content, encoding, errors="replace")  # an email with a replaced character is refused later
 
     def clean_role(self) -> Role:
-        """Fall back to the least."""
+        """Return the role, or member if none was chosen."""
         return Role(self.cleaned_data["role"] or Role.MEMBER)
 
     def clean(self) -> dict[str, Any]:
-        """Take the addresses, ``emails``, out of whatever was pasted or sent; other columns are left aside."""
+        """Add ``emails``: every word with an @ in the typed text and the file. Other columns are ignored."""
         cleaned = super().clean() or self.cleaned_data
         text = f"{cleaned.get('email', '')}\n{cleaned.get('file', '')}"
         words = [word.strip("<>\"'") for word in re.split(r"[\s,;]+", text)]
@@ -186,18 +189,18 @@ class InviteForm(RoleForm):
 
 
 class ExemptionForm(ReasonForm):
-    """Why, and until when, the policy spares a service account."""
+    """The reason and the end of a service account's exemption."""
 
     until = forms.DateField(
         label=_("Until (UTC)"),
         label_suffix="",
-        help_text=_("It ends when this day begins."),
+        help_text=_("The exemption ends when this day begins."),
         widget=forms.DateInput({"type": "date"}, format="%Y-%m-%d"),
     )
 
     def clean_until(self) -> Any:
-        """Refuse a day that is over, or more than a year away."""
+        """Return the day. Refuse one that is not within the next year."""
         until = self.cleaned_data["until"]
         if not 0 < (until - timezone.now().date()).days <= 366:
-            raise forms.ValidationError(_("Give a day within the next year."))
+            raise forms.ValidationError(_("Choose a day within the next year."))
         return until

@@ -1,4 +1,4 @@
-"""What the pages of an organization share: who asks, and whether they may (SR-39)."""
+"""Authorization of the signed-in user on an organization's pages (SR-39)."""
 
 from collections.abc import Collection
 from uuid import UUID
@@ -17,7 +17,10 @@ OWNERS = frozenset({Role.OWNER})
 def membership_of(
     request: AuthenticatedHttpRequest, organization_id: UUID, *, roles: Collection[Role] = EVERYBODY
 ) -> Membership:
-    """Return the membership of the signed-in user. Answer 404 to others, 403 without one of ``roles``."""
+    """Return the membership of the signed-in user. Raise ``Http404`` if there is none.
+
+    Raise ``PermissionDenied`` if the role is not one of ``roles``.
+    """
     found = membership.find(request.user, organization_id)
     if found is None:
         raise Http404

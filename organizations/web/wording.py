@@ -1,6 +1,9 @@
-"""How pages show members, and say in words what a policy does to them."""
+"""Rows of members and sentences about a policy's impact, as pages show them."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -9,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from accounts.refusals import Refused
-from organizations import policy_impact
+from organizations import member_list, policy_impact
 from organizations.member_counts import Counts
 from organizations.models import Membership, Organization
 from organizations.policy_changes import OwnMfaIsOff
@@ -17,53 +20,73 @@ from organizations.policy_impact import Impact
 
 
 def show_refusal(request: HttpRequest, organization: Organization, refused: Refused) -> HttpResponse:
-    """Say why a policy was not changed, and lead an owner who lacks MFA to its activation."""
+    """Show why a policy was not changed. Redirect an owner without MFA to its activation."""
     messages.error(request, refused.text)
     return redirect(organization.activation_path if isinstance(refused, OwnMfaIsOff) else organization)
 
 
 def state_in_words(modes: str) -> str:
-    """Say which modes somebody has; ``modes`` as in ``Membership.modes``."""
+    """Return the label of a value of ``Membership.modes``."""
     return " + ".join(modes.split()) or _("off")
 
 
-def member_rows(organization: Organization, found: Iterable[Membership]) -> list[dict[str, object]]:
-    """Give what lists show of members, which were loaded by ``overview.with_proofs``."""
+@dataclass(frozen=True)
+class MemberRow:
+    """A row in a list of members."""
+
+    id: UUID
+    email: str
+    name: str
+    role: str
+    mfa: str
+    meets: bool  # the policy
+    preferred: str
+    exempt_until: datetime | None
+    exempt_reason: str
+    verified: datetime | None  # when a factor was last proved
+    last_login: datetime | None
+
+
+def member_rows(organization: Organization, found: Iterable[Membership]) -> list[MemberRow]:
+    """Return the rows of memberships, which ``member_list`` has loaded."""
     return [
-        {
-            "id": row.user_id,
-            "email": row.user.email,
-            "name": row.user.name,
-            "role": row.get_role_display(),
-            "mfa": state_in_words(row.modes),
-            "meets": organization.is_met_by(row.modes.split()),
-            "preferred": row.user.preferred_mode,
-            "exempt_until": row.exempt_until if row.is_exempt else None,
-            "exempt_reason": row.exempt_reason,
-            "verified": row.verified_at,  # type: ignore[attr-defined]
-            "last_login": row.user.last_login,
-        }
+        MemberRow(
+            id=row.user_id,
+            email=row.user.email,
+            name=row.user.name,
+            role=row.get_role_display(),
+            mfa=state_in_words(row.modes),
+            meets=organization.is_met_by(row.modes.split()),
+            preferred=row.user.preferred_mode,
+            exempt_until=row.exempt_until if row.is_exempt else None,
+            exempt_reason=row.exempt_reason,
+            verified=member_list.verified_at(row),
+            last_login=row.user.last_login,
+        )
         for row in found
     ]
 
 
 def missing_in_words(counts: Counts) -> str:
-    """Say how many do not meet the policy."""
+    """Return a sentence with the number of members who do not meet the policy."""
     if not counts.missing:
-        return _("All of its members meet this already.")
+        return _("All members already meet this policy.")
     text = ngettext(
-        "%(missing)d of %(members)d members does not meet this yet and is asked for it at the next click.",
-        "%(missing)d of %(members)d members do not meet this yet and are asked for it at their next click.",
+        "%(missing)d of %(members)d members does not meet this policy yet. The organization is closed to this member "
+        "until they do.",
+        "%(missing)d of %(members)d members do not meet this policy yet. The organization is closed to these members "
+        "until they do.",
         counts.missing,
     )
     return text % {"missing": counts.missing, "members": counts.asked}
 
 
 def impact_in_words(impact: Impact) -> list[str]:
-    """Say how many do not meet the policy, who they are, and who of them is signed in."""
+    """Return sentences with the members who do not meet the policy, and those of them who are signed in."""
     lines = [missing_in_words(impact.counts)]
     if impact.examples:
-        lines.append(_("They are: %(names)s.") % {"names": _names(impact.examples, impact.counts.missing)})
+        names = _names(impact.examples, impact.counts.missing)
+        lines.append(_("Members who do not meet this policy: %(names)s.") % {"names": names})
         lines.append(signed_in_in_words(impact))
     return lines
 
@@ -75,69 +98,69 @@ def _names(names: list[str], total: int) -> str:
 
 
 def signed_in_in_words(impact: Impact) -> str:
-    """Say who is signed in right now without meeting the policy, and through which door."""
+    """Return a sentence with the missing members who are signed in, and their channels."""
     if not impact.signed_in:
-        return _("None of them is signed in right now.")
-    doors = [
+        return _("None of these members is signed in right now.")
+    channels = [
         (impact.browsers, _("in a browser: %(n)d")),
         (impact.command_lines, _("at the command line: %(n)d")),
         (impact.keys, _("at the command line with a key: %(n)d")),
     ]
     values = {
         "names": _names(impact.signed_in, len(impact.signed_in)),
-        "doors": ", ".join(words % {"n": number} for number, words in doors if number),
+        "channels": ", ".join(words % {"n": number} for number, words in channels if number),
     }
     if impact.is_partial:
-        return _("Signed in right now, at least: %(names)s (%(doors)s).") % values
-    return _("Signed in right now: %(names)s (%(doors)s).") % values
+        return _("Signed in right now, at least: %(names)s (%(channels)s).") % values
+    return _("Signed in right now: %(names)s (%(channels)s).") % values
 
 
 def consequences(organization: Organization, impact: Impact) -> list[str]:
-    """Say what each of those who do not meet the policy will meet."""
+    """Return sentences about what the policy means for the members who do not meet it."""
     lines = []
     if number := impact.without_any:
         text = ngettext(
-            "%(n)d has no mode: one page leads there to activate one, which takes about a minute.",
-            "%(n)d have no mode: one page leads them to activate one, which takes about a minute.",
+            "%(n)d member has no mode yet. Activating one takes about a minute.",
+            "%(n)d members have no mode yet. Activating one takes about a minute.",
             number,
         )
         lines.append(text % {"n": number})
     if number := impact.with_another:
         text = ngettext(
-            "%(n)d has only a mode that does not count, and is led to add this one: %(mode)s.",
-            "%(n)d have only a mode that does not count, and are led to add this one: %(mode)s.",
+            "%(n)d member has only a mode that is not accepted and must add this one: %(mode)s.",
+            "%(n)d members have only a mode that is not accepted and must add this one: %(mode)s.",
             number,
         )
         lines.append(text % {"n": number, "mode": organization.accepted_modes})
     if impact.counts.missing:
         lines.append(
             _(
-                "At the command line they still see the names of its environments. Every command about them is "
-                "refused, also with a key and with sessions that are open now; the message says what to do."
+                "At the command line these members still see the names of the environments. Every other command is "
+                "refused, also with a key or an open session. The message says what to do."
             )
         )
     if number := impact.unverified:
         text = ngettext(
-            "At least %(n)d has never verified the email address, and is asked for that first.",
-            "At least %(n)d have never verified the email address, and are asked for that first.",
+            "At least %(n)d member has not verified their email and must do that first.",
+            "At least %(n)d members have not verified their email and must do that first.",
             number,
         )
         lines.append(text % {"n": number})
     if impact.has_more_invitations:
-        text = _("More than %(n)d pending invitations can be accepted only with it.")
+        text = _("More than %(n)d pending invitations can be accepted only with multi-factor authentication.")
         lines.append(text % {"n": policy_impact.MAX_EXAMINED})
     elif number := impact.invitations:
         text = ngettext(
-            "%(n)d pending invitation can be accepted only with it.",
-            "%(n)d pending invitations can be accepted only with it.",
+            "%(n)d pending invitation can be accepted only with multi-factor authentication.",
+            "%(n)d pending invitations can be accepted only with multi-factor authentication.",
             number,
         )
         lines.append(text % {"n": number})
     if impact.counts.missing:
-        lines.append(_("Nobody is signed out, and nobody is removed."))
+        lines.append(_("No one is signed out or removed."))
         if not organization.mfa_required:
             lines.append(
-                _("A mail tells them when the decision is five minutes old; what is taken back before is not told.")
+                _("We email these members in five minutes. If you undo this within five minutes, no one is emailed.")
             )
-        lines.append(_("Their other organizations stay open to them, and anybody can leave this one instead."))
+        lines.append(_("Their other organizations stay open. Members can also leave this organization instead."))
     return lines

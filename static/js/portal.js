@@ -34,6 +34,23 @@ for (const form of document.querySelectorAll("[data-wait-until]")) {
   tick();
 }
 
+// Pages come with times in UTC. Readers elsewhere get them in their own time zone, named; hovering shows UTC.
+const day = { day: "numeric", month: "long", year: "numeric" };
+const clock = { hour: "2-digit", minute: "2-digit", timeZoneName: "short" };
+const forms = {
+  clock,
+  minute: { ...day, ...clock },
+  cell: { ...day, month: "short", ...clock },
+  second: { ...day, month: "short", ...clock, second: "2-digit" },
+};
+const language = document.documentElement.lang === "en" ? "en-GB" : document.documentElement.lang;
+for (const time of document.querySelectorAll("time[data-local]")) {
+  const at = new Date(time.dateTime);
+  if (at.getTimezoneOffset() === 0) continue;
+  time.title = time.textContent;
+  time.textContent = new Intl.DateTimeFormat(language, forms[time.dataset.local]).format(at);
+}
+
 // A double click submits once. Coming back by the back button, the form works again.
 document.addEventListener("submit", (event) => {
   if (event.target.dataset.sent) return event.preventDefault();

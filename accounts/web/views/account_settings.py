@@ -1,4 +1,4 @@
-"""The dashboard, the settings and what a person says of themselves."""
+"""The dashboard, the account settings and the profile."""
 
 from django.contrib import messages
 from django.http import HttpResponse
@@ -17,7 +17,7 @@ from organizations import policy
 
 @require_safe
 def dashboard(request: AuthenticatedHttpRequest) -> HttpResponse:
-    """Show where things stand."""
+    """Show the dashboard."""
     user = request.user
     context = {
         "mfa_on": user.mfa_is_on,
@@ -31,10 +31,10 @@ def dashboard(request: AuthenticatedHttpRequest) -> HttpResponse:
 
 @require_safe
 def settings(request: AuthenticatedHttpRequest) -> HttpResponse:
-    """Show the account's settings; the MFA section expands."""
+    """Show the account settings, with the MFA section open if the query contains ``mfa``."""
     user = request.user
-    found, recovery_codes_left = factors.overview(user)
-    enabled = {factor.mode for factor in found}
+    enabled_factors, recovery_codes_left = factors.overview(user)
+    enabled = {factor.mode for factor in enabled_factors}
     required_by = policy.requiring(user)
     context = {
         "recovery_codes_left": recovery_codes_left,
@@ -61,7 +61,7 @@ def settings(request: AuthenticatedHttpRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def profile_edit(request: AuthenticatedHttpRequest) -> HttpResponse:
-    """Change name and user name."""
+    """Change the name and the username."""
     user = request.user
     form = bound(request, ProfileForm, initial={"name": user.name, "username": user.username})
     if form.is_valid():

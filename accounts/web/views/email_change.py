@@ -1,4 +1,4 @@
-"""Pages of changing the e-mail address."""
+"""Pages for changing the email address."""
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -31,7 +31,7 @@ from mfa import factors
 @require_http_methods(["GET", "HEAD", "POST"])
 @needs_recent_proof
 def change_email(request: AuthenticatedHttpRequest) -> HttpResponse:
-    """Ask for a new address; a code goes to it."""
+    """Ask for the new email address, and mail a code to it."""
     form = bound(request, EmailForm, initial=kept_forms.kept_form(request))
     if form.is_valid():
         with refusals_on(request, form, "email"):
@@ -42,7 +42,7 @@ def change_email(request: AuthenticatedHttpRequest) -> HttpResponse:
 
 
 def _proof(request: HttpRequest) -> EmailVerification | None:
-    """Find this browser's proof; one of another account than the signed-in one is none."""
+    """Return this browser's verification, unless it belongs to another account."""
     proof = verification_of(request, EmailVerification.Purpose.CHANGE_EMAIL)
     return proof if proof and proof.user_id in {None, request.user.pk} else None
 
@@ -52,7 +52,7 @@ def _proof(request: HttpRequest) -> EmailVerification | None:
 @require_http_methods(["GET", "HEAD", "POST"])
 @needs_recent_proof
 def confirm_email(request: AuthenticatedHttpRequest) -> HttpResponse:
-    """Ask for the code that was mailed to the new address."""
+    """Ask for the code that was mailed to the new email address."""
     proof = _proof(request)
     if proof is None:
         return verification_is_over(request, "accounts:change_email")
@@ -63,7 +63,7 @@ def confirm_email(request: AuthenticatedHttpRequest) -> HttpResponse:
                 proof, form.cleaned_data["code"], origin_of(request), session_key=request.session.session_key
             )
             keep_session(request, user)
-            messages.success(request, _("Your email address is changed. Your other sessions were signed out."))
+            messages.success(request, _("Your email address is changed. Your other sessions are signed out."))
             return redirect("accounts:settings")
     context = {
         "email": masked(proof.email),
@@ -74,7 +74,7 @@ def confirm_email(request: AuthenticatedHttpRequest) -> HttpResponse:
 
 @require_POST
 def resend_email(request: AuthenticatedHttpRequest) -> HttpResponse:
-    """Mail the code to the new address again."""
+    """Mail the code to the new email address again."""
     proof = _proof(request)
     if proof is None:
         return verification_is_over(request, "accounts:change_email")
@@ -86,7 +86,7 @@ def resend_email(request: AuthenticatedHttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @public
 def undo_email_change(request: HttpRequest, token: str) -> HttpResponse:
-    """Offer to undo a change of the address; the mail to the old address leads here. Signs nobody in."""
+    """Offer to undo a change of the email address. The email to the old address links here. Sign no one in."""
     change = email_change.find_undoable(token)
     if change is None:
         return render(request, "accounts/undo_email_over.html", status=404)
@@ -96,7 +96,9 @@ def undo_email_change(request: HttpRequest, token: str) -> HttpResponse:
         except Refused as refused:
             messages.error(request, refused.text)
             return redirect("accounts:login")
-        messages.success(request, _("Your address is back and all sessions are ended. Now choose a new password."))
+        messages.success(
+            request, _("Your old email address is restored. All sessions are signed out. Choose a new password.")
+        )
         return redirect("accounts:password_reset")
     context = {"change": change, "old_email": masked(change.old_email), "new_email": masked(change.user.email)}
     return render(request, "accounts/undo_email.html", context)

@@ -1,4 +1,4 @@
-"""Pages of changing a password and of choosing a new one."""
+"""Pages for changing and resetting a password."""
 
 from django.contrib import auth, messages
 from django.core.exceptions import ValidationError
@@ -26,7 +26,7 @@ Purpose = EmailVerification.Purpose
 @require_http_methods(["GET", "HEAD", "POST"])
 @public
 def password_reset(request: HttpRequest) -> HttpResponse:
-    """Mail a code for a new password, if there is such an account; the answer is always the same (SR-3)."""
+    """Mail a code for a new password if there is such an account. The response is always the same (SR-3)."""
     form = bound(request, IdentifierForm)
     if form.is_valid():
         with refusals_on(request, form):
@@ -41,7 +41,7 @@ def password_reset(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @public
 def password_reset_complete(request: HttpRequest) -> HttpResponse:
-    """Ask for the mailed code and a new password. Ends at the sign-in page (SR-27)."""
+    """Ask for the mailed code and a new password, then redirect to the sign-in page (SR-27)."""
     proof = verification_of(request, Purpose.RESET_PASSWORD)
     if proof is None:
         return verification_is_over(request, "accounts:password_reset")
@@ -61,7 +61,7 @@ def _reset(request: HttpRequest, proof: EmailVerification, form: ResetPasswordFo
         return render_form(request, "accounts/password_reset_complete.html", form)
     auth.logout(request)
     verification.remember_mailbox(request, user)
-    messages.success(request, _("Your password is changed. Please sign in with it."))
+    messages.success(request, _("Your password is changed. Sign in with the new password."))
     return redirect("accounts:login")
 
 
@@ -71,19 +71,18 @@ def _reset(request: HttpRequest, proof: EmailVerification, form: ResetPasswordFo
 @needs_recent_proof
 @checks_password
 def password_change(request: AuthenticatedHttpRequest) -> HttpResponse:
-    """Change the password; the other sessions end."""
-    user = request.user
-    form = bound(request, ChangePasswordForm, user=user)
+    """Change the password and end the other sessions."""
+    form = bound(request, ChangePasswordForm, user=request.user)
     if form.is_valid():
         with refusals_on(request, form, "current_password"):
             changed = passwords.change(
-                user,  # type: ignore[arg-type]
+                request.user,
                 form.cleaned_data["password"],
                 origin_of(request),
                 current=form.cleaned_data["current_password"],
                 session_key=request.session.session_key,
             )
             auth.update_session_auth_hash(request, changed)  # with a new key
-            messages.success(request, _("Your password is changed. Your other sessions were signed out."))
+            messages.success(request, _("Your password is changed. Your other sessions are signed out."))
             return redirect("accounts:settings")
     return render_form(request, "accounts/password_change.html", form)

@@ -1,4 +1,4 @@
-"""Pages of registration and of proving a mailbox."""
+"""Pages for registering an account and verifying its email address."""
 
 from django.conf import settings as configuration
 from django.contrib import messages
@@ -54,7 +54,7 @@ def register(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @public
 def verify_email(request: HttpRequest) -> HttpResponse:
-    """Ask for the code that was mailed after registration: the account comes with it."""
+    """Ask for the code that was mailed after registration, and create the account."""
     proof = verification_of(request, Purpose.REGISTER)
     if proof is None:
         return verification_is_over(request, "accounts:register")

@@ -1,5 +1,7 @@
-"""Pages of sessions, keys and the security log."""
+"""Pages for sessions, SSH keys and the security log."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from django.contrib import messages
@@ -30,12 +32,12 @@ MAX_REMEMBERED_SHOWN = 50
 @never_cache
 @require_safe
 def sessions_page(request: AuthenticatedHttpRequest) -> HttpResponse:
-    """List where the account is signed in, in browsers and at the command line, and the keys that sign in."""
+    """List the sessions of browsers and command lines, the remembered browsers and the SSH keys."""
     user = request.user
     page = Paginator(sessions.of_user(user), SESSIONS_PER_PAGE).get_page(request.GET.get("page"))
-    this = request.session.get(SIGNED_IN, {}).get("public_id")
+    this_session = request.session.get(SIGNED_IN, {}).get("public_id")
     rows = [
-        {**row, "is_this": str(row["public_id"]) == this, "what": security_log.agent_in_words(row["agent"])}
+        {**row, "is_this": str(row["public_id"]) == this_session, "what": security_log.agent_in_words(row["agent"])}
         for row in page
     ]
     context = {
@@ -58,32 +60,43 @@ def sessions_page(request: AuthenticatedHttpRequest) -> HttpResponse:
 
 
 def _events(request: AuthenticatedHttpRequest) -> tuple[str, QuerySet[SecurityEvent]]:
-    """Give the kind that the address asks for, blank for all, and the user's events of it."""
+    """Return the kind in the query, blank for all, and the user's events of that kind."""
     kind = request.GET.get("kind", "")
     kind = kind if kind in security_log.Kind.values else ""
     return kind, security_log.of_user(request.user, kind=kind)
 
 
-def _as_row(event: SecurityEvent) -> dict[str, object]:
+@dataclass(frozen=True)
+class EventRow:
+    """A security event as the page and the file show it."""
+
+    at: datetime
+    what: str
+    mode: str
+    ip_address: str
+    browser: str
+
+
+def _row_of(event: SecurityEvent) -> EventRow:
     kind = event.kind
-    return {
-        "at": event.at,
-        "what": security_log.Kind(kind).label if kind in security_log.Kind.values else kind,
-        "mode": event.mode,
-        "ip_address": event.ip_address or "–",
-        "browser": security_log.agent_in_words(event.agent),
-    }
+    return EventRow(
+        at=event.at,
+        what=str(security_log.Kind(kind).label) if kind in security_log.Kind.values else kind,
+        mode=event.mode,
+        ip_address=event.ip_address or "–",
+        browser=security_log.agent_in_words(event.agent),
+    )
 
 
 @never_cache
 @require_safe
 def security_log_page(request: AuthenticatedHttpRequest) -> HttpResponse:
-    """Show what happened to the account."""
+    """Show the security events of the account."""
     kind, events = _events(request)
     page = Paginator(events, EVENTS_PER_PAGE).get_page(request.GET.get("page"))
     context = {
         "page": page,
-        "rows": [_as_row(event) for event in page],
+        "rows": [_row_of(event) for event in page],
         "kind": kind,
         "kinds": sorted(security_log.Kind.choices, key=lambda choice: str(choice[1])),
         "query": f"kind={kind}&" if kind else "",
@@ -94,12 +107,12 @@ def security_log_page(request: AuthenticatedHttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def security_log_csv(request: AuthenticatedHttpRequest) -> StreamingHttpResponse:
-    """Give the same as a file, row by row."""
+    """Return the security events as a CSV file."""
     _kind, events = _events(request)
-    head = [_("Time (UTC)"), _("What"), _("Mode"), _("Address"), _("Browser")]
+    head = [_("Time (UTC)"), _("What"), _("Mode"), _("IP address"), _("Browser")]
     rows = (
-        [event.at.isoformat(timespec="seconds"), *(str(cell) for cell in list(_as_row(event).values())[1:])]
-        for event in events.iterator(chunk_size=1000)
+        [row.at.isoformat(timespec="seconds"), row.what, row.mode, row.ip_address, row.browser]
+        for row in map(_row_of, events.iterator(chunk_size=1000))
     )
     return csv_file("security-log", head, rows)
 
@@ -107,7 +120,7 @@ def security_log_csv(request: AuthenticatedHttpRequest) -> StreamingHttpResponse
 @require_http_methods(["GET", "HEAD", "POST"])
 @needs_recent_proof
 def end_session(request: AuthenticatedHttpRequest, public_id: UUID) -> HttpResponse:
-    """Sign one session out."""
+    """Sign out one session."""
     if request.method == "POST":
         if sessions.end(request.user, public_id, origin_of(request)):
             messages.success(request, _("That session is signed out."))
@@ -116,9 +129,9 @@ def end_session(request: AuthenticatedHttpRequest, public_id: UUID) -> HttpRespo
         return redirect("accounts:sessions")
     return confirm(
         request,
-        title=_("Sign this session out?"),
+        title=_("Sign out this session?"),
         icon="door",
-        text=[_("Whoever uses it has to sign in again.")],
+        text=[_("That browser or command line has to sign in again.")],
         button=_("Sign out"),
         button_class="danger",
         cancel_url=reverse("accounts:sessions"),
@@ -128,7 +141,7 @@ def end_session(request: AuthenticatedHttpRequest, public_id: UUID) -> HttpRespo
 @require_http_methods(["GET", "HEAD", "POST"])
 @needs_recent_proof
 def end_other_sessions(request: AuthenticatedHttpRequest) -> HttpResponse:
-    """Sign out everywhere else."""
+    """Sign out all other sessions."""
     if request.method == "POST":
         user = sessions.end_all_others(request.user, origin_of(request), keep=request.session.session_key)
         keep_session(request, user)
@@ -136,9 +149,9 @@ def end_other_sessions(request: AuthenticatedHttpRequest) -> HttpResponse:
         return redirect("accounts:sessions")
     return confirm(
         request,
-        title=_("Sign all other sessions out?"),
+        title=_("Sign out all other sessions?"),
         icon="door",
-        text=[_("Every other browser and every command line has to sign in again. This session stays.")],
+        text=[_("Every other browser and command line has to sign in again. You stay signed in here.")],
         button=_("Sign out all others"),
         button_class="danger",
         cancel_url=reverse("accounts:sessions"),
@@ -158,7 +171,7 @@ def remove_key(request: AuthenticatedHttpRequest, key_id: UUID) -> HttpResponse:
         request,
         title=_("Remove the key %(name)s?") % {"name": key.name},
         icon="key",
-        text=[_("Whoever holds it can no longer sign in with it at the command line.")],
+        text=[_("You can no longer sign in with this key at the command line.")],
         button=_("Remove"),
         button_class="danger",
         cancel_url=reverse("accounts:sessions"),

@@ -1,4 +1,4 @@
-"""Pages of signing in and out."""
+"""Pages for signing in and out."""
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -25,7 +25,7 @@ from organizations import policy
 @require_http_methods(["GET", "HEAD", "POST"])
 @public
 def login(request: HttpRequest) -> HttpResponse:
-    """Ask for credentials; the OTP prompt follows where MFA is on."""
+    """Ask for credentials. If MFA is on, redirect to the OTP prompt."""
     if request.method != "POST" and request.user.is_authenticated:
         return redirect(safe_path(request.GET.get("next")) or "accounts:dashboard")
     form = bound(request, SignInForm, initial={"next": request.GET.get("next", "")})
@@ -69,13 +69,13 @@ def logout(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @public
 def not_me(request: HttpRequest, token: str) -> HttpResponse:
-    """Offer to make a password worthless that a stranger knows; the mail about it leads here. Signs nobody in."""
+    """Offer to withdraw a password that an attacker knows. The email about it links here. Sign no one in."""
     event = signin.find_withdrawal(token)
     if event is None:
         return render(request, "accounts/not_me_over.html", status=404)
     if request.method == "POST":
         signin.withdraw_password(event, origin_of(request))
-        messages.success(request, _("The password is withdrawn and all sessions are ended. Now choose a new one."))
+        messages.success(request, _("The password is withdrawn. All sessions are signed out. Choose a new password."))
         return redirect("accounts:password_reset")
     context = {"event": event, "browser": security_log.agent_in_words(event.agent)}
     return render(request, "accounts/not_me.html", context)

@@ -1,4 +1,4 @@
-"""Enabling a mode: credentials and type, the mailbox where it is needed, the first code."""
+"""Pages for enabling a mode: credentials and type, the mailbox code if needed, the first one-time password."""
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -33,7 +33,7 @@ from mfa.web.forms import ActivateForm, CompleteActivationForm
 @needs_recent_proof
 @checks_password
 def activate(request: HttpRequest) -> HttpResponse:
-    """Ask which mode to enable, and for the credentials of whose account."""
+    """Ask for the mode to enable and the credentials of the account."""
     form = bound(request, ActivateForm, initial={"type": request.GET.get("type", "")})
     if form.is_valid():
         mode = form.cleaned_data["type"]
@@ -55,7 +55,7 @@ def activate(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @public
 def confirm_mailbox(request: HttpRequest) -> HttpResponse:
-    """Ask for a mailed code before the first factor: a stolen password alone must not add one (SR-23)."""
+    """Ask for a mailed code before the first factor, so that a stolen password alone cannot add one (SR-23)."""
     proof = enrolments.waiting_proof(request)
     if proof is None or proof.user is None:
         return _enrolment_is_over(request)
@@ -63,9 +63,9 @@ def confirm_mailbox(request: HttpRequest) -> HttpResponse:
     if form.is_valid():
         with refusals_on(request, form, "code"):
             user = email_verification.confirm_mailbox(proof, form.cleaned_data["code"], origin_of(request))
-            waited = enrolments.take_first_factor(request)
+            pending = enrolments.take_first_factor(request)
             verification.remember_mailbox(request, user)
-            return enrolments.begin_enrolment(request, user, waited.mode, mailbox_proven=True)
+            return enrolments.begin_enrolment(request, user, pending.mode, mailbox_proven=True)
     return render_form(
         request,
         "mfa/confirm_mailbox.html",
@@ -112,7 +112,7 @@ def complete(request: HttpRequest) -> HttpResponse:
 
 
 def _activated(request: HttpRequest, factor: Factor) -> HttpResponse:
-    """Lead on: to an invitation that waited for this, else to the sign-in or the settings."""
+    """Redirect to a pending invitation, else to the sign-in page or the settings."""
     enrolments.forget(request)
     messages.success(request, _("Multi-factor Authentication successfully enabled!"))
     invitation = reverse("organizations:accept_invitation") if invitation_of(request) else ""
@@ -142,7 +142,7 @@ def _cancel_url(request: HttpRequest) -> str:
 
 def _enrolment_is_over(request: HttpRequest, refused: Refused | None = None) -> HttpResponse:
     enrolments.forget(request)
-    over = _("This activation has expired or was completed. Please start again.")
+    over = _("This activation has expired or was completed. Start again.")
     messages.warning(request, prompt.ended_by(refused) or over)
     return redirect("mfa:activate")
 

@@ -1,4 +1,4 @@
-"""The member's side of an assisted reset (SR-28)."""
+"""The page on which a member confirms an assisted reset (SR-28)."""
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -22,13 +22,13 @@ from mfa.web.forms import ConfirmResetForm
 @require_http_methods(["GET", "HEAD", "POST"])
 @public
 def confirm_reset(request: HttpRequest) -> HttpResponse:
-    """Let a member confirm, with a mailed code, the reset that an owner or staff has started. Signs no one in."""
+    """Ask for the mailed code that confirms a reset that an owner or staff has started. Sign no one in."""
     form = bound(request, ConfirmResetForm)
     if form.is_valid():
         user = email_verification.find_user(form.cleaned_data["identifier"])
         with refusals_on(request, form, "code"):
             due = assisted_reset.confirm(user, form.cleaned_data["code"], origin_of(request))
-            text = _("Confirmed. We will send a code by email at %(at)s UTC; any sign-in with your mode cancels it.")
+            text = _("Confirmed. We will email you a code at %(at)s UTC. Signing in with your mode cancels the reset.")
             messages.success(request, text % {"at": date_format(due, "j F Y, H:i")})
             return redirect("accounts:login")
     return render_form(request, "mfa/confirm_reset.html", form)

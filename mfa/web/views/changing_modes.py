@@ -1,4 +1,4 @@
-"""Enabling, disabling and preferring a mode from the account settings."""
+"""Pages of the account settings for enabling, disabling and preferring a mode."""
 
 from collections.abc import Callable
 
@@ -25,14 +25,14 @@ from organizations.models import Organization
 @needs_recent_proof
 @checks_password
 def enable(request: AuthenticatedHttpRequest, mode: str) -> HttpResponse:
-    """Confirm that a mode is to be enabled; the activation page follows."""
+    """Ask to confirm that a mode is to be enabled, then lead to the activation page."""
     return confirm(
         request,
         title=_("Enable the %(mode)s mode?") % {"mode": mode},
         icon=modes.get(mode).icon,
         text=[
-            _("You will be asked for your credentials and for a first one-time password."),
-            _("When it is done, your other sessions are signed out."),
+            _("We will ask for your credentials and a first one-time password."),
+            _("Enabling the mode signs out your other sessions."),
         ],
         button=_("Enable"),
         button_class="action",
@@ -46,7 +46,7 @@ def enable(request: AuthenticatedHttpRequest, mode: str) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @needs_recent_proof
 def disable(request: AuthenticatedHttpRequest, mode: str) -> HttpResponse:
-    """Disable a mode, after a confirmation that says what it means."""
+    """Disable a mode, after a confirmation that says what will happen."""
     user = request.user
     enabled = [factor.mode for factor in factors.enabled(user)]
     unmet = policy.unmet_without(user)
@@ -55,20 +55,20 @@ def disable(request: AuthenticatedHttpRequest, mode: str) -> HttpResponse:
         return redirect(settings_page())
     if request.method == "POST":
         return _disable(request, mode, unmet)
-    if closing := unmet(user.modes - {mode}):
-        return _still_required(request, factors.StillRequired(), closing)
+    if unmet_organizations := unmet(user.modes - {mode}):
+        return _still_required(request, factors.StillRequired(), unmet_organizations)
     others = [other for other in enabled if other != mode]
     if others:
-        text = [_("From then on you sign in with: %(modes)s.") % {"modes": ", ".join(others)}]
+        text = [_("You will then sign in with: %(modes)s.") % {"modes": ", ".join(others)}]
     else:
         text = [
             _("This is your last mode: multi-factor authentication will be off."),
-            _("Your password alone will then open your account, to you and to whoever knows it."),
+            _("Anyone who knows your password will then be able to sign in."),
         ]
     return confirm(
         request,
         title=_("Disable the %(mode)s mode?") % {"mode": mode},
-        text=[*text, _("Your other sessions are signed out.")],
+        text=[*text, _("Your other sessions will be signed out.")],
         button=_("Disable"),
         button_class="danger",
         cancel_url=settings_page(),
@@ -82,7 +82,7 @@ def _disable(
         user, left = factors.disable(
             request.user,
             mode,
-            # Asked again under the lock: an owner may require it meanwhile.
+            # Checked again under the lock: an owner may have required MFA meanwhile.
             may_keep=lambda modes_left: not policy.unmet_without(request.user)(modes_left),
             origin=origin_of(request),
             session_key=request.session.session_key,
@@ -95,7 +95,7 @@ def _disable(
     keep_session(request, user)
     if left is None:
         proofs.forget_proof(request)
-        text = _("Multi-factor authentication is now off: only your password protects your account.")
+        text = _("Multi-factor authentication is now off. Only your password protects your account.")
         messages.success(request, text)
     else:
         proofs.remember_proof(request, left)
@@ -120,7 +120,7 @@ def prefer(request: AuthenticatedHttpRequest, mode: str) -> HttpResponse:
             request,
             title=_("Make %(mode)s your preferred mode?") % {"mode": mode},
             icon="lock",
-            text=[_("It will be asked for first whenever you sign in, in the browser and on the command line.")],
+            text=[_("We will ask for this mode first whenever you sign in, in the browser and at the command line.")],
             button=_("Make Preferred"),
             cancel_url=settings_page(),
         )

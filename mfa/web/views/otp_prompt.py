@@ -39,7 +39,7 @@ def otp_prompt(request: HttpRequest) -> HttpResponse:
         with refusals_on(request, form, "otp") as refusal:
             factor = challenges.answer(challenge, form.cleaned_data["otp"], origin_of(request))
             remember = form.cleaned_data.get("remember", False)
-            return _go_on(request, factor.user, pending_sign_in.complete(request, factor, remember=remember))
+            return _redirect(request, factor.user, pending_sign_in.complete(request, factor, remember=remember))
         challenge = pending_sign_in.find(request)
         if challenge is None:
             return _sign_in_is_over(request, refusal.error)
@@ -54,11 +54,11 @@ def _sign_in_is_over(request: HttpRequest, refused: Refused | None = None) -> Ht
     return redirect("accounts:login")
 
 
-def _go_on(request: HttpRequest, user: User, pending: PendingSignIn) -> HttpResponse:
-    """Lead on after a sign-in: to the enrolment that waited for it, or to the page that was asked for."""
+def _redirect(request: HttpRequest, user: User, pending: PendingSignIn) -> HttpResponse:
+    """Redirect after a sign-in: to a pending enrolment, or to the page that was asked for."""
     proved_by = proofs.mode_of_session(request)
     if proved_by == recovery.MODE:
-        _tell_of_recovery(request, user)
+        _show_codes_left(request, user)
     if proved_by == assisted_reset.MODE:
         messages.warning(
             request, _("Set up a new sign-in method to continue. Everything else stays locked until you do.")
@@ -69,10 +69,10 @@ def _go_on(request: HttpRequest, user: User, pending: PendingSignIn) -> HttpResp
     return redirect(pending.next or "accounts:dashboard")
 
 
-def _tell_of_recovery(request: HttpRequest, user: User) -> None:
+def _show_codes_left(request: HttpRequest, user: User) -> None:
     left = recovery.left(user)
     text = ngettext(
-        "You have used a recovery code; %(n)d is left.", "You have used a recovery code; %(n)d are left.", left
+        "You used a recovery code. %(n)d code is left.", "You used a recovery code. %(n)d codes are left.", left
     )
     messages.warning(request, text % {"n": left})
 
@@ -80,7 +80,7 @@ def _tell_of_recovery(request: HttpRequest, user: User) -> None:
 @require_POST
 @public
 def resend(request: HttpRequest) -> HttpResponse:
-    """Mail the code of this sign-in again."""
+    """Mail the code of the pending sign-in again."""
     challenge = pending_sign_in.find(request)
     if challenge is None:
         return _sign_in_is_over(request)
@@ -91,7 +91,7 @@ def resend(request: HttpRequest) -> HttpResponse:
 @require_POST
 @public
 def switch(request: HttpRequest) -> HttpResponse:
-    """Use another enabled mode for this sign-in alone."""
+    """Use another enabled mode for this sign-in only."""
     challenge = pending_sign_in.find(request)
     if challenge is None:
         return _sign_in_is_over(request)
@@ -102,7 +102,7 @@ def switch(request: HttpRequest) -> HttpResponse:
 @require_POST
 @public
 def cancel(request: HttpRequest) -> HttpResponse:
-    """Give up a sign-in."""
+    """Cancel the pending sign-in."""
     challenge = pending_sign_in.find(request)
     if challenge is not None and challenge.attempt is not None:
         signin.cancel(challenge.attempt)

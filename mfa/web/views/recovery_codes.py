@@ -1,4 +1,4 @@
-"""Making recovery codes."""
+"""Pages for creating recovery codes."""
 
 from django.contrib import messages
 from django.http import HttpResponse
@@ -21,15 +21,15 @@ from mfa.web.prompt import settings_page
 @require_http_methods(["GET", "HEAD", "POST"])
 @needs_recent_proof
 def make(request: AuthenticatedHttpRequest) -> HttpResponse:
-    """Make recovery codes and show them, this once."""
+    """Create recovery codes and show them once."""
     context: dict[str, object] = {"left": recovery.left(request.user), "few": recovery.LOW_RECOVERY_CODES}
     if request.method == "POST":
         try:
-            made = recovery.make(request.user)
+            codes = recovery.make(request.user)
         except Refused as refused:
             messages.warning(request, refused.text)
             return redirect("mfa:activate")
-        context |= {"codes": made, "text": "\n".join(made), "form": RecoveryCodeForm()}
+        context |= {"codes": codes, "text": "\n".join(codes), "form": RecoveryCodeForm()}
     return render(request, "mfa/recovery_codes.html", context)
 
 
@@ -38,7 +38,7 @@ def make(request: AuthenticatedHttpRequest) -> HttpResponse:
 @require_POST
 @needs_recent_proof
 def confirm(request: AuthenticatedHttpRequest) -> HttpResponse:
-    """Let the codes count that were just shown: one of them was typed back."""
+    """Make the new codes valid after the user has typed one of them."""
     form = bound(request, RecoveryCodeForm)
     if form.is_valid():
         with refusals_on(request, form, "code"):

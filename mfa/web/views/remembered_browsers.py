@@ -1,4 +1,4 @@
-"""Browsers that are not asked for a one-time password."""
+"""The page for forgetting a remembered browser."""
 
 from uuid import UUID
 
@@ -18,7 +18,7 @@ from mfa import remembered_browsers
 @require_http_methods(["GET", "HEAD", "POST"])
 @needs_recent_proof
 def forget(request: AuthenticatedHttpRequest, browser_id: UUID) -> HttpResponse:
-    """Ask a remembered browser for one-time passwords again."""
+    """Forget a remembered browser, after a confirmation."""
     if request.method != "POST":
         return confirm(
             request,
@@ -30,7 +30,7 @@ def forget(request: AuthenticatedHttpRequest, browser_id: UUID) -> HttpResponse:
             cancel_url=reverse("accounts:sessions"),
         )
     if remembered_browsers.forget(request.user, browser_id, origin_of(request)):
-        messages.success(request, _("That browser is forgotten: its next sign-in needs a one-time password."))
+        messages.success(request, _("That browser is forgotten. Its next sign-in needs a one-time password."))
     else:
-        messages.warning(request, _("That browser was not remembered any more."))
+        messages.warning(request, _("That browser was already forgotten."))
     return redirect("accounts:sessions")

@@ -1,4 +1,4 @@
-"""The step-up: a recent proof before a sensitive change (SR-22)."""
+"""The pages of the step-up: a recent proof before a sensitive change (SR-22)."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -25,7 +25,7 @@ STEP_UP = "step_up"  # of a session: the id of its challenge
 @sensitive_post_parameters("otp", "password")
 @require_http_methods(["GET", "HEAD", "POST"])
 def prove(request: AuthenticatedHttpRequest) -> HttpResponse:
-    """Ask for a code before something sensitive, then go back to it."""
+    """Ask for a code, or the password if MFA is off, then redirect back to the sensitive change."""
     next_path = safe_path(request.POST.get("next") or request.GET.get("next")) or prompt.settings_page()
     if not request.user.mfa_is_on:
         return _prove_by_password(request, next_path)
@@ -41,7 +41,6 @@ def prove(request: AuthenticatedHttpRequest) -> HttpResponse:
         challenge = _challenge(request)
     context = {
         "next": next_path,
-        "code_sent": challenge.mails > 0,
         "by_recovery": by_recovery,
         **prompt.prompt_context(challenge),
     }
@@ -49,7 +48,7 @@ def prove(request: AuthenticatedHttpRequest) -> HttpResponse:
 
 
 def _challenge(request: AuthenticatedHttpRequest) -> Challenge:
-    """Return this session's step-up, or begin one; its user has MFA on."""
+    """Return this session's step-up, or create one. The user has MFA on."""
     challenge = step_up.find(request.session.get(STEP_UP), request.user)
     if challenge is None:
         challenge = step_up.begin(request.user)
@@ -77,7 +76,7 @@ def send(request: AuthenticatedHttpRequest) -> HttpResponse:
 
 @require_POST
 def switch(request: AuthenticatedHttpRequest) -> HttpResponse:
-    """Use another enabled mode for this step-up alone."""
+    """Use another enabled mode for this step-up only."""
     if request.user.mfa_is_on:
         pending_sign_in.mail_if_due(request, prompt.switch(request, _challenge(request)))
     return _back(request)

@@ -1,4 +1,4 @@
-"""Accepting an invitation."""
+"""Page on which a user accepts an invitation."""
 
 import re
 
@@ -26,10 +26,10 @@ CODE = re.compile(r"\A[\w-]{1,200}\Z", re.ASCII)
 @works_while_blocked
 @public
 def accept_invitation(request: HttpRequest) -> HttpResponse:
-    """Show an invitation to whoever follows its link, and let the person whom it names accept it.
+    """Show an invitation to any visitor with its link. The user whom it names can accept it.
 
-    The code moves from the address into a cookie at once, so that no later page's address holds it (SR-19) and a look
-    at it stores nothing.
+    The code moves from the URL into a cookie at once, so that no later URL contains it (SR-19). Opening the link stores
+    nothing in the database.
     """
     if request.method != "POST" and (code := request.GET.get(invitations.CODE_PARAMETER)):
         if not CODE.match(code) or invitations.find(code) is None:
@@ -41,7 +41,7 @@ def accept_invitation(request: HttpRequest) -> HttpResponse:
     if invitation is None:
         remember_invitation(request, "")
         return render(request, "organizations/invitation_over.html", status=404)
-    # What is accepted is what the page has shown: another link may have been opened since.
+    # Accept only the invitation that the page showed: another link may have been opened since.
     is_shown = request.POST.get("invitation", str(invitation.pk)) == str(invitation.pk)
     if request.method == "POST" and isinstance(request.user, User) and is_shown:
         return _accept(request, request.user, code)
@@ -61,7 +61,7 @@ def _accept(request: HttpRequest, user: User, code: str) -> HttpResponse:
     try:
         joined = invitations.accept(user, code, origin_of(request))
     except policy.MfaMissing as refused:
-        messages.warning(request, f"{refused.text} {_('Activate it; then you come back to your invitation.')}")
+        messages.warning(request, f"{refused.text} {_('Activate it. Then you return to your invitation.')}")
         return redirect(refused.organization.activation_path)
     except Refused as refused:
         messages.error(request, refused.text)

@@ -1,4 +1,4 @@
-"""How many members meet the policy, over time, and evidence of it."""
+"""Pages about compliance with the policy: progress, exemptions, reminders and evidence."""
 
 from uuid import UUID
 
@@ -26,7 +26,7 @@ PER_PAGE = 25
 @never_cache
 @require_safe
 def exemptions(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpResponse:
-    """List the service accounts that the policy spares, why and until when."""
+    """List the exempt service accounts with reason and end date."""
     organization = membership_of(request, organization_id, roles=MANAGERS).organization
     page = member_list.page(organization, state="exempt", after=request.GET.get("after", "")[:254], limit=PER_PAGE)
     context = {"organization": organization, "page": page, "rows": member_rows(organization, page.rows)}
@@ -36,40 +36,40 @@ def exemptions(request: AuthenticatedHttpRequest, organization_id: UUID) -> Http
 @never_cache
 @require_safe
 def progress(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpResponse:
-    """Show how many members meet the policy, over time, and who is left."""
+    """Show how many members meet the policy, over time, and who does not yet."""
     manager = membership_of(request, organization_id, roles=MANAGERS)
     missing = policy_impact.missing(manager.organization)
     days = compliance.days(manager.organization, missing.counts)
-    last, again_at = reminders.recently(manager.organization)
+    reminded = reminders.history_of(manager.organization)
     context = {
         "organization": manager.organization,
         "is_owner": manager.role in OWNERS,
         "impact": missing,
         "chart": compliance.chart(days),
         "days": days[::-1],
-        "last_reminder": last,
-        "remind_at": again_at,
+        "last_reminder": reminded.last,
+        "remind_at": reminded.again_at,
     }
     return render(request, "organizations/compliance.html", context)
 
 
 @require_POST
 def remind(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpResponse:
-    """Remind everybody who is left, once a day at most."""
+    """Remind the members who do not meet the policy, at most once a day."""
     owner = membership_of(request, organization_id, roles=OWNERS)
     try:
         reminders.start(owner, origin_of(request))
     except Refused as refused:
         messages.warning(request, refused.text)
     else:
-        messages.success(request, _("The reminders are on their way; they do not delay one-time passwords."))
+        messages.success(request, _("We are sending the reminders."))
     return redirect("organizations:compliance", organization_id)
 
 
 @never_cache
 @require_safe
 def evidence(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpResponse:
-    """Show, to be printed, since when MFA was required and whom it spared."""
+    """Show a printable page: when MFA was required, who was exempt, and what was changed."""
     organization = membership_of(request, organization_id, roles=MANAGERS).organization
     changes = list(compliance.changes(organization)[: MAX_CHANGES_SHOWN + 1])
     exemptions = compliance.exemptions(organization)

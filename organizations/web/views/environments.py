@@ -1,4 +1,4 @@
-"""The environments of an organization, which the command line finds."""
+"""Pages of an organization's environments."""
 
 from uuid import UUID
 
@@ -24,7 +24,7 @@ PER_PAGE = 25
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def environment_list(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpResponse:
-    """List the environments of an organization; its owners add one here."""
+    """List the environments of an organization. Owners add one here."""
     is_post = request.method == "POST"
     membership = membership_of(request, organization_id, roles=OWNERS if is_post else EVERYBODY)
     is_owner = membership.role == Role.OWNER
@@ -74,7 +74,7 @@ def remove_environment(request: AuthenticatedHttpRequest, organization_id: UUID,
         request,
         title=_("Remove the environment %(name)s?") % {"name": environment.name},
         icon="warning",
-        text=[_("The command line no longer finds it. What runs on the pod is not touched.")],
+        text=[_("The command line no longer finds this environment. What runs on the pod is not affected.")],
         button=_("Remove"),
         button_class="danger",
         cancel_url=reverse("organizations:environments", args=[organization_id]),

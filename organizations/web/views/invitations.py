@@ -1,4 +1,4 @@
-"""Invitations, for owners and admins."""
+"""Pages of invitations, for owners and admins."""
 
 from urllib.parse import urlencode
 from uuid import UUID
@@ -33,13 +33,13 @@ PER_PAGE = 25
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def invitation_list(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpResponse:
-    """List the open invitations; a POST invites one address or many, and keeps what was refused to be corrected."""
+    """List the open invitations. A POST invites one or many emails; refused ones stay in the form to be corrected."""
     manager = membership_of(request, organization_id, roles=MANAGERS)
     form = InviteForm(at_most=Role(manager.role), initial=kept_forms.kept_form(request))
     if request.method == "POST":
         form = InviteForm(request.POST, request.FILES, at_most=Role(manager.role))
     if form.is_valid():
-        # As for giving the role to a member.
+        # A change of a member's role needs the same proof.
         if form.cleaned_data["role"] in MANAGERS and not proofs.has_recent_proof(request):
             return proofs.ask_for_proof(request)
         with refusals_on(request, form, "email"):
@@ -61,7 +61,7 @@ def invitation_list(request: AuthenticatedHttpRequest, organization_id: UUID) ->
 
 
 def _invite(request: HttpRequest, manager: Membership, form: InviteForm) -> InviteForm | None:
-    """Invite, and return the form with what was refused, to be corrected; None if nothing was."""
+    """Invite the emails. Return a form with the refused ones, or None if all were invited."""
     role = form.cleaned_data["role"]
     sent = invitations.send_many(manager, form.cleaned_data["emails"], role=role, origin=origin_of(request))
     if sent.invited:
@@ -93,7 +93,7 @@ def resend_invitation(request: AuthenticatedHttpRequest, organization_id: UUID, 
     except Refused as refused:
         messages.warning(request, refused.text)
     else:
-        messages.success(request, _("The invitation of %(email)s is on its way again.") % {"email": sent.email})
+        messages.success(request, _("We have sent the invitation to %(email)s again.") % {"email": sent.email})
     return redirect("organizations:members", organization_id)
 
 

@@ -1,4 +1,4 @@
-"""The security log of an organization, for owners and admins."""
+"""Pages of an organization's security log, for owners and admins."""
 
 from uuid import UUID
 
@@ -22,7 +22,7 @@ EVENTS_PER_PAGE = 50
 @never_cache
 @require_safe
 def log(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpResponse:
-    """Show owners and admins what happened to the organization."""
+    """Show the events of the organization."""
     membership = membership_of(request, organization_id, roles=MANAGERS)
     page = Paginator(memberships.events(membership.organization), EVENTS_PER_PAGE).get_page(request.GET.get("page"))
     rows = [
@@ -43,9 +43,9 @@ def log(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpRespons
 @never_cache
 @require_safe
 def log_csv(request: AuthenticatedHttpRequest, organization_id: UUID) -> StreamingHttpResponse:
-    """Give the whole security log as a file, row by row."""
+    """Stream the whole security log as a CSV file."""
     organization = membership_of(request, organization_id, roles=MANAGERS).organization
-    head = [_("Time (UTC)"), _("What"), _("Whom or what"), _("By"), _("Address"), _("Browser")]
+    head = [_("Time (UTC)"), _("What"), _("Whom or what"), _("By"), _("IP address"), _("Browser")]
     rows = memberships.events(organization).iterator(chunk_size=1000)
     cells = (
         [f"{row.at:%Y-%m-%d %H:%M:%S}", row.what, row.subject, row.who, row.ip_address or "", agent_in_words(row.agent)]

@@ -1,4 +1,4 @@
-"""Pages of members and invitations, for owners and admins."""
+"""Pages of members, for owners and admins."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, time
@@ -37,7 +37,7 @@ MAX_INVITATIONS_SHOWN = 5
 @never_cache
 @require_safe
 def members(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpResponse:
-    """List the members with their role and MFA, and the open invitations."""
+    """List the members with their roles and modes, and the open invitations."""
     manager = membership_of(request, organization_id, roles=MANAGERS)
     organization = manager.organization
     state, q = request.GET.get("mfa", "all"), request.GET.get("q", "")[:254]
@@ -69,7 +69,7 @@ def members(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpRes
 @never_cache
 @require_safe
 def members_csv(request: AuthenticatedHttpRequest, organization_id: UUID) -> StreamingHttpResponse:
-    """Give all members and their MFA as a file, row by row."""
+    """Stream all members and their modes as a CSV file."""
     organization = membership_of(request, organization_id, roles=MANAGERS).organization
     head = [_("Email"), _("Name"), _("Role"), _("Modes"), _("Preferred"), _("Meets the policy"), _("Exempt until"),
             _("Last verified"), _("Last sign-in"), _("Joined")]  # fmt: skip
@@ -79,9 +79,9 @@ def members_csv(request: AuthenticatedHttpRequest, organization_id: UUID) -> Str
 def _cells(organization: Organization) -> Iterator[list[str]]:
     for batch in member_list.in_batches(organization):
         for row, shown in zip(batch, member_rows(organization, batch), strict=True):
-            meets = _("yes") if shown["meets"] else _("no")
+            meets = _("yes") if shown.meets else _("no")
             cells = [row.user.email, row.user.name, row.role, row.modes or _("off"), row.user.preferred_mode, meets]
-            times = [row.exempt_until, row.verified_at, row.user.last_login, row.created_at]  # type: ignore[attr-defined]
+            times = [row.exempt_until, shown.verified, row.user.last_login, row.created_at]
             yield [*cells, *(at.isoformat(timespec="seconds") if at else "" for at in times)]
 
 
@@ -95,7 +95,7 @@ def _target(manager: Membership, user_id: UUID) -> Membership:
 @never_cache
 @require_safe
 def member(request: AuthenticatedHttpRequest, organization_id: UUID, user_id: UUID) -> HttpResponse:
-    """Show one member and what can be done."""
+    """Show one member, with the forms that change their membership."""
     manager = membership_of(request, organization_id, roles=MANAGERS)
     target = _target(manager, user_id)
     mine, theirs = Role(manager.role), Role(target.role)
@@ -113,7 +113,7 @@ def member(request: AuthenticatedHttpRequest, organization_id: UUID, user_id: UU
 
 
 def _kept(request: HttpRequest, name: str) -> dict[str, str]:
-    """Give what was typed into a form of this page that is sent elsewhere, before a proof was asked for."""
+    """Return what the user typed into a form of this page before a proof was asked for."""
     match = request.resolver_match
     return kept_forms.kept_form(request, reverse(name, kwargs=match.kwargs)) if match else {}
 
@@ -125,7 +125,7 @@ def _back(organization_id: UUID, user_id: UUID) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @needs_recent_proof
 def set_role(request: AuthenticatedHttpRequest, organization_id: UUID, user_id: UUID) -> HttpResponse:
-    """Give a member another role."""
+    """Change a member's role."""
     manager = membership_of(request, organization_id, roles=MANAGERS)
     if request.method != "POST":  # back from a proof
         return _back(organization_id, user_id)
@@ -149,7 +149,7 @@ def set_role(request: AuthenticatedHttpRequest, organization_id: UUID, user_id: 
 @require_http_methods(["GET", "HEAD", "POST"])
 @needs_recent_proof
 def hand_over(request: AuthenticatedHttpRequest, organization_id: UUID, user_id: UUID) -> HttpResponse:
-    """Make another member the owner in one's own place."""
+    """Make another member an owner, and the present owner an admin."""
     owner = membership_of(request, organization_id, roles=OWNERS)
     target = _target(owner, user_id)
     if request.method == "POST":
@@ -159,7 +159,7 @@ def hand_over(request: AuthenticatedHttpRequest, organization_id: UUID, user_id:
             messages.error(request, refused.text)
         else:
             messages.success(
-                request, _("%(email)s is an owner now, and you are an admin.") % {"email": target.user.email}
+                request, _("%(email)s is now an owner, and you are an admin.") % {"email": target.user.email}
             )
         return redirect(owner.organization)
     return confirm(
@@ -167,7 +167,7 @@ def hand_over(request: AuthenticatedHttpRequest, organization_id: UUID, user_id:
         icon="users",
         title=_("Hand the organization over?"),
         text=[
-            _("%(email)s becomes an owner and you become an admin. Only an owner can give it back.")
+            _("%(email)s becomes an owner and you become an admin. Only an owner can make you an owner again.")
             % {"email": target.user.email}
         ],
         button=_("Hand over"),
@@ -179,7 +179,7 @@ def hand_over(request: AuthenticatedHttpRequest, organization_id: UUID, user_id:
 @require_http_methods(["GET", "HEAD", "POST"])
 @needs_recent_proof
 def remove(request: AuthenticatedHttpRequest, organization_id: UUID, user_id: UUID) -> HttpResponse:
-    """Take a member out, after a confirmation."""
+    """Remove a member, after a confirmation."""
     manager = membership_of(request, organization_id, roles=MANAGERS)
     target = _target(manager, user_id)
     if request.method == "POST":
@@ -196,7 +196,7 @@ def remove(request: AuthenticatedHttpRequest, organization_id: UUID, user_id: UU
         request,
         icon="users",
         title=_("Remove %(email)s?") % {"email": target.user.email},
-        text=[_("They lose access to everything of this organization. Only an invitation brings them back.")],
+        text=[_("They lose access to everything in this organization. To come back, they need a new invitation.")],
         button=_("Remove User from Organization"),
         button_class="danger",
         cancel_url=reverse("organizations:member", args=[organization_id, user_id]),
@@ -206,7 +206,7 @@ def remove(request: AuthenticatedHttpRequest, organization_id: UUID, user_id: UU
 @require_http_methods(["GET", "HEAD", "POST"])
 @needs_recent_proof
 def exempt(request: AuthenticatedHttpRequest, organization_id: UUID, user_id: UUID) -> HttpResponse:
-    """Spare a service account the policy for a while, or end that."""
+    """Exempt a service account from the policy until a day, or end its exemption."""
     owner = membership_of(request, organization_id, roles=OWNERS)
     target = _target(owner, user_id)
     if request.method != "POST":  # back from a proof
@@ -214,7 +214,7 @@ def exempt(request: AuthenticatedHttpRequest, organization_id: UUID, user_id: UU
     form = ExemptionForm(request.POST)
     ends = "end" in request.POST
     if not ends and not form.is_valid():
-        messages.error(request, _("Give a reason, and a day within the next year."))
+        messages.error(request, _("Enter a reason, and choose a day within the next year."))
         return _back(organization_id, user_id)
     until = None if ends else datetime.combine(form.cleaned_data["until"], time(), UTC)
     reason = "" if ends else form.cleaned_data["reason"]
@@ -223,16 +223,18 @@ def exempt(request: AuthenticatedHttpRequest, organization_id: UUID, user_id: UU
     except Refused as refused:
         messages.error(request, refused.text)
     else:
-        messages.success(request, _("The exemption is ended.") if ends else _("The member is exempt from the policy."))
+        messages.success(
+            request, _("The exemption has ended.") if ends else _("The member is now exempt from the policy.")
+        )
     return _back(organization_id, user_id)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @needs_recent_proof
 def start_reset(request: AuthenticatedHttpRequest, organization_id: UUID, user_id: UUID) -> HttpResponse:
-    """Start the reset of a member who has lost their factor; the member's mailbox has to confirm it."""
+    """Start the assisted reset of a member who has lost their factor. The member confirms it by email."""
     owner = membership_of(request, organization_id, roles=OWNERS)
-    if not proofs.has_proven_factor(request):  # a password is not enough to help others past theirs (SR-28)
+    if not proofs.has_proven_factor(request):  # a password is not enough to reset another user's factor (SR-28)
         messages.error(request, policy_changes.OwnMfaIsOff.message)
         return redirect("mfa:activate")
     target = _target(owner, user_id).user
@@ -240,7 +242,9 @@ def start_reset(request: AuthenticatedHttpRequest, organization_id: UUID, user_i
     if form.is_valid():
         with refusals_on(request, form):
             assisted_reset.start(owner, target.pk, reason=form.cleaned_data["reason"], origin=origin_of(request))
-            messages.success(request, _("The reset is started: we have asked %(email)s.") % {"email": target.email})
+            messages.success(
+                request, _("The reset has started. We have asked %(email)s to confirm it.") % {"email": target.email}
+            )
             return redirect(owner.organization)
     context = {
         "organization": owner.organization,

@@ -1,4 +1,4 @@
-"""What the organizations of the signed-in user ask for."""
+"""Pages that explain to the signed-in user what their organizations require."""
 
 from django.core.paginator import Paginator
 from django.http import HttpResponse
@@ -43,7 +43,7 @@ def mfa_required(request: AuthenticatedHttpRequest) -> HttpResponse:
 @require_safe
 @works_while_blocked
 def asked_of_me(request: AuthenticatedHttpRequest) -> HttpResponse:
-    """Say which of my organizations asks for what, and what all of them together come to."""
+    """List what each organization of the user requires, and the combined requirements."""
     user = request.user
     page = Paginator(memberships.of_user(user), PER_PAGE).get_page(request.GET.get("page"))
     for membership in page:

@@ -1,4 +1,4 @@
-"""Pages of organizations. A stranger gets 404, a member without the role 403 (SR-39)."""
+"""Pages of organizations. A user who is not a member gets 404, a member without the role 403 (SR-39)."""
 
 from uuid import UUID
 
@@ -21,7 +21,7 @@ from organizations.models import MANAGERS, Membership, Role
 from organizations.web.context import as_row
 from organizations.web.forms import OrganizationForm
 from organizations.web.memberships import EVERYBODY, OWNERS, membership_of
-from organizations.web.wording import consequences, member_rows, signed_in_in_words
+from organizations.web.wording import MemberRow, consequences, member_rows, signed_in_in_words
 
 PER_PAGE = 25
 
@@ -29,7 +29,7 @@ PER_PAGE = 25
 @require_safe
 @works_while_blocked
 def list_mine(request: AuthenticatedHttpRequest) -> HttpResponse:
-    """All organizations of the signed-in user."""
+    """List the organizations of the signed-in user."""
     page = Paginator(memberships.of_user(request.user), PER_PAGE).get_page(request.GET.get("page"))
     context = {"page": page, "organizations": [as_row(membership) for membership in page]}
     return render(request, "organizations/list.html", context)
@@ -37,7 +37,7 @@ def list_mine(request: AuthenticatedHttpRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def organization(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpResponse:
-    """Show an organization; its owners change its name here."""
+    """Show an organization. Owners rename it here."""
     is_post = request.method == "POST"
     membership = membership_of(request, organization_id, roles=OWNERS if is_post else EVERYBODY)
     is_owner = membership.role == Role.OWNER
@@ -63,15 +63,15 @@ def organization(request: AuthenticatedHttpRequest, organization_id: UUID) -> Ht
     return render(request, "organizations/organization.html", context, status=400 if form.errors else 200)
 
 
-def _as_owners_see(membership: Membership) -> dict[str, object]:
+def _as_owners_see(membership: Membership) -> MemberRow | None:
     found = member_list.find(membership.organization, membership.user_id)
-    return member_rows(membership.organization, [found])[0] if found else {}
+    return member_rows(membership.organization, [found])[0] if found else None
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @works_while_blocked
 def leave(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpResponse:
-    """Leave an organization; also for who is stopped by its policy."""
+    """Leave an organization, even if its policy blocks the user."""
     membership = membership_of(request, organization_id)
     name = membership.organization.name
     if membership.role in MANAGERS and not proofs.has_recent_proof(request):
@@ -88,7 +88,7 @@ def leave(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpRespo
         request,
         title=_("Leave %(name)s?") % {"name": name},
         icon="users",
-        text=[_("You lose access to everything of this organization. Only an invitation brings you back.")],
+        text=[_("You lose access to everything in this organization. To come back, you need a new invitation.")],
         button=_("Leave"),
         button_class="danger",
         cancel_url=reverse("accounts:dashboard"),

@@ -1,4 +1,4 @@
-"""Pages of an organization's MFA policy, and those that explain it to whoever it concerns."""
+"""Pages on which owners set an organization's MFA policy."""
 
 from copy import copy
 from datetime import UTC, datetime, time
@@ -52,7 +52,7 @@ def require(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpRes
 @require_http_methods(["GET", "HEAD", "POST"])
 @needs_recent_proof
 def stop_requiring(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpResponse:
-    """Leave MFA to the members again."""
+    """Make MFA optional again, or cancel the start date."""
     owner = membership_of(request, organization_id, roles=OWNERS)
     organization = owner.organization
     held = organization.mfa_required
@@ -62,18 +62,18 @@ def stop_requiring(request: AuthenticatedHttpRequest, organization_id: UUID) -> 
         except Refused as refused:
             return show_refusal(request, organization, refused)
         done = _("Multi-factor authentication is no longer required.")
-        messages.success(request, done if held else _("The date is taken back."))
+        messages.success(request, done if held else _("The start date is cancelled."))
         return redirect(organization)
     name = {"name": organization.name}
     return confirm(
         request,
-        title=_("Stop requiring multi-factor authentication?") if held else _("Take the date back?"),
+        title=_("Stop requiring multi-factor authentication?") if held else _("Cancel the start date?"),
         icon="lock",
         text=[
-            _("Members of %(name)s may then disable it.") % name
+            _("Members of %(name)s can then disable multi-factor authentication.") % name
             if held
             else _("%(name)s will not require multi-factor authentication.") % name,
-            _("Members who were told of it are told of this too."),
+            _("We email the members who were told about the requirement."),
         ],
         button=_("Stop requiring"),
         button_class="danger",
@@ -84,7 +84,7 @@ def stop_requiring(request: AuthenticatedHttpRequest, organization_id: UUID) -> 
 @require_http_methods(["GET", "HEAD", "POST"])
 @needs_recent_proof
 def options(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpResponse:
-    """Set from when MFA is required, which modes count, and whether browsers may be remembered."""
+    """Set the start date, the accepted modes, and whether browsers may be remembered."""
     owner = membership_of(request, organization_id, roles=OWNERS)
     organization = owner.organization
     initial: dict[str, object] = {
@@ -92,36 +92,34 @@ def options(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpRes
         "remembering_forbidden": organization.remembering_forbidden,
         "required_from": organization.mfa_required_at.date() if organization.mfa_required_at else None,
     }
-    if kept := kept_forms.kept_form(request):  # a box that is not ticked is not sent
+    if kept := kept_forms.kept_form(request):  # a browser does not send an unchecked box
         initial |= {**kept, "remembering_forbidden": "remembering_forbidden" in kept}
     data = request.POST if request.method == "POST" else None
     form = PolicyForm(data, initial=initial, organization=organization)
     if form.is_valid():
-        terms = _terms(organization, form)
-        if policy_changes.blocks_more(organization, terms) and "confirmed" not in request.POST:
-            return _confirm_terms(request, organization, terms)
+        settings = _settings(organization, form)
+        if policy_changes.blocks_more(organization, settings) and "confirmed" not in request.POST:
+            return _confirm(request, organization, settings)
         with refusals_on(request, form):
             seen = policy_changes.settings_of(organization)
-            policy_changes.set_policy(owner, terms, origin_of(request), seen=seen)
+            policy_changes.set_policy(owner, settings, origin_of(request), seen=seen)
             messages.success(request, _("The policy is saved."))
             return redirect(organization)
     context = {"organization": organization, "impact": policy_impact.missing(organization)}
     return render_form(request, "organizations/policy.html", form, **context)
 
 
-def _confirm_terms(
-    request: HttpRequest, organization: Organization, terms: policy_changes.PolicySettings
-) -> HttpResponse:
-    """Say, before they hold, whom new terms would stop at once."""
+def _confirm(request: HttpRequest, organization: Organization, settings: policy_changes.PolicySettings) -> HttpResponse:
+    """Ask for confirmation of settings that would block members at once, and show whom."""
     proposed = copy(organization)
-    proposed.accepted_modes = terms.counting
+    proposed.accepted_modes = settings.accepted_modes
     impact = policy_impact.of(proposed)
     return confirm(
         request,
         title=_("Require this from now on?"),
         icon="lock",
         text=[
-            _("Modes that count: %(modes)s.") % {"modes": accepted_modes.label_of(terms.counting)},
+            _("Accepted modes: %(modes)s.") % {"modes": accepted_modes.label_of(settings.accepted_modes)},
             *impact_in_words(impact),
             *consequences(proposed, impact),
         ],
@@ -132,13 +130,13 @@ def _confirm_terms(
     )
 
 
-def _terms(organization: Organization, form: PolicyForm) -> policy_changes.PolicySettings:
+def _settings(organization: Organization, form: PolicyForm) -> policy_changes.PolicySettings:
     asked = form.cleaned_data
     starts, at = asked.get("required_from"), organization.mfa_required_at
-    is_the_same = at is not None and starts == at.date()  # the form knows days, a script may have named an hour
+    is_the_same = at is not None and starts == at.date()  # the form has only days; the API may have set an hour
     return policy_changes.PolicySettings(
         required=organization.mfa_required or starts is not None,
         required_from=at if is_the_same else datetime.combine(starts, time(), UTC) if starts else None,
-        counting=asked["counting"],
+        accepted_modes=asked["counting"],
         remembering_forbidden=asked["remembering_forbidden"],
     )

@@ -1,4 +1,4 @@
-"""The rehearsal: whom a policy would block, before it is in force."""
+"""Page of the rehearsal: whom a policy would block before it is in force."""
 
 from uuid import UUID
 
@@ -38,7 +38,7 @@ PER_PAGE = 25
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def rehearse(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpResponse:
-    """Show whom the policy would have stopped, when and from where; owners begin and end a rehearsal here."""
+    """Show whom the policy would have blocked, when and from where. Owners start and end a rehearsal here."""
     is_post = request.method == "POST"
     manager = membership_of(request, organization_id, roles=OWNERS if is_post else MANAGERS)
     if is_post:
@@ -58,12 +58,12 @@ def rehearse(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpRe
 def _rehearse(request: HttpRequest, owner: Membership) -> HttpResponse:
     form = RehearsalForm(request.POST)
     if not form.is_valid():
-        messages.error(request, _("Choose for how many days."))
+        messages.error(request, _("Choose the number of days."))
         return redirect("organizations:rehearsal", owner.organization_id)
     try:
         policy_changes.rehearse(owner, origin_of(request), days=form.cleaned_data["days"])
     except Refused as refused:
         return show_refusal(request, owner.organization, refused)
-    begun = _("The rehearsal is set: nobody is stopped.")
-    messages.success(request, begun if form.cleaned_data["days"] else _("The rehearsal is ended."))
+    begun = _("The rehearsal has started. It blocks no one.")
+    messages.success(request, begun if form.cleaned_data["days"] else _("The rehearsal has ended."))
     return redirect("organizations:rehearsal", owner.organization_id)

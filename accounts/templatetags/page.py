@@ -1,0 +1,73 @@
+"""Parts that every page is made of: icons, cards, tables, and buttons that post."""
+
+from collections.abc import Mapping
+
+from django import template
+from django.template.context import Context
+from django.template.loader_tags import BLOCK_CONTEXT_KEY
+from django.urls import reverse
+from django.utils.safestring import SafeString, mark_safe
+
+register = template.Library()
+
+
+@register.simple_tag(takes_context=True)
+def page_title(context: Context) -> SafeString:
+    """Return the text of the page's ``title`` block, so that its heading and its browser tab say the same."""
+    block = context.render_context[BLOCK_CONTEXT_KEY].get_block("title")
+    text: str = block.render(context)
+    return mark_safe(text.strip())  # noqa: S308  # a rendered block: variables in it are escaped
+
+
+@register.inclusion_tag("partials/_icon.html")
+def icon(name: str) -> Mapping[str, object]:
+    """Draw an icon; the names are those of the partial."""
+    return {"name": name}
+
+
+@register.simple_block_tag(takes_context=True)
+def card(context: Context, content: str, icon: str, title: str, kind: str = "") -> SafeString:
+    """Put what stands between ``card`` and ``endcard`` into a card below the page's own; ``inner``: inside it."""
+    parts: dict[str, object] = {"content": content, "icon": icon, "title": title, "kind": kind}
+    return _rendered(context, "partials/_card.html", parts)
+
+
+@register.simple_block_tag(takes_context=True)
+def table(context: Context, content: str, label: str, *columns: str) -> SafeString:
+    """Put the rows that stand between ``table`` and ``endtable`` under their headings; narrow windows scroll it."""
+    return _rendered(context, "partials/_table.html", {"content": content, "label": label, "columns": columns})
+
+
+@register.inclusion_tag("partials/_button_form.html")
+def button_form(
+    action: str, *args: object, label: str, kind: str = "plain", about: str = "", name: str = "", value: str = ""
+) -> Mapping[str, object]:
+    """Draw a form that is one button: it posts ``name`` and ``value`` to the view ``action``.
+
+    ``about`` holds the ids of the elements that tell a screen reader what the button acts on.
+    """
+    return {
+        "url": reverse(action, args=args),
+        "label": label,
+        "kind": kind,
+        "about": about,
+        "name": name,
+        "value": value,
+    }
+
+
+@register.inclusion_tag("partials/_resend.html")
+def resend_form(action: str, *, label: str, resend_at: float | None = None, next: str = "") -> Mapping[str, object]:  # noqa: A002
+    """Draw the button that mails a code again; a script lets it wait until ``resend_at``, in seconds of the epoch."""
+    return {"url": reverse(action), "label": label, "resend_at": resend_at, "next": next}
+
+
+@register.filter
+def prefixed(key: object, prefix: str) -> str:
+    """Make the id of an element out of a row's key."""
+    return f"{prefix}{key}"
+
+
+def _rendered(context: Context, name: str, parts: dict[str, object]) -> SafeString:
+    found = context.template.engine.get_template(name)  # type: ignore[union-attr]
+    return found.render(context.new(parts))

@@ -1,0 +1,63 @@
+"""Moments as people read them: UTC in the page, which the script turns into the reader's time zone."""
+
+from datetime import UTC, date, datetime
+
+from django import template
+from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+register = template.Library()
+
+ISO = "%Y-%m-%dT%H:%M:%SZ"
+
+
+def _time(at: datetime | None, form: str, precision: str) -> SafeString | str:
+    if not at:
+        return ""
+    at = at.astimezone(UTC)
+    words = date_format(at, form)
+    return format_html('<time datetime="{}" data-local="{}">{} UTC</time>', f"{at:{ISO}}", precision, words)
+
+
+@register.filter
+def moment(at: datetime | None) -> SafeString | str:
+    """Show day and minute, as in a sentence."""
+    return _time(at, "j F Y, H:i", "minute")
+
+
+@register.filter
+def clock(at: datetime | None) -> SafeString | str:
+    """Show hour and minute of a moment of today."""
+    return _time(at, "H:i", "clock")
+
+
+@register.filter
+def short_moment(at: datetime | None) -> SafeString | str:
+    """Show day and minute, as in the cell of a table."""
+    return _time(at, "Y-m-d H:i", "cell")
+
+
+@register.filter
+def second(at: datetime | None) -> SafeString | str:
+    """Show day and second, as in a log."""
+    return _time(at, "Y-m-d H:i:s", "second")
+
+
+@register.filter
+def utc_moment(at: datetime | None) -> SafeString | str:
+    """Show day and minute in UTC whoever reads them: a document is the same for all of its readers."""
+    if not at:
+        return ""
+    at = at.astimezone(UTC)
+    return format_html('<time datetime="{}">{} UTC</time>', f"{at:{ISO}}", date_format(at, "j F Y, H:i"))
+
+
+@register.filter
+def day(at: date | None, form: str = "j F Y") -> SafeString | str:
+    """Show a day that was agreed on in UTC: it has the same name for every reader."""
+    if not at:
+        return ""
+    if isinstance(at, datetime):
+        at = at.astimezone(UTC)
+    return format_html('<time datetime="{}">{}</time>', f"{at:%Y-%m-%d}", date_format(at, form))

@@ -1,0 +1,115 @@
+"""Access is one layer: every URL is for signed-in users unless it is marked, and the checks come in one order."""
+
+import pytest
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from accounts.web.access import CHECKS, Mark, marks_of
+from tests.signing_in import sign_in
+from tests.test_bad_input import every_address
+
+pytestmark = pytest.mark.django_db
+
+PUBLIC = {
+    "home",
+    "metrics",
+    "help_mfa",
+    "help_mfa_troubleshooting",
+    "accounts:login",
+    "accounts:logout",
+    "accounts:not_me",
+    "accounts:register",
+    "accounts:verify_email",
+    "accounts:verify_email_resend",
+    "accounts:password_reset",
+    "accounts:password_reset_complete",
+    "accounts:undo_email_change",
+    "mfa:otp_prompt",
+    "mfa:resend",
+    "mfa:switch",
+    "mfa:cancel_sign_in",
+    "mfa:activate",
+    "mfa:complete_activation",
+    "mfa:confirm_mailbox",
+    "mfa:confirm_mailbox_resend",
+    "mfa:resend_enrolment",
+    "mfa:confirm_reset",
+    "organizations:accept_invitation",
+    "organizations:accept_invitation_of_older_clients",
+}
+DURING_ASSISTED_RESET = {
+    "accounts:logout",
+    "mfa:activate",
+    "mfa:complete_activation",
+    "mfa:resend_enrolment",
+    "help_mfa",
+    "help_mfa_troubleshooting",
+}
+
+
+def views_of_pages() -> dict[str, object]:
+    """Return the view of each URL that is neither JSON nor Django's own admin, by the name of the URL."""
+    found = {}
+
+    def walk(patterns, namespace=""):
+        for pattern in patterns:
+            if isinstance(pattern, URLResolver) and pattern.namespace not in {"admin", "api"}:
+                walk(pattern.url_patterns, f"{pattern.namespace}:" if pattern.namespace else namespace)
+            elif isinstance(pattern, URLPattern) and "api-root" not in (pattern.name or ""):
+                found[f"{namespace}{pattern.name}"] = pattern.callback
+
+    walk(get_resolver().url_patterns)
+    return found
+
+
+def marked(mark: Mark) -> set[str]:
+    return {name for name, view in views_of_pages().items() if mark in marks_of(view)}
+
+
+def test_what_works_without_a_sign_in_is_listed_here():
+    """SR-33: a new page is closed until it is marked, and a mark is seen in this list."""
+    assert marked(Mark.PUBLIC) - {name for name in marked(Mark.PUBLIC) if name.startswith("api")} == PUBLIC
+
+
+def test_what_an_assisted_reset_opens_is_listed_here():
+    """SR-28."""
+    assert marked(Mark.WORKS_DURING_ASSISTED_RESET) == DURING_ASSISTED_RESET
+
+
+@pytest.mark.parametrize("address", every_address())
+def test_a_page_without_the_mark_sends_an_anonymous_request_to_the_sign_in(client, address):
+    """SR-33: by Django's LoginRequiredMiddleware, before the view runs."""
+    match = get_resolver().resolve(address)
+    if Mark.PUBLIC in marks_of(match.func):
+        pytest.skip("public")
+
+    response = client.get(address)
+
+    assert response.status_code == 302
+    assert response.url.startswith("/account/login?next=")
+
+
+@pytest.mark.parametrize("address", every_address())
+def test_a_page_that_needs_a_recent_proof_asks_for_it(client, dana_with_app, address):
+    """SR-22: whatever else it would say."""
+    match = get_resolver().resolve(address)
+    if Mark.NEEDS_RECENT_PROOF not in marks_of(match.func):
+        pytest.skip("needs none")
+    sign_in(client, dana_with_app)
+    session = client.session
+    session["proven_at"] -= 3600
+    session.save()
+
+    response = client.get(address)
+
+    assert response.url.startswith("/account/confirm?next=")
+
+
+def test_the_checks_come_in_one_order():
+    """The code first: no later check may tell anything to a session that has proven no factor."""
+    assert [check.__name__ for check in CHECKS] == [
+        "_ask_for_code",
+        "_ask_for_new_factor",
+        "_ask_for_recent_proof",
+        "_ask_for_mfa",
+        "_ask_remembered_browser",
+    ]
