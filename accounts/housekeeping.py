@@ -30,7 +30,7 @@ def delete_in_batches(rows: "QuerySet[Model]") -> int:
     """Delete rows a batch at a time, so that no lock is held for long. Return the number deleted."""
     count = 0
     while batch := list(rows.values_list("pk", flat=True)[:BATCH]):
-        rows.model._default_manager.filter(pk__in=batch).delete()  # noqa: SLF001  (documented API)
+        rows.model._default_manager.filter(pk__in=batch).delete()
         count += len(batch)
     return count
 

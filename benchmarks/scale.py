@@ -9,6 +9,8 @@ import sys
 import time
 from collections.abc import Callable
 
+from django.test import Client
+
 from tests import servers
 
 USERS = int(os.environ.get("USERS", "1000000"))
@@ -64,8 +66,6 @@ class Stage:
     """One organization, its owner in a browser, and a member who signs in."""
 
     def __init__(self, size: int) -> None:
-        from django.test import Client
-
         from organizations.models import Organization
 
         self.size = size
@@ -74,7 +74,7 @@ class Stage:
         self.owner = Client()
         self.sign_in(self.owner, f"owner.{size}@example.com")
 
-    def sign_in(self, client: object, email: str) -> None:
+    def sign_in(self, client: Client, email: str) -> None:
         import pyotp
         from django.utils import timezone
 
@@ -86,33 +86,29 @@ class Stage:
         factor = Factor.objects.get(user__email_key=email)
         Factor.objects.filter(pk=factor.pk).update(last_step=0)  # the same code may be used again and again
         code_failures.forgive(User.objects.get(email_key=email), "")
-        client.post("/account/login", {"identifier": email, "password": PASSWORD})  # type: ignore[attr-defined]
+        client.post("/account/login", {"identifier": email, "password": PASSWORD})
         otp = pyotp.TOTP(codes.base32(factor.secret)).at(timezone.now())
-        answer = client.post("/account/login/otp", {"otp": otp})  # type: ignore[attr-defined]
-        assert answer.status_code == 302, answer.content  # noqa: S101
+        answer = client.post("/account/login/otp", {"otp": otp})
+        assert answer.status_code == 302, answer.content
 
     def newcomer_is_stopped(self) -> None:
         """Sign a member in who has no MFA, and ask for the organization's page: the policy has to be asked."""
-        from django.test import Client
-
         from organizations.management.commands.seed import PASSWORD
 
         client = Client()
         client.post("/account/login", {"identifier": f"newcomer.{self.size}@example.com", "password": PASSWORD})
-        assert client.get(self.page).url.endswith("/required")  # noqa: S101
+        assert client.get(self.page).url.endswith("/required")
 
     def get(self, path: str) -> Callable[[], None]:
         def act() -> None:
-            assert self.owner.get(self.page + path).status_code == 200  # noqa: S101
+            assert self.owner.get(self.page + path).status_code == 200
 
         return act
 
     def require(self) -> None:
-        assert self.owner.post(f"{self.page}/require").status_code == 302  # noqa: S101
+        assert self.owner.post(f"{self.page}/require").status_code == 302
 
     def member_signs_in(self) -> None:
-        from django.test import Client
-
         self.sign_in(Client(), f"member.{self.size}@example.com")
 
     def acts(self) -> dict[str, Callable[[], None]]:

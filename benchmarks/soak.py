@@ -94,8 +94,8 @@ class Mailbox:
     def look(self) -> None:
         """Read what is new."""
         with self._lock:
-            files = os.listdir(self.folder) if self.folder.exists() else []  # noqa: PTH208  (names are enough)
-            for name in set(files) - self._read:
+            names = {file.name for file in self.folder.iterdir()} if self.folder.exists() else set()
+            for name in names - self._read:
                 if name.endswith(".eml"):
                     self._read.add(name)
                     self._keep((self.folder / name).read_bytes())

@@ -30,6 +30,10 @@ def _needs_proof(request: HttpRequest) -> bool:
     return name != "logout"
 
 
+def _is_verified(request: HttpRequest) -> bool:
+    return isinstance(request.user, User) and request.user.is_verified()
+
+
 class PortalAdmin(AdminSite):
     """An admin site without a sign-in of its own: staff use the portal's, with its factors and throttles."""
 
@@ -38,7 +42,7 @@ class PortalAdmin(AdminSite):
 
     def has_permission(self, request: HttpRequest) -> bool:
         """Return whether the user is active staff with a verified session."""
-        if not super().has_permission(request) or not request.user.is_verified():  # type: ignore[union-attr]
+        if not super().has_permission(request) or not _is_verified(request):
             return False
         return proofs.mode_of_session(request) in {*modes.ALL, recovery.MODE}  # a remembered browser is not enough
 
@@ -55,26 +59,26 @@ class PortalAdmin(AdminSite):
 
         return with_proof
 
-    def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:  # noqa: ARG002
+    def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         """Redirect to the portal's sign-in, to the step-up, or to the activation of MFA, whichever is missing."""
         if not request.user.is_authenticated:
             next_path = request.GET.get("next", reverse("admin:index"))
             return redirect(f"{reverse('accounts:login')}?{urlencode({'next': next_path})}")
         if not request.user.is_staff:
             raise PermissionDenied
-        if request.user.is_verified():  # type: ignore[union-attr]  # by a remembered browser or an assisted reset
+        if _is_verified(request):  # by a remembered browser or an assisted reset
             return redirect(f"{reverse('mfa:step_up')}?{urlencode({'next': reverse('admin:index')})}")
         messages.warning(request, _("The administration requires multi-factor authentication. Activate it first."))
         return redirect("mfa:activate")
 
     @method_decorator(require_POST)
-    def logout(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:  # type: ignore[override]  # noqa: ARG002
+    def logout(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:  # type: ignore[override]
         """Sign out, and write it into the security log."""
         if isinstance(request.user, User):
             security_log.record(request.user, security_log.Kind.SIGNED_OUT, origin_of(request))
         auth.logout(request)
         return redirect("accounts:login")
 
-    def password_change(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:  # type: ignore[override]  # noqa: ARG002
+    def password_change(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:  # type: ignore[override]
         """Redirect to the portal's own page, which ends the other sessions and sends a notice."""
         return redirect("accounts:password_change")

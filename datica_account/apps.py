@@ -5,6 +5,6 @@ class PortalAdminConfig(AdminConfig):
     default_site = "datica_account.admin.PortalAdmin"
 
     def ready(self) -> None:
-        from datica_account import checks  # noqa: F401, PLC0415  (registers them; apps are not ready before)
+        from datica_account import checks  # noqa: F401  (registers them; apps are not ready before)
 
         super().ready()

@@ -214,7 +214,7 @@ class Channel(virtual.Channel):
         name = f"{time.time_ns():020}-{uuid.uuid4().hex}{MESSAGE}"
         self.folder.write(self.folder.queue(queue) / name, dumps(message))
 
-    def _get(self, queue: str, timeout: float | None = None) -> dict[str, Any]:  # noqa: ARG002  (kombu's signature)
+    def _get(self, queue: str, timeout: float | None = None) -> dict[str, Any]:
         if time.monotonic() >= self._recover_at:
             self._recover_at = time.monotonic() + RECOVERY_SECONDS
             self.folder.recover()
@@ -330,7 +330,7 @@ class Channel(virtual.Channel):
             bindings.append((routing_key, pattern, queue))
         return bindings
 
-    def _put_fanout(self, exchange: str, message: dict[str, Any], routing_key: str, **kwargs: Any) -> None:  # noqa: ARG002
+    def _put_fanout(self, exchange: str, message: dict[str, Any], routing_key: str, **kwargs: Any) -> None:
         for _key, _pattern, queue in self.get_table(exchange):
             self._put(queue, message, **kwargs)
 

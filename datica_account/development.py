@@ -118,7 +118,7 @@ def html(_request: HttpRequest, name: str) -> HttpResponse:
     """Return the HTML part alone, for the frame of the page."""
     response = HttpResponse(read(name).html)
     response.headers["X-Frame-Options"] = "SAMEORIGIN"
-    response._csp_config = {  # type: ignore[attr-defined]  # noqa: SLF001  (documented by django-csp)
+    response._csp_config = {  # type: ignore[attr-defined]
         "default-src": ["'none'"],
         "style-src": ["'unsafe-inline'"],  # mails have inline styles, because mail programs ignore style sheets
         "frame-ancestors": ["'self'"],

@@ -6,6 +6,6 @@ class MfaConfig(AppConfig):
     name = "mfa"
 
     def ready(self) -> None:
-        from mfa import triggers  # noqa: PLC0415  (models can be imported only when all apps are ready)
+        from mfa import triggers
 
         post_migrate.connect(triggers.install, sender=self)

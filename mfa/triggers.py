@@ -4,8 +4,6 @@ Triggers also cover changes that bypass the ``mfa`` app, such as those of suppor
 every migration, because SQLite drops the triggers of a table that a migration rebuilds.
 """
 
-# ruff: noqa: S608  (every part of the SQL statements is a constant of this file)
-
 from typing import Any
 
 from django.db import connections

@@ -6,6 +6,6 @@ class OrganizationsConfig(AppConfig):
     name = "organizations"
 
     def ready(self) -> None:
-        from organizations import triggers  # noqa: PLC0415  (models cannot be imported before the apps are ready)
+        from organizations import triggers
 
         post_migrate.connect(triggers.install, sender=self)

@@ -5,8 +5,6 @@ never reads them. The triggers keep them exact in every transaction. A transacti
 the organizations, so that no two transactions deadlock.
 """
 
-# ruff: noqa: S608  (every part of the statements is a constant of this file)
-
 from typing import Any
 
 from django.db import connections

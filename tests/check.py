@@ -56,7 +56,7 @@ def run(name: str, command: list[str], **environment: str) -> bool:
     """Run one check and print its result; of one that fails, its own words too."""
     started = time.monotonic()
     if command[0] != PYTHON:
-        command = [os.path.join(os.path.dirname(PYTHON), command[0]), *command[1:]]  # noqa: PTH118, PTH120
+        command = [str(Path(PYTHON).parent / command[0]), *command[1:]]
     quiet = "pytest" not in command
     done = subprocess.run(
         command,

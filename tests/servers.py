@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 import pytest
 
@@ -214,9 +214,9 @@ class SmtpSink:
                 else:
                     say("250 fine")
 
-    def _read(self, stream: object) -> None:
+    def _read(self, stream: BinaryIO) -> None:
         lines = []
-        while (line := stream.readline()) and line != b".\r\n":  # type: ignore[attr-defined]
+        while (line := stream.readline()) and line != b".\r\n":
             lines.append(line[1:] if line.startswith(b".") else line)
         if line:  # else it was broken off: not a mail
             self.keep(b"".join(lines))

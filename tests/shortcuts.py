@@ -54,8 +54,7 @@ def _empty(connection: BaseDatabaseWrapper) -> None:
     """Empty the tables that have rows, without the signals that would fill Django's own tables again."""
     tables = set(connection.introspection.django_table_names(only_existing=True, include_views=False)) - KEPT_TABLES
     questions = [
-        f"SELECT '{table}' WHERE EXISTS (SELECT 1 FROM {connection.ops.quote_name(table)})"  # noqa: S608
-        for table in tables
+        f"SELECT '{table}' WHERE EXISTS (SELECT 1 FROM {connection.ops.quote_name(table)})" for table in tables
     ]
     with connection.cursor() as cursor:
         cursor.execute(" UNION ALL ".join(questions))

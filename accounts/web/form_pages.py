@@ -22,7 +22,7 @@ def bound(request: HttpRequest, form_class: type[Form], **kwargs: Any) -> Form:
     return form_class(request.POST if request.method == "POST" else None, **kwargs)
 
 
-class refusals_on(AbstractContextManager["refusals_on", bool]):  # noqa: N801  (used like a function)
+class Refusals(AbstractContextManager["Refusals", bool]):
     """Catches a refusal in the block and adds it to a field of the form, or to the form as a whole.
 
     The code after the block then runs. Any other exception passes. ``error`` is the refusal, if there was one.
@@ -45,6 +45,11 @@ class refusals_on(AbstractContextManager["refusals_on", bool]):  # noqa: N801  (
         self._form.add_error(self._field, forms.ValidationError(error.text))
         setattr(self._request, RETRY_AFTER, error.seconds_to_wait)
         return True
+
+
+def refusals_on(request: HttpRequest, form: forms.BaseForm, field: str | None = None) -> Refusals:
+    """Show a refusal that the block raises at ``field``, or on top of the form where it is None."""
+    return Refusals(request, form, field)
 
 
 def render_form(request: HttpRequest, template: str, form: forms.BaseForm, **context: object) -> HttpResponse:

@@ -110,7 +110,7 @@ class Groups(Schema):
 
 
 @router.get("/pods", response={200: Pods, **ERRORS}, summary="List the pods")
-def list_pods(request: HttpRequest) -> dict[str, object]:  # noqa: ARG001  (ninja goes by the name)
+def list_pods(request: HttpRequest) -> dict[str, object]:
     """List all pods. Needs no session: the client asks before the user signs in."""
     return {
         "pods": [
@@ -195,13 +195,13 @@ def list_services(request: HttpRequest, environment_id: UUID) -> None:
     response=ERRORS,
     include_in_schema=False,
 )
-def refuse_inside_environment(request: HttpRequest, environment_id: UUID, inside: str) -> None:  # noqa: ARG001
+def refuse_inside_environment(request: HttpRequest, environment_id: UUID, inside: str) -> None:
     """Refuse with 4041 requests about metrics, images and other contents of an environment."""
     list_services(request, environment_id)
 
 
 @router.get("/healthcheck", response=Health, summary="Check that the portal is up")
-def healthcheck(request: HttpRequest) -> dict[str, str]:  # noqa: ARG001  (ninja goes by the name)
+def healthcheck(request: HttpRequest) -> dict[str, str]:
     """Return "ok" without any check: the client asks before it imports into a database."""
     return {"status": "ok"}
 

@@ -55,7 +55,7 @@ def test_the_tables_can_be_emptied_in_any_order(dana_with_both, order):
         if connection.vendor != "sqlite":
             cursor.execute("SET CONSTRAINTS ALL DEFERRED")
         for name in order:
-            cursor.execute(f"DELETE FROM {names[name]._meta.db_table}")  # noqa: S608
+            cursor.execute(f"DELETE FROM {names[name]._meta.db_table}")
 
     connection.check_constraints()
 

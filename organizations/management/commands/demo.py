@@ -10,7 +10,7 @@ from django.utils import timezone
 from accounts.models import User
 from organizations.models import Environment, Membership, Organization, Pod, Role
 
-PASSWORD = "correct-horse-battery"  # noqa: S105  (demo accounts on a machine of one's own; printed anyway)
+PASSWORD = "correct-horse-battery"
 PEOPLE = (("dana", "Dana Reyes"), ("olaf", "Olaf Berg"), ("sam", "Sam Okafor"))
 ORGANIZATIONS = {
     "Sample Org 1": {"dana": Role.OWNER, "olaf": Role.MEMBER, "sam": Role.MEMBER},

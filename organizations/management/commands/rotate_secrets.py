@@ -44,12 +44,12 @@ class Command(BaseCommand):
         if fresh is None:
             return 0
         # Only if nobody has changed it meanwhile: what was changed is encrypted with the first key anyway.
-        return model._default_manager.filter(pk=pk, **{field: sealed}).update(**{field: fresh})  # noqa: SLF001
+        return model._default_manager.filter(pk=pk, **{field: sealed}).update(**{field: fresh})
 
 
 def _rows(model: type[Model], field: str) -> Iterator[tuple[Any, str]]:
     """Give the rows with a secret, by primary key and a batch a query, so that no transaction stays open."""
-    rows = model._default_manager.exclude(**{field: ""}).order_by("pk").values_list("pk", field)  # noqa: SLF001
+    rows = model._default_manager.exclude(**{field: ""}).order_by("pk").values_list("pk", field)
     batch = list(rows[:BATCH])
     while batch:
         yield from batch

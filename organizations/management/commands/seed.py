@@ -1,7 +1,5 @@
 """Fill an empty PostgreSQL with a million people and organizations of several sizes, to see what size costs."""
 
-# ruff: noqa: S608  (every part of the statements stands in this file)
-
 import time
 from argparse import ArgumentParser
 from collections.abc import Iterable
@@ -17,7 +15,7 @@ from mfa import codes, modes
 from mfa.models import Factor
 from organizations.models import Membership, Organization, Role
 
-PASSWORD = "correct-horse-battery"  # noqa: S105  (made-up people on a machine of one's own; printed anyway)
+PASSWORD = "correct-horse-battery"
 EMAIL_OF = "'person' || n || '@example.com'"
 # Of seven people three have no mode, two an authenticator, one both, one e-mail. Nobody of them can sign in.
 MODE = next(mode.name for mode in modes.ALL.values() if mode.keeps_secret)  # what seeded owners sign in with

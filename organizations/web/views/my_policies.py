@@ -1,9 +1,10 @@
 """Pages that explain to the signed-in user what their organizations require."""
 
+from dataclasses import dataclass
+
 from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
@@ -11,9 +12,17 @@ from accounts.web.access import AuthenticatedHttpRequest, policy_status_of, work
 from mfa import modes
 from organizations import accepted_modes, policy
 from organizations import membership as memberships
-from organizations.models import Membership
+from organizations.models import Membership, Organization
 
 PER_PAGE = 25
+
+
+@dataclass(frozen=True)
+class Block:
+    """An organization whose policy blocks the user; ``required_by`` is the email of the owner who decided it."""
+
+    organization: Organization
+    required_by: str
 
 
 @never_cache
@@ -25,13 +34,11 @@ def mfa_required(request: AuthenticatedHttpRequest) -> HttpResponse:
     if not blocking:
         return redirect("accounts:dashboard")
     who = policy.required_by(blocking)
-    for organization in blocking:
-        organization.leave_url = reverse("organizations:leave", args=[organization.pk])  # type: ignore[attr-defined]
-        organization.required_by = who.get(organization.pk, "")  # type: ignore[attr-defined]
+    blocks = [Block(organization, required_by=who.get(organization.pk, "")) for organization in blocking]
     stopped = {organization.pk for organization in blocking}
     mine = memberships.of_user(request.user).exclude(organization__in=stopped)[:PER_PAGE]
     context = {
-        "blocking": blocking,
+        "blocks": blocks,
         "others": [membership.organization for membership in mine],
         "has_another": request.user.mfa_is_on,
         "mode": next((one.accepted_modes for one in blocking if one.accepted_modes), ""),
