@@ -8,13 +8,16 @@ export PORT DATA_DIR
 BIN := .venv/bin
 
 MINUTES ?= 5
-.PHONY: run test security-report benchmark soak crash-test screens lint format lock clean
+.PHONY: run test mutants security-report benchmark soak crash-test screens lint format lock clean
 
 run: .venv/runs
 	@exec $(BIN)/python -m datica_account.run
 
 test: .venv/tests
 	@$(BIN)/python -m tests.check
+
+mutants: .venv/tests
+	@$(BIN)/python -m tests.mutants
 
 screens: .venv/tests
 	@$(BIN)/python -m pytest tests/screens.py

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -37,17 +38,22 @@ PYTEST = [PYTHON, "-m", "pytest"]
 NO_DATABASE = [f"--ignore=tests/test_{name}.py" for name in ("broker", "house", "run", "settings")]
 # What PostgreSQL refuses more of is asked there alone, where there is one.
 STRICTER_ON_POSTGRESQL = ["--ignore=tests/test_bad_input.py"]
+# The slowest first: they run side by side.
 STATIC_CHECKS = {
+    "types": ["mypy", "--no-error-summary", "."],
+    "templates": ["djlint", "templates", "--lint", "--quiet"],
     "lint": ["ruff", "check", "--quiet", "."],
     "format": ["ruff", "format", "--quiet", "--check", "."],
-    "types": ["mypy", "--no-error-summary", "."],
     "imports": ["lint-imports", "--no-cache"],
-    "templates": ["djlint", "templates", "--lint", "--quiet"],
+    "deployment": [*MANAGE, "check", "--deploy", "--fail-level", "WARNING"],
+    "migrations": [*MANAGE, "makemigrations", "--check", "--dry-run"],
 }
+# Lines and branches that the unit tests on SQLite run, in per cent, less one: below it the run fails.
+MIN_COVERAGE = 90
 
 
-def step(name: str, command: list[str], **environment: str) -> None:
-    """Run one check; the first that fails ends the run with its own words."""
+def run(name: str, command: list[str], **environment: str) -> bool:
+    """Run one check and print its result; of one that fails, its own words too."""
     started = time.monotonic()
     if command[0] != PYTHON:
         command = [str(Path(PYTHON).parent / command[0]), *command[1:]]
@@ -59,9 +65,38 @@ def step(name: str, command: list[str], **environment: str) -> None:
         stdout=subprocess.PIPE if quiet else None,
         stderr=subprocess.STDOUT if quiet else None,
     )
-    print(f"{'ok' if done.returncode == 0 else 'FAILED':7}{name} ({time.monotonic() - started:.0f} s)", flush=True)
-    if done.returncode:
-        print((done.stdout or b"").decode(), flush=True)
+    passed = done.returncode == 0
+    result = f"{'ok' if passed else 'FAILED':7}{name} ({time.monotonic() - started:.0f} s)"
+    print(result if passed or not quiet else f"{result}\n{done.stdout.decode()}", flush=True)
+    return passed
+
+
+def step(name: str, command: list[str], **environment: str) -> None:
+    """Run one check; a failure ends the run."""
+    if not run(name, command, **environment):
+        sys.exit(1)
+
+
+def static_checks() -> None:
+    """Run the static checks on both cores, all of them even if one fails."""
+    # Django compares the migrations with the database as well, where there is one.
+    settings = {name: {**PRODUCTION} for name in STATIC_CHECKS}
+    settings["migrations"]["DATABASE_URL"] = "sqlite://"
+    with ThreadPoolExecutor(2) as pool:
+        passed = [pool.submit(run, name, command, **settings[name]) for name, command in STATIC_CHECKS.items()]
+    if not all(check.result() for check in passed):
+        sys.exit(1)
+
+
+def coverage() -> None:
+    """Print how much of the code the unit tests on SQLite ran. Below the floor the run fails."""
+    program = Path(PYTHON).with_name("coverage")
+    done = subprocess.run([program, "report", "--format=total"], check=True, capture_output=True, text=True)
+    percent = int(done.stdout)
+    result = "ok" if percent >= MIN_COVERAGE else "FAILED"
+    print(f"{result:7}coverage by the unit tests on SQLite: {percent} % of lines and branches", flush=True)
+    if percent < MIN_COVERAGE:
+        print(f"At least {MIN_COVERAGE} % is asked for. `.venv/bin/coverage report -m --format=text` names the rest.")
         sys.exit(1)
 
 
@@ -88,32 +123,30 @@ def audit() -> None:
 
 
 def main() -> None:
-    for name, command in STATIC_CHECKS.items():
-        step(name, command, **PRODUCTION)
-    step(
-        "migrations", [*MANAGE, "makemigrations", "--check", "--dry-run"], **{**PRODUCTION, "DATABASE_URL": "sqlite://"}
-    )
-    step("deployment", [*MANAGE, "check", "--deploy", "--fail-level", "WARNING"], **PRODUCTION)
+    static_checks()
     if "lint" in sys.argv[1:]:
         return
     audit()
     step("static files", [*MANAGE, "collectstatic", "--no-input"], **PRODUCTION)
-    both_cores = ["--numprocesses", "2"]
-    # One more than cores: some tests start the portal and wait for it.
-    three = ["--numprocesses", "3"]
+    # One process more than cores: some tests start the portal and wait for it. They come first (tests/conftest.py).
+    units = [*PYTEST, "--migrations", "--numprocesses", "3", "--dist", "worksteal"]
     for old in REPORTS.glob("*.xml"):
         old.unlink()
     with ExitStack() as stack:
         database = need(stack, "postgresql")
-        small = [*three, "-m", "not browser and not postgresql", *(STRICTER_ON_POSTGRESQL if database else [])]
-        step("unit tests on SQLite", [*PYTEST, *small, f"--junitxml={REPORTS}/sqlite.xml"])
+        small = ["-m", "not browser and not postgresql", *(STRICTER_ON_POSTGRESQL if database else [])]
+        step(
+            "unit tests on SQLite",
+            [*units, *small, "--cov", "--cov-report=", f"--junitxml={REPORTS}/sqlite.xml"],
+        )
+        coverage()
         if database:
             step(
                 "unit and concurrency tests on PostgreSQL",
-                [*PYTEST, *three, *NO_DATABASE, "-m", "not browser", f"--junitxml={REPORTS}/postgresql.xml"],
+                [*units, *NO_DATABASE, "-m", "not browser", f"--junitxml={REPORTS}/postgresql.xml"],
                 DATABASE_URL=database,
             )
-    by_stack = [*both_cores, "--dist", "loadgroup"]
+    by_stack = ["--numprocesses", "2", "--dist", "loadgroup"]
     step("browser tests", [*PYTEST, *by_stack, "-m", "browser", f"--junitxml={REPORTS}/browser.xml"])
     if database:
         print()

@@ -17,8 +17,13 @@ ARGUMENTS = [
 ]
 
 
+# Files with tests of half a minute: begun last, one would keep a single process busy after all others have ended.
+SLOW = {"test_run", "test_broker", "test_invariants", "test_histories"}
+
+
 def pytest_collection_modifyitems(items):
-    """Keep the tests of one stack in one process: `--dist loadgroup` then starts each stack once."""
+    """Begin with the slow tests; with `--dist loadgroup`, keep the tests of one stack in one process."""
+    items.sort(key=lambda item: item.path.stem not in SLOW)
     for item in items:
         asked = getattr(item, "callspec", None)
         stack = asked.params.get("portal") if asked else None
