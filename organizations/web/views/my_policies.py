@@ -33,7 +33,7 @@ def mfa_required(request: AuthenticatedHttpRequest) -> HttpResponse:
     blocking = policy_status_of(request).blocking
     if not blocking:
         return redirect("accounts:dashboard")
-    who = policy.required_by(blocking)
+    who = policy.who_required(blocking)
     blocks = [Block(organization, required_by=who.get(organization.pk, "")) for organization in blocking]
     stopped = {organization.pk for organization in blocking}
     mine = memberships.of_user(request.user).exclude(organization__in=stopped)[:PER_PAGE]
@@ -55,9 +55,9 @@ def asked_of_me(request: AuthenticatedHttpRequest) -> HttpResponse:
     page = Paginator(memberships.of_user(user), PER_PAGE).get_page(request.GET.get("page"))
     for membership in page:
         membership.user = user
-    strictest = policy.strictest(user)
-    demanded = ", ".join(str(modes.get(name).label) for name in sorted(strictest.demanded))
-    context = {"page": page, "rows": [_asked(row) for row in page], "strictest": strictest, "demanded": demanded}
+    combined = policy.combined(user)
+    sole = ", ".join(str(modes.get(name).label) for name in sorted(combined.sole_accepted_modes))
+    context = {"page": page, "rows": [_asked(row) for row in page], "combined": combined, "sole_accepted_modes": sole}
     return render(request, "organizations/asked_of_me.html", context)
 
 
