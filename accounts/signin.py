@@ -76,7 +76,7 @@ def _find(identifier: str) -> User | None:
 
 
 def _slots(identifier: str, user: User | None, origin: Origin, channel: Channel) -> list[Slot]:
-    """Return the slots in which a sign-in counts: the user's known place, or else the identifier and the client's network.
+    """Return the slots in which a wrong password counts: the known place, or else the identifier and the network.
 
     The limits of an identifier and a network do not apply to a known place: others may have used them up (SR-57).
     """

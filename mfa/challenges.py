@@ -210,7 +210,7 @@ def judge(challenge: Challenge, otp: str, origin: Origin, check: Callable[[], Pr
 
 
 def _slot_of(challenge: Challenge, otp: str, origin: Origin) -> Slot:
-    """Return the throttle slot that a wrong code counts in. Recovery codes and one-time passwords have separate slots."""
+    """Return the throttle slot that a wrong code counts in: recovery codes and one-time passwords have one each."""
     place = known_place_of(challenge, origin)
     if len(otp) == recovery.LENGTH:
         return code_failures.recovery_slot_of(challenge.user, place, origin)

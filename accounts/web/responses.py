@@ -1,4 +1,4 @@
-"""Middleware that completes responses: cookies and headers that a view asked for, and the message of an ended session."""
+"""Middleware for responses: cookies and headers that a view asked for, and the message that a session has ended."""
 
 from collections.abc import Callable
 

@@ -22,7 +22,10 @@ class Enrolled:
 
 
 class Mode(ABC):
-    """A way to prove an account. ``name`` is its identifier in URLs, JSON and the database, also the user's word for it."""
+    """A way to prove an account.
+
+    ``name`` is its identifier in URLs, JSON and the database, also the user's word for it.
+    """
 
     name: ClassVar[str]
     label: ClassVar[str | Promise]
