@@ -227,7 +227,7 @@ def _take_some() -> list[Mail]:
 
 
 def _send_batch(batch: list[Mail], connection: BaseEmailBackend, deadline: float) -> int:
-    """Send a batch until time is over or the mail server is unreachable. Give the rest back; return how many are done."""
+    """Send a batch until ``deadline`` or the mail server fails. Give the rest back; return the number done."""
     for place, mail in enumerate(batch):
         if monotonic() > deadline:
             _give_back(batch[place:], timedelta(0))

@@ -97,8 +97,8 @@ def disable(
 ) -> Disabled:
     """Disable a mode. Another one becomes preferred in its place; without another one, MFA is off.
 
-    Ends the user's other sessions, sign-ins and enrolments (SR-25). ``may_keep`` returns whether the modes that are left
-    meet every policy. Raises ``NotEnabled`` or ``StillRequired``.
+    Ends the user's other sessions, sign-ins and enrolments (SR-25). ``may_keep`` returns whether the modes that are
+    left meet every policy. Raises ``NotEnabled`` or ``StillRequired``.
     """
     with transaction.atomic(durable=True):
         user = lock_unchanged(user)
