@@ -330,7 +330,7 @@ def reset_password(
         sessions.end_others(user, keep=None)
         PublicKey.objects.filter(user=user).delete()
         known_browsers.forget_all(user)
-        throttles.give_back(signin.passwords_of(user))
+        throttles.give_back(signin.password_slots_of(user))
         also(user)
         security_log.record(user, Kind.PASSWORD_RESET, origin)
         return user

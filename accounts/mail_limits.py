@@ -1,7 +1,10 @@
-"""How many emails may be asked for on behalf of one mailbox (SR-17, SR-57).
+"""How many emails may be asked for on behalf of one mailbox: codes, password resets, notices (SR-17, SR-57).
 
 The limit protects the mailbox from floods. Shares of it protect its owner: one network gets at most half, all unknown
 places together get at most three quarters, and the rest is reserved for a known browser or network.
+
+A password reset has two more limits, both in ``email_verification``: ``IP_MAILS_PER_HOUR`` for one network
+(``ask_reset``) and ``MAX_MAILS`` for one verification (``resend``).
 """
 
 from datetime import timedelta

@@ -33,14 +33,14 @@ DEFAULT_QUEUE = "celery"
 BULK_QUEUE = "bulk"
 BULK_TASK = "accounts.send_bulk"
 
-TRIES = 6
-PATIENCE = timedelta(days=1)
+MAX_TRIES = 6
+RETRY_FOR = timedelta(days=1)  # mails other than codes, even beyond MAX_TRIES
 SWEEP_BATCH = 500
-BATCH = 1000
-# Bulk mails that one worker takes at a time: as many are late by OUTBOX_SEND_TIMEOUT if it dies.
+INSERT_BATCH_SIZE = 1000
+# Bulk mails that one worker takes at a time. If the worker dies, they are late by OUTBOX_SEND_TIMEOUT.
 SEND_BATCH_SIZE = 20
-# Where one worker serves all queues, this is the longest that a code waits for a mailing.
-TURN_SECONDS = 2.0
+# Where one worker serves all queues, a code waits at most this long for bulk mail.
+BULK_TURN_SECONDS = 2.0
 SERVER_AWAY_PAUSE = timedelta(seconds=20)
 
 Compose = Callable[[Mail], EmailMultiAlternatives | None]
@@ -48,16 +48,15 @@ COMPOSERS: dict[str, Compose] = {}
 
 
 def email(compose: Compose) -> Compose:
-    """Make a mail out of a function of an app's ``emails.py``, and the Celery task ``<app>.<function>`` that sends it.
+    """Register a function of an app's ``emails.py`` as a mail, with the Celery task ``<app>.<function>`` that sends it.
 
-    The function reads the row that the mail is about and returns None when the mail is no longer wanted (SR-50).
+    The function reads the row that the mail is about. It returns None if the mail is no longer wanted (SR-50).
     """
     name = f"{compose.__module__.split('.')[0]}.{compose.__name__}"
 
     def send(self: "Task[..., None]", mail_id: str) -> None:
         pause = deliver(mail_id)
-        # Called directly (the broker is away) there is no queue to come back from: the sweep takes over.
-        if pause is not None and not self.request.called_directly and not self.request.is_eager:
+        if pause is not None:
             raise self.retry(countdown=pause.total_seconds())
 
     COMPOSERS[name] = compose
@@ -76,23 +75,23 @@ def post(task: str, *, user: User | None, about: object = "", queue: str = DEFAU
 
 
 def post_many(mails: list[Mail]) -> None:
-    """Write some mails into the outbox at once; they are queued when the surrounding transaction commits."""
-    Mail.objects.bulk_create(mails, batch_size=BATCH)
+    """Write mails into the outbox at once; they are queued when the surrounding transaction commits."""
+    Mail.objects.bulk_create(mails, batch_size=INSERT_BATCH_SIZE)
     for mail in mails:
         transaction.on_commit(partial(_enqueue, mail))
 
 
 def post_in_bulk(mails: list[Mail]) -> None:
-    """Write the mails of a mailing into the outbox; a worker is called when the surrounding transaction commits."""
+    """Write bulk mails into the outbox; a worker is called when the surrounding transaction commits."""
     for mail in mails:
         mail.queue = BULK_QUEUE
-    Mail.objects.bulk_create(mails, batch_size=BATCH)
+    Mail.objects.bulk_create(mails, batch_size=INSERT_BATCH_SIZE)
     if mails:
         transaction.on_commit(partial(call, BULK_TASK, queue=BULK_QUEUE))
 
 
 def call(task: str, *, queue: str) -> None:
-    """Have a worker do a job that takes nothing. Without a broker it is left to the clock, which asks for it anyway."""
+    """Queue a task without arguments. If the broker is unreachable, the task runs at its next scheduled time."""
     try:
         current_app.send_task(task, queue=queue, retry=False)
     except (OperationalError, OSError) as error:
@@ -103,7 +102,7 @@ def _enqueue(mail: Mail) -> None:
     try:
         current_app.send_task(mail.task, [str(mail.pk)], queue=mail.queue, retry=False)
     except (OperationalError, OSError) as error:
-        # Slower for this one request, but a person who waits for a code gets it. What fails here too
+        # Slower for this one request, but a user who waits for a code gets it. If sending fails here too, the mail
         # stays in the outbox for the sweep.
         metrics.count(mail.task, "broker unreachable")
         log.warning("outbox.broker_unreachable", mail_id=str(mail.pk), task=mail.task, error=type(error).__name__)
@@ -112,7 +111,7 @@ def _enqueue(mail: Mail) -> None:
 
 def send_here(mail: Mail) -> None:
     """Do the worker's job in this process."""
-    current_app.loader.import_default_modules()  # only workers know all tasks from the start
+    current_app.loader.import_default_modules()  # registers all mails; a worker has done so at its start
     if mail.queue == BULK_QUEUE:
         send_bulk()
     else:
@@ -120,15 +119,15 @@ def send_here(mail: Mail) -> None:
 
 
 def back_off(tries: int) -> timedelta:
-    """How long to wait after the given number of failed tries: 5 s, 20 s, 80 s, … at most 20 minutes."""
+    """Return how long to wait after the given number of failed tries: 5 s, 20 s, 80 s, … at most 20 minutes."""
     return min(timedelta(seconds=5 * 4 ** max(tries - 1, 0)), timedelta(minutes=20))
 
 
 def deliver(mail_id: str) -> timedelta | None:
     """Send a mail of the outbox unless it was sent or is no longer wanted.
 
-    Gives the pause after which to try again, or None when there is nothing left to do. At least once:
-    a worker that dies between the server's "accepted" and our note of it leaves a mail to be sent twice.
+    Return the pause after which to try again, or None if nothing is left to do. A mail is sent at least once: if a
+    worker dies after the mail server has accepted it but before the row says so, it is sent twice.
     """
     now = timezone.now()
     mine = Mail.objects.filter(pk=mail_id, state=Mail.State.QUEUED) | Mail.objects.filter(
@@ -140,27 +139,27 @@ def deliver(mail_id: str) -> timedelta | None:
 
 
 def _take(mails: "QuerySet[Mail]") -> int:
-    """Note that this process sends ``mails`` now; gives how many it got."""
+    """Mark ``mails`` as being sent by this process; return how many it took."""
     due_at = timezone.now() + settings.OUTBOX_SEND_TIMEOUT
     return mails.update(state=Mail.State.SENDING, tries=F("tries") + 1, due_at=due_at)
 
 
 def _attempt(mail: Mail, connection: BaseEmailBackend | None = None) -> timedelta | None:
-    """Send one mail that this process has taken; gives the pause before the next try if that failed."""
+    """Send one mail that this process has taken; return the pause before the next try if sending failed."""
     try:
         message = COMPOSERS[mail.task](mail)
     except Exception as error:
         _put_back(mail, error)
-        raise  # a bug of ours: the mail waits for its next try, the log shows where
+        raise  # a bug here: the mail waits for its next try, and the log has the traceback
     if message is None:
         _close(mail, Mail.State.DROPPED)
         return None
-    # The same for every try: a mail program that gets it twice shows it once.
+    # The same for every try, so a mail program that gets it twice shows it once.
     message.extra_headers.setdefault("Message-ID", f"<{mail.pk}@{urlsplit(settings.SITE_URL).hostname}>")
     message.connection = connection
     try:
         message.send()
-    except Exception as error:  # noqa: BLE001  (each provider has its own; none may lose the mail)
+    except Exception as error:  # noqa: BLE001  (each mail backend has its own; none may lose the mail)
         return _put_back(mail, error)
     _close(mail, Mail.State.SENT)
     return None
@@ -173,10 +172,10 @@ def _close(mail: Mail, state: Mail.State) -> None:
 
 
 def _is_hopeless(mail: Mail) -> bool:
-    """Whether to give a mail up: a code is of no use later, everything else may wait for the mail server for a day."""
-    if mail.tries < TRIES:
+    """Return whether to give a mail up: a code after ``MAX_TRIES``, other mails if ``RETRY_FOR`` has passed as well."""
+    if mail.tries < MAX_TRIES:
         return False
-    return mail.queue == OTP_QUEUE or timezone.now() - mail.created_at > PATIENCE
+    return mail.queue == OTP_QUEUE or timezone.now() - mail.created_at > RETRY_FOR
 
 
 def _put_back(mail: Mail, error: Exception) -> timedelta | None:
@@ -191,18 +190,18 @@ def _put_back(mail: Mail, error: Exception) -> timedelta | None:
     return pause
 
 
-# --- mailings -------------------------------------------------------------------------------------
+# --- Bulk mail ------------------------------------------------------------------------------------
 
 
 def _due(queue: str) -> "QuerySet[Mail]":
-    """Give the mails of a queue that wait, and those that a worker took and must have died over, the oldest first."""
+    """Return the mails of a queue that are due or were taken by a worker that has died, oldest first."""
     unsent = Mail.objects.filter(queue=queue, state__in=[Mail.State.QUEUED, Mail.State.SENDING])
     return unsent.filter(due_at__lte=timezone.now()).order_by("due_at")
 
 
 def send_bulk() -> None:
-    """Send mails of the bulk queue over one connection for a moment; what is left is called for again."""
-    deadline = monotonic() + TURN_SECONDS
+    """Send bulk mails over one connection for ``BULK_TURN_SECONDS``, and queue another turn for the rest."""
+    deadline = monotonic() + BULK_TURN_SECONDS
     connection = get_connection()
     try:
         while batch := _take_some():
@@ -228,26 +227,26 @@ def _take_some() -> list[Mail]:
 
 
 def _send_batch(batch: list[Mail], connection: BaseEmailBackend, deadline: float) -> int:
-    """Send what was taken until time is over or the mail server is away; gives how many, and the others back."""
+    """Send a batch until ``deadline`` or the mail server fails. Give the rest back; return the number done."""
     for place, mail in enumerate(batch):
         if monotonic() > deadline:
             _give_back(batch[place:], timedelta(0))
             return place
         try:
             connection.open()
-        except Exception as error:  # noqa: BLE001  (each provider has its own)
-            # Nobody's fault: no mail of a mailing is given up because the server is away for a day.
+        except Exception as error:  # noqa: BLE001  (each mail backend has its own)
+            # Not counted as a try: no bulk mail is given up because the mail server is down for a day.
             log.warning("outbox.mail_server_away", error=type(error).__name__)
             _give_back(batch[place:], SERVER_AWAY_PAUSE)
             return place
         try:
             failed = _attempt(mail, connection) is not None
         except Exception:
-            # A bug in one mail costs that mail alone; it was put back, and the log shows where.
+            # A bug in one mail must not stop the others. It was put back, and the log has the traceback.
             log.exception("outbox.not_composed", mail_id=str(mail.pk), task=mail.task)
         else:
             if failed:
-                connection.close()  # the next one begins a conversation of its own
+                connection.close()  # the next mail opens a new connection
     return len(batch)
 
 
@@ -257,7 +256,7 @@ def _give_back(mails: list[Mail], pause: timedelta) -> None:
 
 
 def _queue_again(mail: Mail) -> bool:
-    """Queue a mail that got stuck; it then stands behind all others that did. One that nobody can compose is over."""
+    """Queue a stuck mail again, behind all others. A mail that no function composes fails."""
     if mail.task not in COMPOSERS:
         log.error("outbox.unknown_task", mail_id=str(mail.pk), task=mail.task)
         _close(mail, Mail.State.FAILED)
@@ -268,10 +267,10 @@ def _queue_again(mail: Mail) -> bool:
 
 
 def sweep() -> int:
-    """Queue again what got stuck: the broker lost it, or the worker died. Gives how many.
+    """Queue stuck mails again: the broker lost the task, or the worker died. Return how many.
 
-    Safe at any time: a task whose mail was sent meanwhile does nothing. A mailing is not queued mail by mail, so it
-    never stands before a code here.
+    Safe at any time: a task whose mail was sent meanwhile does nothing. Bulk mails are not queued one by one, so they
+    never delay a code here.
     """
     count = 0
     for queue in (OTP_QUEUE, DEFAULT_QUEUE):

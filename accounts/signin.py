@@ -64,7 +64,7 @@ def check_credentials(identifier: str, password: str, origin: Origin, *, channel
         security_log.record(user, Kind.SIGN_IN_REFUSED, origin)
         log.info("signin.refused", user_id=str(user.pk), reason="password" if user.is_active else "disabled")
         raise WrongCredentials
-    throttles.give_back([*slots, *passwords_of(user)])
+    throttles.give_back([*slots, *password_slots_of(user)])
     return user
 
 
@@ -76,7 +76,7 @@ def _find(identifier: str) -> User | None:
 
 
 def _slots(identifier: str, user: User | None, origin: Origin, channel: Channel) -> list[Slot]:
-    """Return what a wrong password counts for: the user's known place, or else the identifier and the client's network.
+    """Return the slots in which a wrong password counts: the known place, or else the identifier and the network.
 
     The limits of an identifier and a network do not apply to a known place: others may have used them up (SR-57).
     """
@@ -88,8 +88,8 @@ def _slots(identifier: str, user: User | None, origin: Origin, channel: Channel)
     return [name, throttles.by_network("password", origin, count=count, window=window)]
 
 
-def passwords_of(user: User) -> list[Slot]:
-    """Return the throttles of wrong passwords of an account: one for its email, one for its username."""
+def password_slots_of(user: User) -> list[Slot]:
+    """Return the slots in which a wrong password counts: one for the user's email, one for the username."""
     return [throttles.password_of(name) for name in (user.email_key, user.username_key) if name]
 
 
@@ -105,7 +105,7 @@ def lock_checked(user: User) -> User:
 
 
 def begin(user: User, *, channel: Channel, origin: Origin, by_key: bool = False) -> SignInAttempt:
-    """Create the sign-in of a user whose first proof was right: the password, or an SSH key (``by_key``).
+    """Create the attempt of a user whose first proof was right: the password, or an SSH key (``by_key``).
 
     A code is due if ``user.mfa_is_on``.
     """
@@ -132,7 +132,8 @@ def find(attempt_id: str | None, *, channel: Channel) -> SignInAttempt | None:
 def finish(attempt: SignInAttempt, origin: Origin, *, mode: str = "") -> User:
     """End the attempt and return its user, who is now signed in. Raises ``AttemptOver``.
 
-    This is the last step: every proof must have been checked. ``mode`` is what proved it besides the password.
+    This is the last step: every proof must have been checked. ``mode`` is the mode proven after the password or SSH
+    key; blank if MFA is off.
     """
     now = timezone.now()
     with transaction.atomic():

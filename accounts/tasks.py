@@ -7,13 +7,13 @@ from accounts import housekeeping, outbox, security_log, signin
 
 @shared_task(name=outbox.BULK_TASK)
 def send_bulk() -> None:
-    """Send mails of the bulk queue for ``TURN_SECONDS``."""
+    """Send mails of the bulk queue for ``BULK_TURN_SECONDS``."""
     outbox.send_bulk()
 
 
 @shared_task(name="accounts.sweep_outbox")
 def sweep_outbox() -> int:
-    """Queue again what got stuck."""
+    """Queue stuck mails again."""
     return outbox.sweep()
 
 

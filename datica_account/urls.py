@@ -8,7 +8,7 @@ from django.http.response import HttpResponseBase
 from django.urls import include, path
 from django.views.generic import RedirectView, TemplateView
 
-from accounts.web.access import all_public, public, works_during_assisted_reset, works_while_blocked
+from accounts.web.access import all_check_access_themselves, public, works_during_assisted_reset, works_while_blocked
 from datica_account.api import api
 from datica_account.views import metrics
 
@@ -19,7 +19,7 @@ def help_page(template: str) -> Callable[..., HttpResponseBase]:
 
 
 json_endpoints = api.urls  # a property that builds new views at each access
-all_public(json_endpoints[0])
+all_check_access_themselves(json_endpoints[0])
 
 urlpatterns = [
     path("", public(RedirectView.as_view(pattern_name="accounts:dashboard")), name="home"),

@@ -34,7 +34,7 @@ Proof = TypeVar("Proof")
 class NotACode(Refused):
     """The text is neither six digits nor a recovery code. Not counted."""
 
-    message = _("A one-time password has six digits. Type them without spaces.")
+    message = _("A one-time password has six digits. Check it and type it again.")
 
 
 class TooManyFailures(Refused):
@@ -46,7 +46,7 @@ class TooManyFailures(Refused):
 class ChallengeOver(Refused):
     """The challenge has expired, was answered or replaced, or had too many wrong codes. The code was not checked."""
 
-    message = _("This one-time password prompt has expired or was already used. Sign in again.")
+    message = _("This one-time password prompt has expired or was already used. Start again.")
 
 
 class MailTooSoon(Refused):
@@ -64,7 +64,10 @@ class TooManyMails(Refused):
 def begin(
     user: User, purpose: str, *, mode: str, attempt: SignInAttempt | None = None, lifetime: timedelta | None = None
 ) -> Challenge:
-    """Create a challenge. Mail nothing yet."""
+    """Create a challenge. Mail nothing yet.
+
+    Expires with ``attempt`` if given; ``lifetime`` is then ignored.
+    """
     challenge = Challenge(
         user=user, purpose=purpose, mode=mode, attempt=attempt, credential_fingerprint=user.get_session_auth_hash()
     )
@@ -76,8 +79,8 @@ def begin(
     return challenge
 
 
-def as_typed(typed: str) -> str:
-    """Return the code in what the user typed, in the form in which it is checked. Raises ``NotACode``."""
+def normalize_code(typed: str) -> str:
+    """Return the typed code without spaces and dashes, as it is checked. Raises ``NotACode``."""
     code = codes.digits_of(typed) or recovery.normal(typed)
     if code is None:
         raise NotACode
@@ -207,7 +210,7 @@ def judge(challenge: Challenge, otp: str, origin: Origin, check: Callable[[], Pr
 
 
 def _slot_of(challenge: Challenge, otp: str, origin: Origin) -> Slot:
-    """Return the slot of a wrong code. Recovery codes and one-time passwords have separate slots."""
+    """Return the throttle slot that a wrong code counts in: recovery codes and one-time passwords have one each."""
     place = known_place_of(challenge, origin)
     if len(otp) == recovery.LENGTH:
         return code_failures.recovery_slot_of(challenge.user, place, origin)
@@ -264,7 +267,7 @@ def _add_tries_left(refusal: RefusedCode, challenge: Challenge, slot: Slot) -> N
         refusal.left = remaining_tries.left_in_words(challenge, slot)
 
 
-def is_wanted(challenge: Challenge) -> bool:
+def code_is_wanted(challenge: Challenge) -> bool:
     """Return whether an email with the code is still of use (SR-50)."""
     return challenge.is_open(timezone.now()) and challenge.mails > 0
 

@@ -1,5 +1,7 @@
 """Limits on the wrong codes of an account (SR-15). Call only under the lock on the user's row.
 
+The account's count is here; the count of a single challenge is in ``challenges._count_failure``.
+
 A known browser or network has its own count, so an attacker with the password who guesses elsewhere does not use up
 the user's tries there (SR-57). Recovery codes have 58 bits. They have a separate count, so the user can use one while
 other codes are blocked.

@@ -1,6 +1,7 @@
 """The enabled modes of a user and the preferred one among them (docs/decisions.md#b; SR-24)."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from django.db import transaction
 from django.db.models import OuterRef, Subquery
@@ -37,11 +38,20 @@ def enabled(user: User) -> list[Factor]:
     return list(Factor.objects.filter(user=user).order_by("created_at", "pk"))
 
 
-def overview(user: User) -> tuple[list[Factor], int]:
-    """Return the user's factors, oldest first, and how many recovery codes are left. One query."""
+@dataclass(frozen=True)
+class Overview:
+    """The factors of a user, oldest first, and the number of unused recovery codes."""
+
+    factors: list[Factor]
+    recovery_codes_left: int
+
+
+def overview(user: User) -> Overview:
+    """Return the user's factors and the number of unused recovery codes. One query."""
     unused = RecoveryCodes.objects.filter(user=OuterRef("user")).values("unused")
     factors = list(Factor.objects.filter(user=user).annotate(unused=Subquery(unused)).order_by("created_at", "pk"))
-    return factors, len(factors[0].unused or []) if factors else 0  # type: ignore[attr-defined]  # annotated above
+    left = len(factors[0].unused or []) if factors else 0  # type: ignore[attr-defined]  # annotated above
+    return Overview(factors, recovery_codes_left=left)
 
 
 class NotTyped(Refused):
@@ -74,14 +84,21 @@ def add(user: User, mode: str, enrolled: Enrolled, *, prefer: bool, origin: Orig
     return factor
 
 
+@dataclass(frozen=True)
+class Disabled:
+    """The result of disabling a mode."""
+
+    user: User  # reread; the kept session needs its fingerprint
+    remaining: Factor | None  # a factor that is left, if any
+
+
 def disable(
     user: User, mode: str, *, may_keep: Callable[[frozenset[str]], bool], origin: Origin, session_key: str | None
-) -> tuple[User, Factor | None]:
+) -> Disabled:
     """Disable a mode. Another one becomes preferred in its place; without another one, MFA is off.
 
-    Ends the user's other sessions, sign-ins and enrolments (SR-25). Returns the user, whose fingerprint the kept
-    session needs, and a factor that is left, if any. ``may_keep`` returns whether the modes that are left meet every
-    policy. Raises ``NotEnabled`` or ``StillRequired``.
+    Ends the user's other sessions, sign-ins and enrolments (SR-25). ``may_keep`` returns whether the modes that are
+    left meet every policy. Raises ``NotEnabled`` or ``StillRequired``.
     """
     with transaction.atomic(durable=True):
         user = lock_unchanged(user)
@@ -101,7 +118,7 @@ def disable(
         security_log.record(user, Kind.MODE_DISABLED, origin, mode=mode)
     for factor in left:
         factor.user = user
-    return user, left[0] if left else None
+    return Disabled(user, remaining=left[0] if left else None)
 
 
 def prefer(user: User, mode: str, *, origin: Origin) -> None:

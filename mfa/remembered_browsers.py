@@ -1,4 +1,4 @@
-"""Remembered browsers: they need no one-time password at sign-in for a while (SR-37).
+"""Remembered browsers: they need no one-time password at sign-in for ``REMEMBERED_BROWSER_LIFETIME`` (SR-37).
 
 The record is bound to the password, the email and the factors of its user, so a change of any of them makes it invalid.
 It does not count as a proof for a step-up or for the admin pages.

@@ -147,7 +147,7 @@ def _issue(
         limits = throttles.take_each({row.email_key: _pauses(organization, row.email_key) for row in made})
         refused: dict[str, Refused] = {key: InvitedLately(retry_at=limit.retry_at) for key, limit in limits.items()}
         made = [row for row in made if row.email_key not in refused]
-        membership.withdraw(manager, [row for row in replaced if row.email_key not in refused], origin)
+        membership.withdraw_invitations(manager, [row for row in replaced if row.email_key not in refused], origin)
         Invitation.objects.bulk_create(made, batch_size=membership.BATCH)
         membership.record_many(organization, manager.user, EventKind.INVITED, origin, [row.email for row in made])
         post([Mail(task="organizations.invitation", about=str(row.pk)) for row in made])
@@ -288,7 +288,7 @@ def withdraw(manager: Membership, invitation_id: UUID, origin: Origin) -> None:
         if invitation is None:
             raise NoSuchInvitation
         still_may(manager, invitation)
-        membership.withdraw(manager, [invitation], origin)
+        membership.withdraw_invitations(manager, [invitation], origin)
 
 
 def find(code: str) -> Invitation | None:

@@ -147,7 +147,7 @@ def remove(actor: Membership, user_id: UUID, origin: Origin) -> None:
         if goes.is_exempt:
             _end_exemption(actor, goes, origin)
         back = Q(email_key=goes.user.email_key) | Q(sender=goes.user, role__in=MANAGERS)
-        _withdraw(actor, back, origin)
+        _withdraw_matching(actor, back, origin)
 
 
 def set_role(actor: Membership, user_id: UUID, role: Role, origin: Origin) -> None:
@@ -196,7 +196,7 @@ def _change_role(actor: Membership, target: Membership, role: Role, origin: Orig
     if role in MANAGERS and rows.filter(exempt_until__isnull=False).update(exempt_until=None, exempt_reason=""):
         _end_exemption(actor, target, origin)
     above = [other for other in MANAGERS if other.rank > role.rank]
-    _withdraw(actor, Q(sender=target.user, role__in=above), origin)
+    _withdraw_matching(actor, Q(sender=target.user, role__in=above), origin)
 
 
 def _end_exemption(actor: Membership, member: Membership, origin: Origin) -> None:
@@ -204,14 +204,14 @@ def _end_exemption(actor: Membership, member: Membership, origin: Origin) -> Non
     record(actor.organization, actor.user, kind, origin, subject=user.email, member=user.pk)
 
 
-def _withdraw(actor: Membership, which: Q, origin: Origin) -> None:
+def _withdraw_matching(actor: Membership, which: Q, origin: Origin) -> None:
     """Withdraw open invitations that would restore the rights just removed (SR-43)."""
     rows = Invitation.objects.filter(which, organization=actor.organization, accepted_at=None, revoked_at=None)
-    withdraw(actor, list(rows.select_for_update()), origin)
+    withdraw_invitations(actor, list(rows.select_for_update()), origin)
 
 
-def withdraw(actor: Membership, rows: list[Invitation], origin: Origin) -> None:
-    """Withdraw open invitations. The caller holds a lock on them or on the organization."""
+def withdraw_invitations(actor: Membership, rows: list[Invitation], origin: Origin) -> None:
+    """Mark open invitations as withdrawn and record it. The caller holds a lock on them or on the organization."""
     Invitation.objects.filter(pk__in=[row.pk for row in rows]).update(revoked_at=timezone.now())
     kind = EventKind.INVITATION_WITHDRAWN
     record_many(actor.organization, actor.user, kind, origin, [row.email for row in rows])

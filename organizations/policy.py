@@ -1,4 +1,4 @@
-"""MFA policy: a question asked of memberships on each request, never a flag on the user (docs/decisions.md#f)."""
+"""MFA policy: worked out from memberships on each request, never stored on the user (docs/decisions.md#f)."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class MfaMissing(Refused):
         """Return the message with the organization's name and the mode that it accepts."""
         text = str(self.message) % {"name": self.organization.name}
         if mode := self.organization.accepted_modes:
-            text += " " + gettext("The only accepted mode is %(mode)s.") % {"mode": mode}
+            text += " " + gettext("The only accepted mode is %(mode)s.") % {"mode": modes.get(mode).label}
         return text
 
 
@@ -83,7 +83,7 @@ def requiring(user: User) -> list[Organization]:
 def unmet_without(user: User) -> Callable[[frozenset[str]], list[Organization]]:
     """Return a function from modes to the organizations that would block the user with only those. One query."""
     required = requiring(user)
-    return lambda modes: [organization for organization in required if not organization.is_met_by(modes)]
+    return lambda enabled: [organization for organization in required if not organization.is_met_by(enabled)]
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def status_of(user: User) -> PolicyStatus:
 
 
 def _announcing(rows: list[Membership]) -> list[Organization]:
-    """Return the organizations that will block the user from a date on, exemptions until that date considered."""
+    """Return the organizations that will block the user from a date on, unless exempt on that date."""
     coming = [
         (row.organization.mfa_required_at, row.organization)
         for row in rows
@@ -141,7 +141,7 @@ def forbids_remembering(user: User) -> bool:
     return bool(forbidding_remembering(user))
 
 
-def required_by(organizations: Collection[Organization]) -> dict[UUID, str]:
+def who_required(organizations: Collection[Organization]) -> dict[UUID, str]:
     """Return the email of the owner who last required MFA, by organization, from the security logs. One query."""
     kinds = (EventKind.MFA_REQUIRED, EventKind.MFA_ANNOUNCED)
     events = OrganizationEvent.objects.filter(organization__in=organizations, kind__in=kinds).order_by("at", "pk")
@@ -149,15 +149,15 @@ def required_by(organizations: Collection[Organization]) -> dict[UUID, str]:
 
 
 @dataclass(frozen=True)
-class Strictest:
+class CombinedPolicy:
     """The combined requirements of all organizations of a user."""
 
     required: bool
-    demanded: frozenset[str]  # names of modes, each of which some organization demands
+    sole_accepted_modes: frozenset[str]  # names of modes, each of which is the only one that some organization accepts
     remembering_forbidden: bool
 
 
-def strictest(user: User) -> Strictest:
+def combined(user: User) -> CombinedPolicy:
     """Return the combined requirements of a user's organizations now. One query."""
     now, demandable = timezone.now(), [mode.name for mode in modes.demandable()]
     holds = Q(organization__mfa_required_at__lte=now) & ~Q(exempt_until__gt=now)
@@ -166,8 +166,8 @@ def strictest(user: User) -> Strictest:
         **{name: Count("pk", filter=holds & Q(organization__accepted_modes=name)) for name in demandable},
         forbidding=Count("pk", filter=Q(organization__remembering_forbidden=True)),
     )
-    return Strictest(
+    return CombinedPolicy(
         required=numbers["required"] > 0,
-        demanded=frozenset(name for name in demandable if numbers[name]),
+        sole_accepted_modes=frozenset(name for name in demandable if numbers[name]),
         remembering_forbidden=numbers["forbidding"] > 0,
     )

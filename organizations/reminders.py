@@ -146,11 +146,11 @@ def _heard_since(organization: Organization, moment: datetime) -> bool:
 
 
 def fan_out() -> int:
-    """Write mails of the open runs in batches, for ``outbox.TURN_SECONDS``, and queue another turn for the rest.
+    """Write mails of the open runs in batches, for ``outbox.BULK_TURN_SECONDS``, and queue another turn for the rest.
 
     Return the number of mails written.
     """
-    deadline, count = monotonic() + outbox.TURN_SECONDS, 0
+    deadline, count = monotonic() + outbox.BULK_TURN_SECONDS, 0
     runs = Reminder.objects.filter(done_at=None, starts_at__lte=timezone.now()).order_by("starts_at")
     for run in runs[:RUNS_BATCH_SIZE]:
         while (written := _next_batch(run)) is not None:

@@ -111,5 +111,5 @@ def test_the_checks_come_in_one_order():
         "_ask_for_new_factor",
         "_ask_for_recent_proof",
         "_ask_for_mfa",
-        "_ask_remembered_browser",
+        "_ask_for_code_in_remembered_browser",
     ]

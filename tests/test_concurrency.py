@@ -324,7 +324,7 @@ def test_one_recovery_code_brought_by_ten_sign_ins_opens_one(dana_with_app):
     """SR-12, SR-26."""
     made = recovery.make(dana_with_app)
     recovery.confirm(dana_with_app, made[0], ORIGIN)
-    code = challenges.as_typed(made[0])
+    code = challenges.normalize_code(made[0])
     pending = [a_sign_in(dana_with_app) for _number in range(THREADS)]
 
     results = at_once(*[lambda c=c: challenges.answer(c, code, ORIGIN) for c in pending])

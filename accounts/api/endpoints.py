@@ -127,7 +127,7 @@ def answer_otp(request: HttpRequest, mfa_id: UUID, answer: Otp) -> dict[str, str
     challenge = challenges.find_sign_in(str(mfa_id), channel=Channel.CLI)
     if challenge is None or challenge.attempt is None:
         raise challenges.ChallengeOver
-    factor = challenges.answer(challenge, challenges.as_typed(answer.otp), origin_of(request))
+    factor = challenges.answer(challenge, challenges.normalize_code(answer.otp), origin_of(request))
     return _token(request, factor.user, mode=factor.proved_as, by_key=challenge.attempt.by_key)
 
 

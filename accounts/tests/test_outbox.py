@@ -119,7 +119,7 @@ def test_after_the_last_try_it_is_given_up_and_marked(client, dana_with_email, b
     give_credentials(client, "dana")
     row = Mail.objects.get()
 
-    for _time in range(outbox.TRIES):
+    for _time in range(outbox.MAX_TRIES):
         outbox.send_here(row)
 
     row.refresh_from_db()
@@ -202,7 +202,7 @@ class TestMailings:
         assert len(set(opened)) == 1
 
     def test_a_turn_ends_and_the_rest_is_called_for(self, mailing, monkeypatch):
-        monkeypatch.setattr(outbox, "TURN_SECONDS", -1)
+        monkeypatch.setattr(outbox, "BULK_TURN_SECONDS", -1)
         outbox.send_bulk()
 
         assert mail.outbox == []
@@ -214,7 +214,7 @@ class TestMailings:
             raise ConnectionRefusedError
 
         monkeypatch.setattr(EmailBackend, "open", refuse)
-        for _time in range(outbox.TRIES + 1):
+        for _time in range(outbox.MAX_TRIES + 1):
             outbox.send_bulk()
             Mail.objects.update(due_at=timezone.now())
         monkeypatch.undo()
@@ -263,7 +263,7 @@ class TestMailings:
 
         monkeypatch.setattr(EmailBackend, "send_messages", refuse)
         with time_machine.travel(timezone.now() + timedelta(hours=hours)):
-            for _time in range(outbox.TRIES + 1):
+            for _time in range(outbox.MAX_TRIES + 1):
                 Mail.objects.filter(state="queued").update(due_at=timezone.now())
                 outbox.send_bulk()
 

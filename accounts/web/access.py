@@ -2,6 +2,8 @@
 
 Access is denied by default. A view without a mark requires a sign-in and everything that the account and its
 organizations require. Django's ``LoginRequiredMiddleware`` checks the sign-in, ``AccessMiddleware`` the rest.
+
+The list of public pages is in ``tests/test_access.py``.
 """
 
 from collections.abc import Callable, Iterable
@@ -78,18 +80,18 @@ def all_work_while_blocked(patterns: list[URLPattern]) -> list[URLPattern]:
     return patterns
 
 
-def all_public(patterns: Iterable[URLPattern | URLResolver]) -> None:
+def all_check_access_themselves(patterns: Iterable[URLPattern | URLResolver]) -> None:
     """Mark the views of a package that checks access itself with ``public`` and ``works_while_blocked``."""
     for pattern in patterns:
         if isinstance(pattern, URLResolver):
-            all_public(pattern.url_patterns)
+            all_check_access_themselves(pattern.url_patterns)
         else:
             public(pattern.callback)
             works_while_blocked(pattern.callback)
 
 
 def policy_status_of(request: HttpRequest) -> PolicyStatus:
-    """Return how the signed-in user meets the MFA policies of their organizations. At most one query per request."""
+    """Return which policies the signed-in user does not meet. At most one query per request."""
     if not hasattr(request, POLICY_STATUS):
         user = request.user
         setattr(request, POLICY_STATUS, policy.status_of(user) if isinstance(user, User) else policy.NOTHING)
@@ -173,7 +175,7 @@ def _ask_for_mfa(
     return None
 
 
-def _ask_remembered_browser(
+def _ask_for_code_in_remembered_browser(
     request: AuthenticatedHttpRequest, marks: frozenset[Mark], organization_id: UUID | None
 ) -> HttpResponse | None:
     """Redirect a remembered browser to the step-up if an organization forbids remembering (SR-37)."""
@@ -191,7 +193,7 @@ CHECKS: tuple[Check, ...] = (
     _ask_for_new_factor,
     _ask_for_recent_proof,
     _ask_for_mfa,
-    _ask_remembered_browser,
+    _ask_for_code_in_remembered_browser,
 )
 
 

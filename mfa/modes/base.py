@@ -1,4 +1,4 @@
-"""What a mode has to say for itself; everything that differs from mode to mode is asked here."""
+"""The base class of modes: everything in which they differ."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -15,14 +15,17 @@ if TYPE_CHECKING:  # the models ask the modes for their constraints
 
 @dataclass(frozen=True)
 class Enrolled:
-    """What a completed enrolment leaves in its factor."""
+    """The values that a new factor stores."""
 
     secret: bytes | None = None
     last_step: int = 0  # RFC 6238 time step of the code that completed it
 
 
 class Mode(ABC):
-    """A way to prove an account. ``name`` is the user's word for it, in URLs, in JSON and in the database."""
+    """A way to prove an account.
+
+    ``name`` is its identifier in URLs, JSON and the database, also the user's word for it.
+    """
 
     name: ClassVar[str]
     label: ClassVar[str | Promise]
@@ -51,16 +54,16 @@ class Mode(ABC):
 
     @property
     def templates(self) -> str:
-        """The folder of its templates: ``prompt.html``, ``step_up.html`` and ``activation.html``."""
+        """The folder of its templates: ``prompt.html`` (sign-in and step-up) and ``activation.html``."""
         return f"mfa/modes/{self.name}"
 
     @abstractmethod
     def enrol(self, enrolment: "Challenge", otp: str, *, now: datetime) -> Enrolled:
-        """Check the first code of an enrolment. Raise a ``RefusedCode``. Call under the user's lock."""
+        """Check the first code of an enrolment. Raise ``RefusedCode`` if it is wrong. Call under the user's lock."""
 
     @abstractmethod
     def spend(self, factor: "Factor", challenge: "Challenge", otp: str, *, now: datetime) -> None:
         """Check a code and use it up, writing into ``factor`` what must not work twice; the caller saves it.
 
-        Raise a ``RefusedCode``. Call under the user's lock (SR-11, SR-12).
+        Raise ``RefusedCode`` if it is wrong. Call under the user's lock (SR-11, SR-12).
         """

@@ -52,7 +52,7 @@ class OtpOrRecoveryCodeField(OneTimePasswordField):
         if not typed:
             return ""
         try:
-            return challenges.as_typed(typed)
+            return challenges.normalize_code(typed)
         except challenges.NotACode:
             raise forms.ValidationError(_("Enter the six digits of the code.")) from None
 

@@ -33,11 +33,11 @@ def dashboard(request: AuthenticatedHttpRequest) -> HttpResponse:
 def settings(request: AuthenticatedHttpRequest) -> HttpResponse:
     """Show the account settings, with the MFA section open if the query contains ``mfa``."""
     user = request.user
-    enabled_factors, recovery_codes_left = factors.overview(user)
-    enabled = {factor.mode for factor in enabled_factors}
+    overview = factors.overview(user)
+    enabled = {factor.mode for factor in overview.factors}
     required_by = policy.requiring(user)
     context = {
-        "recovery_codes_left": recovery_codes_left,
+        "recovery_codes_left": overview.recovery_codes_left,
         "modes": [
             {
                 "name": mode.name,

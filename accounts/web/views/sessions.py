@@ -99,7 +99,6 @@ def security_log_page(request: AuthenticatedHttpRequest) -> HttpResponse:
         "rows": [_row_of(event) for event in page],
         "kind": kind,
         "kinds": sorted(security_log.Kind.choices, key=lambda choice: str(choice[1])),
-        "query": f"kind={kind}&" if kind else "",
     }
     return render(request, "accounts/security_log.html", context)
 

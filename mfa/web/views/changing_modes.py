@@ -79,7 +79,7 @@ def _disable(
     request: AuthenticatedHttpRequest, mode: str, unmet: Callable[[frozenset[str]], list[Organization]]
 ) -> HttpResponse:
     try:
-        user, left = factors.disable(
+        disabled = factors.disable(
             request.user,
             mode,
             # Checked again under the lock: an owner may have required MFA meanwhile.
@@ -92,13 +92,13 @@ def _disable(
     except Refused as refused:
         messages.error(request, refused.text)
         return redirect(settings_page())
-    keep_session(request, user)
-    if left is None:
+    keep_session(request, disabled.user)
+    if disabled.remaining is None:
         proofs.forget_proof(request)
         text = _("Multi-factor authentication is now off. Only your password protects your account.")
         messages.success(request, text)
     else:
-        proofs.remember_proof(request, left)
+        proofs.remember_proof(request, disabled.remaining)
         messages.success(request, _("The %(mode)s mode is disabled.") % {"mode": mode})
     return redirect(settings_page())
 

@@ -1,6 +1,5 @@
 """Pages of invitations, for owners and admins."""
 
-from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib import messages
@@ -53,7 +52,6 @@ def invitation_list(request: AuthenticatedHttpRequest, organization_id: UUID) ->
         "organization": manager.organization,
         "page": Paginator(rows, PER_PAGE).get_page(request.GET.get("page")),
         "q": q,
-        "query": f"{urlencode({'q': q})}&" if q else "",
         "now": timezone.now(),
         "invite_form": form,
     }
@@ -99,7 +97,7 @@ def resend_invitation(request: AuthenticatedHttpRequest, organization_id: UUID, 
 
 @require_POST
 def withdraw_invitation(request: AuthenticatedHttpRequest, organization_id: UUID, invitation_id: UUID) -> HttpResponse:
-    """Withdraw an invitation."""
+    """Withdraw an invitation. Owners and admins; never an invitation above one's own role."""
     manager = membership_of(request, organization_id, roles=MANAGERS)
     try:
         invitations.withdraw(manager, invitation_id, origin_of(request))

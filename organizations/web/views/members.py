@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, time
-from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib import messages
@@ -54,7 +53,6 @@ def members(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpRes
         "page": page,
         "q": q,
         "state": state,
-        "query": f"{urlencode({'mfa': state, 'q': q})}&",
         "states": [("missing", _("does not meet the policy"), counts.missing), *states],
         "more_states": [("exempt", _("exempt")), *Role.choices],
         "total": sum(counts.by_state.values()),

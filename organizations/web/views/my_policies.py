@@ -38,13 +38,13 @@ def mfa_required(request: AuthenticatedHttpRequest) -> HttpResponse:
     blocking = policy_status_of(request).blocking
     if not blocking:
         return redirect("accounts:dashboard")
-    required_by = policy.required_by(blocking)
+    who = policy.who_required(blocking)
     rows = [
         BlockingRow(
             name=organization.name,
             mfa_required_at=organization.mfa_required_at,
             accepted_modes=organization.accepted_modes,
-            required_by=required_by.get(organization.pk, ""),
+            required_by=who.get(organization.pk, ""),
             leave_url=reverse("organizations:leave", args=[organization.pk]),
         )
         for organization in blocking
@@ -68,9 +68,14 @@ def asked_of_me(request: AuthenticatedHttpRequest) -> HttpResponse:
     page = Paginator(memberships.of_user(user), PER_PAGE).get_page(request.GET.get("page"))
     for membership in page:
         membership.user = user
-    strictest = policy.strictest(user)
-    demanded = ", ".join(str(modes.get(name).label) for name in sorted(strictest.demanded))
-    context = {"page": page, "rows": [_rules_of(row) for row in page], "strictest": strictest, "demanded": demanded}
+    combined = policy.combined(user)
+    sole = ", ".join(str(modes.get(name).label) for name in sorted(combined.sole_accepted_modes))
+    context = {
+        "page": page,
+        "rows": [_rules_of(row) for row in page],
+        "combined": combined,
+        "sole_accepted_modes": sole,
+    }
     return render(request, "organizations/asked_of_me.html", context)
 
 

@@ -1,4 +1,4 @@
-"""Response cookies and headers that a view asked for, and the message that a session has ended."""
+"""Middleware for responses: cookies and headers that a view asked for, and the message that a session has ended."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ from accounts.web.form_pages import RETRY_AFTER
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
 
-def answer_headers(get_response: GetResponse) -> GetResponse:
+def response_headers(get_response: GetResponse) -> GetResponse:
     """Set the cookies and headers that the view asked for, and ``no-store`` by default (SR-19)."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
