@@ -152,6 +152,13 @@ class TestRoles:
 
         assert (role_of(mo), role_of(amy), role_of(olaf)) == ("member", "admin", "owner")
 
+    def test_an_owner_is_offered_to_hand_over_to_others_than_owners(self, owner, clinic, amy):
+        other = person(clinic, "eve", Role.OWNER)
+        offer = "Hand over my ownership to this member"
+
+        assert offer in text_of(owner.get(page_of(clinic, amy)))
+        assert offer not in text_of(owner.get(page_of(clinic, other)))
+
     def test_a_member_changes_nothing(self, client, clinic, amy, mo):
         """SR-39, SR-44."""
         sign_in(client, mo)
