@@ -9,6 +9,8 @@ import sys
 import time
 from collections.abc import Callable
 
+from django.test import Client
+
 from tests import servers
 
 USERS = int(os.environ.get("USERS", "1000000"))
@@ -64,8 +66,6 @@ class Stage:
     """One organization, its owner in a browser, and a member who signs in."""
 
     def __init__(self, size: int) -> None:
-        from django.test import Client
-
         from organizations.models import Organization
 
         self.size = size
@@ -93,8 +93,6 @@ class Stage:
 
     def newcomer_is_stopped(self) -> None:
         """Sign a member in who has no MFA, and ask for the organization's page: the policy has to be asked."""
-        from django.test import Client
-
         from organizations.management.commands.seed import PASSWORD
 
         client = Client()
@@ -111,8 +109,6 @@ class Stage:
         assert self.owner.post(f"{self.page}/require").status_code == 302
 
     def member_signs_in(self) -> None:
-        from django.test import Client
-
         self.sign_in(Client(), f"member.{self.size}@example.com")
 
     def acts(self) -> dict[str, Callable[[], None]]:

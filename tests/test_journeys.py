@@ -157,7 +157,7 @@ def test_an_owner_requires_mfa_and_a_member_is_led_to_it(person, portal, browser
     person.follows(f"Clinic {number}")
     person.reads("NOT REQUIRED")
     person.clicks("Require")
-    person.reads("enable multi-factor authentication for your own account")
+    person.reads("Enable multi-factor authentication for your own account")
     person.activates_email()
     person.goes_to("/account")
     person.page.get_by_role("button", name="Organizations").hover()

@@ -42,7 +42,7 @@ class Mark(StrEnum):
 
     PUBLIC = "works without a sign-in"
     NEEDS_RECENT_PROOF = "requires a recent proof of a factor, or of the password if MFA is off (SR-22)"
-    CHECKS_PASSWORD = "its form asks for it: where MFA is off, no recent proof is needed"
+    PROVES_ITSELF = "its form asks for it: where MFA is off, no recent proof is needed"
     WORKS_WHILE_BLOCKED = "works for a user whom an organization's MFA policy blocks (SR-41)"
     WORKS_DURING_ASSISTED_RESET = "works in the session of an assisted reset, to set up a new factor (SR-28)"
 
@@ -61,7 +61,7 @@ def _decorator(mark: Mark) -> Callable[[View], View]:
 
 
 needs_recent_proof = _decorator(Mark.NEEDS_RECENT_PROOF)
-checks_password = _decorator(Mark.CHECKS_PASSWORD)
+checks_password = _decorator(Mark.PROVES_ITSELF)
 works_while_blocked = _decorator(Mark.WORKS_WHILE_BLOCKED)
 works_during_assisted_reset = _decorator(Mark.WORKS_DURING_ASSISTED_RESET)
 
@@ -149,7 +149,7 @@ def _ask_for_recent_proof(
     request: AuthenticatedHttpRequest, marks: frozenset[Mark], _organization_id: UUID | None
 ) -> HttpResponse | None:
     """Redirect a sensitive change to the step-up (SR-22)."""
-    checks_itself = Mark.CHECKS_PASSWORD in marks and not request.user.mfa_is_on
+    checks_itself = Mark.PROVES_ITSELF in marks and not request.user.mfa_is_on
     if Mark.NEEDS_RECENT_PROOF in marks and not checks_itself and not proofs.has_recent_proof(request):
         return proofs.ask_for_proof(request)
     return None

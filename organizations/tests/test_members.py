@@ -397,7 +397,7 @@ class TestInvitations:
 
         assert "just sent an invitation" in text_of(owner.post(address, follow=True))
         with time_machine.travel(timezone.now() + timedelta(minutes=2)):
-            assert "on its way again" in text_of(owner.post(address, follow=True))
+            assert "We have sent the invitation to" in text_of(owner.post(address, follow=True))
             assert "just sent an invitation" in text_of(owner.post(address, follow=True))
         assert len({message.body for message in read_mail()}) == 1
 

@@ -73,7 +73,7 @@ def test_an_owner_without_mfa_cannot_require_it(client, clinic, dana):
 
     clinic.refresh_from_db()
     assert not clinic.mfa_required
-    assert "enable multi-factor authentication for your own account" in text_of(page)
+    assert "Enable multi-factor authentication for your own account" in text_of(page)
 
 
 def test_a_member_sees_the_state_and_no_button(client, clinic, member):

@@ -114,9 +114,9 @@ class TestBeforeTheClick:
         page = text_of(owner.get(f"{clinic.get_absolute_url()}/require"))
 
         assert "3 of 4 members do not meet this policy yet" in page
-        assert "2 have no mode: one page leads them to activate one" in page
+        assert "2 members have no mode yet" in page
         assert "1 member has only a mode that is not accepted and must add this one: authenticator." in page
-        assert "At least 1 has never verified the email address" in page
+        assert "At least 1 member has not verified their email" in page
         assert "1 pending invitation can be accepted only with multi-factor authentication." in page
         for line in ("No one is signed out", "Every other command is refused"):
             assert line in page

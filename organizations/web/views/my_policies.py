@@ -1,6 +1,7 @@
 """Pages that explain to the signed-in user what their organizations require."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.core.paginator import Paginator
 from django.http import HttpResponse
@@ -12,17 +13,20 @@ from accounts.web.access import AuthenticatedHttpRequest, policy_status_of, work
 from mfa import modes
 from organizations import accepted_modes, policy
 from organizations import membership as memberships
-from organizations.models import Membership, Organization
+from organizations.models import Membership
 
 PER_PAGE = 25
 
 
 @dataclass(frozen=True)
-class Block:
-    """An organization whose policy blocks the user; ``required_by`` is the email of the owner who decided it."""
+class BlockingRow:
+    """An organization whose policy blocks the user."""
 
-    organization: Organization
-    required_by: str
+    name: str
+    mfa_required_at: datetime | None
+    accepted_modes: str
+    required_by: str  # email of the owner who required MFA; blank if unknown
+    leave_url: str
 
 
 @never_cache
@@ -33,12 +37,20 @@ def mfa_required(request: AuthenticatedHttpRequest) -> HttpResponse:
     blocking = policy_status_of(request).blocking
     if not blocking:
         return redirect("accounts:dashboard")
-    who = policy.required_by(blocking)
-    blocks = [Block(organization, required_by=who.get(organization.pk, "")) for organization in blocking]
-    stopped = {organization.pk for organization in blocking}
-    mine = memberships.of_user(request.user).exclude(organization__in=stopped)[:PER_PAGE]
+    required_by = policy.required_by(blocking)
+    rows = [
+        BlockingRow(
+            name=organization.name,
+            mfa_required_at=organization.mfa_required_at,
+            accepted_modes=organization.accepted_modes,
+            required_by=required_by.get(organization.pk, ""),
+            leave_url=reverse("organizations:leave", args=[organization.pk]),
+        )
+        for organization in blocking
+    ]
+    mine = memberships.of_user(request.user).exclude(organization__in=blocking)[:PER_PAGE]
     context = {
-        "blocks": blocks,
+        "blocking": rows,
         "others": [membership.organization for membership in mine],
         "has_another": request.user.mfa_is_on,
         "mode": next((one.accepted_modes for one in blocking if one.accepted_modes), ""),
@@ -57,20 +69,35 @@ def asked_of_me(request: AuthenticatedHttpRequest) -> HttpResponse:
         membership.user = user
     strictest = policy.strictest(user)
     demanded = ", ".join(str(modes.get(name).label) for name in sorted(strictest.demanded))
-    context = {"page": page, "rows": [_asked(row) for row in page], "strictest": strictest, "demanded": demanded}
+    context = {"page": page, "rows": [_rules_of(row) for row in page], "strictest": strictest, "demanded": demanded}
     return render(request, "organizations/asked_of_me.html", context)
 
 
-def _asked(row: Membership) -> dict[str, object]:
+@dataclass(frozen=True)
+class RuleRow:
+    """What one organization requires of the user."""
+
+    name: str
+    url: str
+    required_at: datetime | None
+    is_announced: bool
+    accepted_modes: str
+    remembering_forbidden: bool
+    exempt_until: datetime | None
+    is_met: bool
+    activation: str
+
+
+def _rules_of(row: Membership) -> RuleRow:
     organization = row.organization
-    return {
-        "name": organization.name,
-        "url": organization.get_absolute_url(),
-        "required_at": organization.mfa_required_at,
-        "is_announced": organization.mfa_announced,
-        "counting": accepted_modes.label_of(organization.accepted_modes) if organization.mfa_required_at else "",
-        "remembering_forbidden": organization.remembering_forbidden,
-        "exempt_until": row.exempt_until if row.is_exempt else None,
-        "is_met": policy.is_met(row),
-        "activation": organization.activation_path,
-    }
+    return RuleRow(
+        name=organization.name,
+        url=organization.get_absolute_url(),
+        required_at=organization.mfa_required_at,
+        is_announced=organization.mfa_announced,
+        accepted_modes=accepted_modes.label_of(organization.accepted_modes) if organization.mfa_required_at else "",
+        remembering_forbidden=organization.remembering_forbidden,
+        exempt_until=row.exempt_until if row.is_exempt else None,
+        is_met=policy.is_met(row),
+        activation=organization.activation_path,
+    )
