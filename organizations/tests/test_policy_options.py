@@ -683,7 +683,7 @@ class TestRehearsal:
 
         assert clinic.mfa_required
         assert clinic.rehearsal_until is None
-        assert "nothing left to rehearse" in text_of(
+        assert "nothing to rehearse" in text_of(
             owner.post(f"{clinic.get_absolute_url()}/rehearsal", {"days": 3}, follow=True)
         )
 
