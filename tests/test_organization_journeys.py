@@ -56,7 +56,7 @@ def test_an_owner_looks_rehearses_and_requires(members, portal):
     person.reads(member.address)
 
     person.page.goto(organization)
-    person.follows("Rehearsal")
+    person.follows("Rehearsal (see who would be blocked)")
     person.clicks("Set rehearsal")
     person.reads("The rehearsal runs until")
     member.page.goto(organization)
@@ -90,7 +90,7 @@ def test_an_owner_watches_it_happen_and_proves_it(members, portal):
     person.clicks("Remind 1 member")
     person.reads("The reminders are on their way")
     with person.page.expect_download() as download:
-        person.follows("Download as CSV")
+        person.follows("Download members as CSV")
     rows = list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text())))
     assert {row["Email"]: (row["Role"], row["Modes"], row["Meets the policy"]) for row in rows} == {
         person.address: ("owner", "email", "yes"),
@@ -98,7 +98,7 @@ def test_an_owner_watches_it_happen_and_proves_it(members, portal):
     }
     portal.wait_for_mail(member.address, "asks you to activate multi-factor authentication")
 
-    person.follows("Evidence sheet")
+    person.follows("Evidence for auditors")
     person.reads("and still required.")
     person.reads("Multi-factor authentication required")
     portal.wait_for_mail(person.address, f"Clinic {number_of(person)}: Multi-factor authentication required")

@@ -47,7 +47,7 @@ def _as_a_stranger(person: Person) -> Iterator[str]:
     person.page.get_by_label("Password:", exact=True).fill(PASSWORD)
     person.page.get_by_label("Confirm Password:").fill(PASSWORD)
     person.clicks("Register")
-    person.reads("We send a code to the email address that you entered.")
+    person.reads("Enter the code from the email that we sent to the address you entered.")
     yield "verify_email"
     person.goes_to("/account/mfa/activate?type=authenticator")
     person.gives_credentials("Activate")
@@ -234,7 +234,7 @@ def _members_and_policy(person: Person, organization: str) -> Iterator[str]:
     person.page.goto(organization)
     person.follows("MFA progress, reminders and evidence")
     yield "compliance"
-    person.follows("Evidence sheet")
+    person.follows("Evidence for auditors")
     yield "evidence"
     person.page.goto(organization)
 

@@ -86,6 +86,9 @@ def test_the_prompt_offers_it(client, dana_with_app, codes):
 
     assert "Recovery code" in text_of(page)
     assert 'inputmode="text"' in page.content.decode()
+    malformed = text_of(client.post(f"{OTP}?recovery", {"otp": "12"}))
+    assert "Enter a recovery code as it was shown to you." in malformed
+    assert "Enter the six digits of the code." in text_of(client.post(OTP, {"otp": "12"}))
     assert client.post(f"{OTP}?recovery", {"otp": codes[0]}).status_code == 302
 
 

@@ -185,4 +185,5 @@ def test_the_prompt_for_a_recovery_code_names_no_mode(client, dana_with_email, a
     page = text_of(client.get(address))
 
     assert "Recovery code" in page
+    assert "Use a one-time password" in page
     assert "authentication type" not in page

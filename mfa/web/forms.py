@@ -42,6 +42,8 @@ class OneTimePasswordField(forms.CharField):
 class OtpOrRecoveryCodeField(OneTimePasswordField):
     """A one-time password or a recovery code."""
 
+    default_error_messages = {"invalid": _("Enter the six digits of the code.")}  # noqa: RUF012  # as Django has it
+
     def __init__(self) -> None:
         super().__init__()
         self.validators = []  # a recovery code has no six digits
@@ -54,7 +56,7 @@ class OtpOrRecoveryCodeField(OneTimePasswordField):
         try:
             return challenges.normalize_code(typed)
         except challenges.NotACode:
-            raise forms.ValidationError(_("Enter the six digits of the code.")) from None
+            raise forms.ValidationError(self.error_messages["invalid"], code="invalid") from None
 
 
 class OtpForm(forms.Form):
@@ -73,6 +75,7 @@ class OtpForm(forms.Form):
         if recovery:  # letters need the whole keyboard
             field = self.fields["otp"]
             field.label = _("Recovery code")
+            field.error_messages["invalid"] = _("Enter a recovery code as it was shown to you.")
             field.widget.attrs |= {"inputmode": "text", "autocomplete": "off", "autocapitalize": "characters"}
 
 

@@ -99,7 +99,7 @@ def test_page_after_page_shows_everybody_once(owner, clinic):
     seen, address = [], members_of(clinic)
     for _page in range(10):
         context = owner.get(address).context
-        seen += [row["email"] for row in context["rows"]]
+        seen += [row.email for row in context["rows"]]
         if not context["page"].next:
             break
         address = members_of(clinic, f"?after={context['page'].next}")
@@ -151,6 +151,13 @@ class TestRoles:
         client.post(page_of(clinic, olaf, "/role"), {"role": "member"})
 
         assert (role_of(mo), role_of(amy), role_of(olaf)) == ("member", "admin", "owner")
+
+    def test_an_owner_is_offered_to_hand_over_to_others_than_owners(self, owner, clinic, amy):
+        other = person(clinic, "eve", Role.OWNER)
+        offer = "Hand over my ownership to this member"
+
+        assert offer in text_of(owner.get(page_of(clinic, amy)))
+        assert offer not in text_of(owner.get(page_of(clinic, other)))
 
     def test_a_member_changes_nothing(self, client, clinic, amy, mo):
         """SR-39, SR-44."""

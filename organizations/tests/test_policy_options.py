@@ -154,7 +154,7 @@ class TestBeforeTheClick:
         MembershipFactory(organization=clinic, user=dana, role=Role.OWNER)
         sign_in(client, dana)
 
-        assert "Your own account does not meet the policy yet" in text_of(client.get(clinic.get_absolute_url()))
+        assert "To require MFA, first enable it for your own account." in text_of(client.get(clinic.get_absolute_url()))
 
     def test_owners_are_told_of_what_changed(self, owner, clinic):
         """SR-54."""

@@ -38,6 +38,7 @@ def settings(request: AuthenticatedHttpRequest) -> HttpResponse:
     required_by = policy.requiring(user)
     context = {
         "recovery_codes_left": overview.recovery_codes_left,
+        "has_mailed_mode": any(modes.get(name).is_mailed for name in enabled),
         "modes": [
             {
                 "name": mode.name,

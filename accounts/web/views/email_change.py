@@ -1,8 +1,11 @@
 """Pages for changing the email address."""
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
@@ -38,7 +41,9 @@ def change_email(request: AuthenticatedHttpRequest) -> HttpResponse:
             proof = email_change.ask(request.user, form.cleaned_data["email"], origin_of(request))
             remember_verification(request, proof)
             return redirect("accounts:confirm_email")
-    return render_form(request, "accounts/change_email.html", form)
+    now = timezone.now()
+    undo_window = timesince(now - settings.EMAIL_CHANGE_UNDO_WINDOW, now)
+    return render_form(request, "accounts/change_email.html", form, undo_window=undo_window)
 
 
 def _proof(request: HttpRequest) -> EmailVerification | None:

@@ -46,7 +46,8 @@ def register(request: HttpRequest) -> HttpResponse:
                 return redirect(_after_registration(request))
             remember_verification(request, proof)
             return redirect("accounts:verify_email")
-    return render_form(request, "accounts/register.html", form)
+    # An invitation proves its email: that registration mails no code.
+    return render_form(request, "accounts/register.html", form, is_invited=bool(invitation_of(request)))
 
 
 @never_cache

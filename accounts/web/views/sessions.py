@@ -119,7 +119,7 @@ def security_log_csv(request: AuthenticatedHttpRequest) -> StreamingHttpResponse
 @require_http_methods(["GET", "HEAD", "POST"])
 @needs_recent_proof
 def end_session(request: AuthenticatedHttpRequest, public_id: UUID) -> HttpResponse:
-    """Sign out one session."""
+    """Sign out one session: at once by POST; a GET, after a step-up, asks first."""
     if request.method == "POST":
         if sessions.end(request.user, public_id, origin_of(request)):
             messages.success(request, _("That session is signed out."))
@@ -160,7 +160,7 @@ def end_other_sessions(request: AuthenticatedHttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @needs_recent_proof
 def remove_key(request: AuthenticatedHttpRequest, key_id: UUID) -> HttpResponse:
-    """Remove an SSH key, after a confirmation."""
+    """Remove an SSH key: at once by POST; a GET, after a step-up, asks first."""
     key = get_object_or_404(ssh_keys.of_user(request.user), pk=key_id)
     if request.method == "POST":
         ssh_keys.remove(request.user, key.name, origin_of(request))

@@ -18,7 +18,7 @@ from mfa import remembered_browsers
 @require_http_methods(["GET", "HEAD", "POST"])
 @needs_recent_proof
 def forget(request: AuthenticatedHttpRequest, browser_id: UUID) -> HttpResponse:
-    """Forget a remembered browser, after a confirmation."""
+    """Forget a remembered browser: at once by POST; a GET, after a step-up, asks first."""
     if request.method != "POST":
         return confirm(
             request,

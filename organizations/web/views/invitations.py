@@ -92,7 +92,7 @@ def resend_invitation(request: AuthenticatedHttpRequest, organization_id: UUID, 
         messages.warning(request, refused.text)
     else:
         messages.success(request, _("We have sent the invitation to %(email)s again.") % {"email": sent.email})
-    return redirect("organizations:members", organization_id)
+    return redirect("organizations:invitations", organization_id)
 
 
 @require_POST
@@ -107,4 +107,4 @@ def withdraw_invitation(request: AuthenticatedHttpRequest, organization_id: UUID
         messages.error(request, refused.text)
     else:
         messages.success(request, _("The invitation is withdrawn."))
-    return redirect("organizations:members", organization_id)
+    return redirect("organizations:invitations", organization_id)

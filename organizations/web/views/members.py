@@ -104,6 +104,7 @@ def member(request: AuthenticatedHttpRequest, organization_id: UUID, user_id: UU
         "is_owner": mine == Role.OWNER,
         "may_change": theirs.rank <= mine.rank,
         "may_be_exempt": theirs not in MANAGERS,
+        "may_hand_over": theirs != Role.OWNER,
         "role_form": RoleForm(at_most=mine, initial={"role": theirs, **_kept(request, "organizations:set_role")}),
         "exemption_form": ExemptionForm(initial=_kept(request, "organizations:exempt")),
     }
