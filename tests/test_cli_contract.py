@@ -146,7 +146,7 @@ def test_a_mode_that_cannot_be_typed_gives_way_to_the_next(cli, dana_with_both, 
 def test_a_wrong_password(each_cli):
     each_cli.password = "wrong"
 
-    with pytest.raises(FatalError, match=r"^\[fatal\] \(4011\) Sign In Failed: The username, email or password is not"):
+    with pytest.raises(FatalError, match=r"^\[fatal\] \(4011\) Sign In Failed: Incorrect username, email or password"):
         each_cli.environments_list()
 
     assert each_cli.token == ""
@@ -689,7 +689,7 @@ def test_what_would_run_in_an_environment_is_refused_in_words(cli, staging, sam,
 
     answer = cli.call(method, path)
 
-    assert "no services" in refusal(answer, 404, 4041)
+    assert "does not serve the services" in refusal(answer, 404, 4041)
     assert answer.json["title"] == "No Services Here"
     refusal(stranger.call(method, path), 404, 4040)
     cli.token = ""

@@ -21,6 +21,7 @@ REPLACED = sorted(key for migration in SQUASHED.values() for key in migration.re
 def record(names):
     """Make the database look as if exactly these migrations of ours had run."""
     recorder = MigrationRecorder(connection)
+    recorder.ensure_schema()  # where the tables were made from the models
     recorder.migration_qs.filter(app__in=APPS).delete()
     for app, name in names:
         recorder.record_applied(app, name)

@@ -260,7 +260,7 @@ def test_staff_are_no_owners_members_to_reset(clinic, sam, dana_with_app, client
     User.objects.filter(pk=dana_with_app.pk).update(is_staff=True)
     sign_in(client, sam)
 
-    assert "only other staff" in text_of(start(client, clinic, dana_with_app))
+    assert "Only other staff can start their reset" in text_of(start(client, clinic, dana_with_app))
 
 
 def test_it_is_not_started_for_who_can_get_codes_by_mail(clinic, sam, dana_with_app, client):

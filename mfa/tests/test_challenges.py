@@ -134,11 +134,11 @@ def test_a_challenge_has_so_many_mails_and_no_more(clock, step_up, settings):
 
 def test_its_mail_is_wanted_once_asked_for_and_while_it_is_open(clock, step_up):
     """SR-50."""
-    assert not challenges.is_wanted(step_up)
+    assert not challenges.code_is_wanted(step_up)
 
     challenges.send_code(step_up, ORIGIN)
     step_up.refresh_from_db()
-    assert challenges.is_wanted(step_up)
+    assert challenges.code_is_wanted(step_up)
 
     move_to(clock, step_up.expires_at)
-    assert not challenges.is_wanted(step_up)
+    assert not challenges.code_is_wanted(step_up)

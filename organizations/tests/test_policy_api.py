@@ -66,7 +66,7 @@ def test_setting_needs_a_proof_moments_ago(call, clinic):
         answer = call("PUT", "policy", '{"required": true}')
 
         assert answer.status_code == 403
-        assert "Sign in again" in answer.json()["description"]
+        assert "sign in again with your password" in answer.json()["description"]
         assert call("GET", "policy").status_code == 200
     clinic.refresh_from_db()
     assert not clinic.mfa_required

@@ -66,7 +66,7 @@ def test_one_click_reminds_everybody_who_is_left(client, clinic, olaf):
     page = client.post(f"{clinic.get_absolute_url()}/remind", follow=True)
     reminders.fan_out()
 
-    assert "on their way" in text_of(page)
+    assert "We are sending the reminders." in text_of(page)
     shown = text_of(client.get(f"{clinic.get_absolute_url()}/compliance"))
     assert "UTC, to 4 members. You can send the next reminder from" in shown
     assert "Remind 4" not in shown
