@@ -18,10 +18,16 @@ SQUASHED = {key: migration for key, migration in FRESH.disk_migrations.items() i
 REPLACED = sorted(key for migration in SQUASHED.values() for key in migration.replaces)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def table_of_migrations(django_db_setup, django_db_blocker):
+    """Make the table where the others were made from the models."""
+    with django_db_blocker.unblock():
+        MigrationRecorder(connection).ensure_schema()
+
+
 def record(names):
     """Make the database look as if exactly these migrations of ours had run."""
     recorder = MigrationRecorder(connection)
-    recorder.ensure_schema()  # where the tables were made from the models
     recorder.migration_qs.filter(app__in=APPS).delete()
     for app, name in names:
         recorder.record_applied(app, name)
