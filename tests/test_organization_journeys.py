@@ -88,7 +88,7 @@ def test_an_owner_watches_it_happen_and_proves_it(members, portal):
     assert person.page.get_by_role("progressbar").get_attribute("value") == "50"
     assert person.page.locator("figure svg path.line").bounding_box()["width"] > 100
     person.clicks("Remind 1 member")
-    person.reads("The reminders are on their way")
+    person.reads("We are sending the reminders.")
     with person.page.expect_download() as download:
         person.follows("Download members as CSV")
     rows = list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text())))
