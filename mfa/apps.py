@@ -1,5 +1,5 @@
 from django.apps import AppConfig
-from django.db.models.signals import post_migrate
+from django.db.models.signals import post_migrate, pre_migrate
 
 
 class MfaConfig(AppConfig):
@@ -8,4 +8,5 @@ class MfaConfig(AppConfig):
     def ready(self) -> None:
         from mfa import triggers
 
+        pre_migrate.connect(triggers.remove_before_rebuild, sender=self)
         post_migrate.connect(triggers.install, sender=self)

@@ -7,6 +7,9 @@ every migration, because SQLite drops the triggers of a table that a migration r
 from typing import Any
 
 from django.db import connections
+from django.db.migrations import Migration
+
+from accounts.triggers import drop_before_rebuild
 
 MODES_OF = (
     "SELECT {aggregate} FROM (SELECT mode FROM mfa_factor WHERE user_id = {user} AND confirmed ORDER BY mode) AS m"
@@ -25,10 +28,17 @@ CREATE TRIGGER mfa_note_modes AFTER INSERT OR DELETE OR UPDATE OF mode, confirme
 """
 
 
+# On SQLite: the event that each trigger follows, and the row that names the user.
+SQLITE = {
+    "mfa_note_modes_insert": ("INSERT", "NEW"),
+    "mfa_note_modes_delete": ("DELETE", "OLD"),
+    "mfa_note_modes_update": ("UPDATE OF mode, confirmed", "NEW"),
+}
+
+
 def _sqlite() -> list[str]:
     statements = []
-    for event, row in (("INSERT", "NEW"), ("DELETE", "OLD"), ("UPDATE OF mode, confirmed", "NEW")):
-        name = f"mfa_note_modes_{event.split()[0].lower()}"
+    for name, (event, row) in SQLITE.items():
         modes = MODES_OF.format(aggregate="group_concat(mode, ' ')", user=f"{row}.user_id")
         statements += [
             f"DROP TRIGGER IF EXISTS {name}",
@@ -38,6 +48,11 @@ def _sqlite() -> list[str]:
             ),
         ]
     return statements
+
+
+def remove_before_rebuild(*, using: str, plan: list[tuple[Migration, bool]], **_signal: Any) -> None:
+    """Remove the triggers before migrations on SQLite."""
+    drop_before_rebuild(using=using, plan=plan, names=SQLITE)
 
 
 def install(*, using: str, **_signal: Any) -> None:

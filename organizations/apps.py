@@ -8,5 +8,6 @@ class OrganizationsConfig(AppConfig):
     def ready(self) -> None:
         from organizations import triggers
 
+        pre_migrate.connect(triggers.remove_before_rebuild, sender=self)
         pre_migrate.connect(triggers.remove_before_reversal, sender=self)
         post_migrate.connect(triggers.install, sender=self)

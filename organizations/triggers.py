@@ -10,6 +10,8 @@ from typing import Any
 from django.db import connections
 from django.db.migrations import Migration
 
+from accounts.triggers import drop_before_rebuild
+
 ADD = (
     "INSERT INTO organizations_membercount (organization_id, modes, count) VALUES (NEW.organization_id, {modes}, 1) "
     "ON CONFLICT (organization_id, modes) DO UPDATE SET count = organizations_membercount.count + 1;"
@@ -78,6 +80,11 @@ SQLITE = {
 POSTGRESQL_REMOVAL = """
 DROP FUNCTION IF EXISTS organizations_copy_member, organizations_count_member, organizations_follow_user CASCADE;
 """
+
+
+def remove_before_rebuild(*, using: str, plan: list[tuple[Migration, bool]], **_signal: Any) -> None:
+    """Remove the triggers before migrations on SQLite."""
+    drop_before_rebuild(using=using, plan=plan, names=SQLITE)
 
 
 def remove_before_reversal(*, using: str, plan: list[tuple[Migration, bool]], **_signal: Any) -> None:
