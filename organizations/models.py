@@ -96,7 +96,9 @@ class Role(models.TextChoices):
         return {Role.OWNER: 3, Role.ADMIN: 2, Role.MEMBER: 1}[self]
 
 
+EVERYBODY = frozenset(Role)
 MANAGERS = frozenset({Role.OWNER, Role.ADMIN})
+OWNERS = frozenset({Role.OWNER})
 
 
 class Membership(models.Model):

@@ -14,7 +14,7 @@ from accounts.refusals import Refused
 from accounts.security_log import Origin
 from mfa import modes
 from organizations import accepted_modes, membership, rehearsal
-from organizations.models import EventKind, Membership, Organization, OrganizationEvent, Role
+from organizations.models import EVERYBODY, EventKind, Membership, Organization, OrganizationEvent, Role
 
 
 class MfaMissing(Refused):
@@ -36,7 +36,7 @@ class MfaMissing(Refused):
 
 
 def authorize(
-    user: User, organization_id: UUID, *, channel: Channel, origin: Origin, roles: Collection[Role] = frozenset(Role)
+    user: User, organization_id: UUID, *, channel: Channel, origin: Origin, roles: Collection[Role] = EVERYBODY
 ) -> Membership:
     """Return the membership of ``user`` in an organization, if its policy is met and its role is in ``roles``.
 

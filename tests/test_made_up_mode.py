@@ -30,7 +30,6 @@ class Lantern(modes.Mode):
     name = "lantern"
     label = "lantern"
     icon = "key"
-    help_text = "A lamp."
 
     def activation_context(self, enrolment: Challenge) -> dict[str, object]:
         return {"number": codes.base32(enrolment.secret)}
@@ -148,16 +147,20 @@ def test_another_mode_becomes_preferred_and_it_is_disabled(client, dana_with_lan
     assert (dana_with_lantern.preferred_mode, dana_with_lantern.enabled_modes) == ("email", "email")
 
 
+def demand_lantern(owner, clinic) -> None:
+    """Accept the lantern alone, and require MFA."""
+    page = reverse("organizations:policy", args=[clinic.pk])
+    owner.post(page, {"counting": "lantern", "required_from": "", "seen": owner.get(page).context["form"].current})
+    owner.post(f"{clinic.get_absolute_url()}/require")
+
+
 def test_a_policy_can_demand_it_and_lists_and_counts_know_it(client, dana_with_lantern, another_browser, sam):
     clinic = OrganizationFactory()
     MembershipFactory(organization=clinic, user=dana_with_lantern, role=Role.OWNER)
     MembershipFactory(organization=clinic, user=sam)
-    page = reverse("organizations:policy", args=[clinic.pk])
-    assert "lantern only" in text_of(client.get(page))
+    assert "lantern only" in text_of(client.get(reverse("organizations:policy", args=[clinic.pk])))
 
-    fields = {"counting": "lantern", "required_from": "", "seen": client.get(page).context["form"].current}
-    client.post(page, fields)
-    client.post(f"{clinic.get_absolute_url()}/require")
+    demand_lantern(client, clinic)
 
     clinic.refresh_from_db()
     assert clinic.mfa_required
@@ -176,10 +179,7 @@ def test_a_reminder_asks_for_it(client, dana_with_lantern, sam):
     clinic = OrganizationFactory()
     MembershipFactory(organization=clinic, user=dana_with_lantern, role=Role.OWNER)
     MembershipFactory(organization=clinic, user=sam)
-    page = reverse("organizations:policy", args=[clinic.pk])
-    fields = {"counting": "lantern", "required_from": "", "seen": client.get(page).context["form"].current}
-    client.post(page, fields)
-    client.post(f"{clinic.get_absolute_url()}/require")
+    demand_lantern(client, clinic)
 
     client.post(f"{clinic.get_absolute_url()}/remind")
     reminders.fan_out()

@@ -12,12 +12,13 @@ register = template.Library()
 ISO = "%Y-%m-%dT%H:%M:%SZ"
 
 
-def _time(at: datetime | None, form: str, precision: str) -> SafeString | str:
+def _time(at: datetime | None, form: str, precision: str = "") -> SafeString | str:
+    """Return a ``time`` element. The script shows it in the reader's time zone if ``precision`` is given."""
     if not at:
         return ""
     at = at.astimezone(UTC)
-    words = date_format(at, form)
-    return format_html('<time datetime="{}" data-local="{}">{} UTC</time>', f"{at:{ISO}}", precision, words)
+    local = format_html(' data-local="{}"', precision) if precision else ""
+    return format_html('<time datetime="{}"{}>{} UTC</time>', f"{at:{ISO}}", local, date_format(at, form))
 
 
 @register.filter
@@ -46,11 +47,8 @@ def second(at: datetime | None) -> SafeString | str:
 
 @register.filter
 def utc_moment(at: datetime | None) -> SafeString | str:
-    """Show day and minute in UTC whoever reads them: a document is the same for all of its readers."""
-    if not at:
-        return ""
-    at = at.astimezone(UTC)
-    return format_html('<time datetime="{}">{} UTC</time>', f"{at:{ISO}}", date_format(at, "j F Y, H:i"))
+    """Show day and minute in UTC. A printed document must read the same in every time zone."""
+    return _time(at, "j F Y, H:i")
 
 
 @register.filter

@@ -7,6 +7,7 @@ The list of public pages is in ``tests/test_access.py``.
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeVar, cast
 from uuid import UUID
@@ -114,90 +115,84 @@ class AccessMiddleware:
         """Return the redirect of the first check that fails, or None."""
         if not request.user.is_authenticated:
             return None
-        signed_in = cast("AuthenticatedHttpRequest", request)
-        marks, organization_id = marks_of(view), kwargs.get("organization_id")
-        answers = (check(signed_in, marks, organization_id) for check in CHECKS)
-        return next((answer for answer in answers if answer is not None), None)
+        visit = Visit(cast("AuthenticatedHttpRequest", request), marks_of(view), kwargs.get("organization_id"))
+        responses = (check(visit) for check in CHECKS)
+        return next((response for response in responses if response is not None), None)
 
 
-Check = Callable[[AuthenticatedHttpRequest, frozenset[Mark], UUID | None], HttpResponse | None]
+@dataclass(frozen=True)
+class Visit:
+    """A signed-in user's request for a view. ``organization_id`` is the organization that the view is about, if any."""
+
+    request: AuthenticatedHttpRequest
+    marks: frozenset[Mark]
+    organization_id: UUID | None
+
+    def concerns(self, organizations: list[Organization]) -> bool:
+        """Return whether the view is about one of ``organizations``, or about no organization in particular."""
+        ids = {organization.pk for organization in organizations}
+        return bool(ids) and (self.organization_id is None or self.organization_id in ids)
 
 
-def _ask_for_code(
-    request: AuthenticatedHttpRequest, _marks: frozenset[Mark], _organization_id: UUID | None
-) -> HttpResponse | None:
+def _ask_for_code(visit: Visit) -> HttpResponse | None:
     """Redirect a session that has proven no factor to the OTP prompt if its user has MFA on (SR-33)."""
-    user = request.user
+    user = visit.request.user
     if not user.mfa_is_on or user.is_verified():
         return None
     try:
-        next_path = request.get_full_path() if request.method == "GET" else ""
-        pending_sign_in.begin(request, user, next_path=next_path, may_remember=False)
+        next_path = visit.request.get_full_path() if visit.request.method == "GET" else ""
+        pending_sign_in.begin(visit.request, user, next_path=next_path, may_remember=False)
     except Refused as refused:  # the password was changed meanwhile
-        messages.warning(request, refused.text)
+        messages.warning(visit.request, refused.text)
         return redirect("accounts:login")
     return redirect("mfa:otp_prompt")
 
 
-def _ask_for_new_factor(
-    request: AuthenticatedHttpRequest, marks: frozenset[Mark], _organization_id: UUID | None
-) -> HttpResponse | None:
+def _ask_for_new_factor(visit: Visit) -> HttpResponse | None:
     """Redirect a session of an assisted reset to the enrolment of a new factor (SR-28)."""
-    by_reset = proofs.mode_of_session(request) == assisted_reset.MODE
-    return redirect("mfa:activate") if by_reset and Mark.WORKS_DURING_ASSISTED_RESET not in marks else None
+    by_reset = proofs.mode_of_session(visit.request) == assisted_reset.MODE
+    return redirect("mfa:activate") if by_reset and Mark.WORKS_DURING_ASSISTED_RESET not in visit.marks else None
 
 
-def _ask_for_recent_proof(
-    request: AuthenticatedHttpRequest, marks: frozenset[Mark], _organization_id: UUID | None
-) -> HttpResponse | None:
+def _ask_for_recent_proof(visit: Visit) -> HttpResponse | None:
     """Redirect a sensitive change to the step-up (SR-22)."""
-    checks_itself = Mark.PROVES_ITSELF in marks and not request.user.mfa_is_on
-    if Mark.NEEDS_RECENT_PROOF in marks and not checks_itself and not proofs.has_recent_proof(request):
-        return proofs.ask_for_proof(request)
+    checks_itself = Mark.PROVES_ITSELF in visit.marks and not visit.request.user.mfa_is_on
+    if Mark.NEEDS_RECENT_PROOF in visit.marks and not checks_itself and not proofs.has_recent_proof(visit.request):
+        return proofs.ask_for_proof(visit.request)
     return None
 
 
-def _ask_for_mfa(
-    request: AuthenticatedHttpRequest, marks: frozenset[Mark], organization_id: UUID | None
-) -> HttpResponse | None:
+def _ask_for_mfa(visit: Visit) -> HttpResponse | None:
     """Redirect a member whom a policy blocks to the page that explains it; record whom a rehearsed one would (SR-41).
 
     Costs no query for a user whose modes meet every policy.
     """
-    if Mark.WORKS_WHILE_BLOCKED in marks:
+    if Mark.WORKS_WHILE_BLOCKED in visit.marks:
         return None
-    status = policy_status_of(request)
-    if _concerns(status.blocking, organization_id):
+    status = policy_status_of(visit.request)
+    if visit.concerns(status.blocking):
         return redirect("organizations:mfa_required")
     for organization in status.rehearsing:
-        if _concerns([organization], organization_id):
-            rehearsal.note(organization, request.user, Channel.BROWSER, origin_of(request))
+        if visit.concerns([organization]):
+            rehearsal.note(organization, visit.request.user, Channel.BROWSER, origin_of(visit.request))
     return None
 
 
-def _ask_for_code_in_remembered_browser(
-    request: AuthenticatedHttpRequest, marks: frozenset[Mark], organization_id: UUID | None
-) -> HttpResponse | None:
+def _ask_for_code_in_remembered_browser(visit: Visit) -> HttpResponse | None:
     """Redirect a remembered browser to the step-up if an organization forbids remembering (SR-37)."""
-    if Mark.WORKS_WHILE_BLOCKED in marks or proofs.mode_of_session(request) != remembered_browsers.MODE:
+    if Mark.WORKS_WHILE_BLOCKED in visit.marks or proofs.mode_of_session(visit.request) != remembered_browsers.MODE:
         return None
-    if not _concerns(policy.forbidding_remembering(request.user), organization_id):
+    if not visit.concerns(policy.forbidding_remembering(visit.request.user)):
         return None
-    messages.info(request, _("Your organization requires a one-time password in this session."))
-    back = request.get_full_path() if request.method == "GET" else reverse("accounts:dashboard")
+    messages.info(visit.request, _("Your organization requires a one-time password in this session."))
+    back = visit.request.get_full_path() if visit.request.method == "GET" else reverse("accounts:dashboard")
     return redirect(reverse("mfa:step_up", query={"next": back}))
 
 
-CHECKS: tuple[Check, ...] = (
+CHECKS: tuple[Callable[[Visit], HttpResponse | None], ...] = (
     _ask_for_code,
     _ask_for_new_factor,
     _ask_for_recent_proof,
     _ask_for_mfa,
     _ask_for_code_in_remembered_browser,
 )
-
-
-def _concerns(organizations: list[Organization], organization_id: UUID | None) -> bool:
-    """Return whether a view is about one of ``organizations``, or about no organization in particular."""
-    ids = {organization.pk for organization in organizations}
-    return bool(ids) and (organization_id is None or organization_id in ids)

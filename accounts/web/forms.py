@@ -25,7 +25,6 @@ def password_field(label: Any, *, new: bool = False) -> forms.CharField:
     """Return a password field. It strips nothing from the password."""
     return forms.CharField(
         label=label,
-        label_suffix="",
         strip=False,
         max_length=MAX_PASSWORD_LENGTH,
         widget=forms.PasswordInput({"autocomplete": "new-password" if new else "current-password"}),
@@ -37,7 +36,6 @@ class CredentialsForm(forms.Form):
 
     identifier = forms.CharField(
         label=_("Username or Email"),
-        label_suffix="",
         max_length=MAX_EMAIL_LENGTH,
         widget=forms.TextInput(
             {
@@ -99,7 +97,6 @@ class EmailAddressField(forms.EmailField):
     def __init__(self, label: Any) -> None:
         super().__init__(
             label=label,
-            label_suffix="",
             max_length=MAX_EMAIL_LENGTH,
             widget=forms.EmailInput({"autocomplete": "email", "placeholder": "jane.doe@company.com"}),
         )
@@ -147,7 +144,6 @@ class EmailCodeField(forms.CharField):
     def __init__(self) -> None:
         super().__init__(
             label=_("Code from the email"),
-            label_suffix="",
             max_length=64,
             widget=forms.TextInput(
                 {"autocomplete": "one-time-code", "autocapitalize": "characters", "spellcheck": "false"}
@@ -177,7 +173,6 @@ class IdentifierForm(forms.Form):
 
     identifier = forms.CharField(
         label=_("Username or Email"),
-        label_suffix="",
         max_length=MAX_EMAIL_LENGTH,
         widget=forms.TextInput({"autocomplete": "username", "autocapitalize": "none", "spellcheck": "false"}),
     )
@@ -195,7 +190,6 @@ class ProfileForm(forms.Form):
     name = forms.CharField(
         label=_("Name"),
         validators=[validate_plain_line],
-        label_suffix="",
         max_length=128,
         required=False,
         widget=forms.TextInput({"autocomplete": "name"}),
@@ -204,7 +198,6 @@ class ProfileForm(forms.Form):
         # No "@": a username can never be mistaken for an email.
         regex=USERNAME,
         label=_("Username"),
-        label_suffix="",
         max_length=MAX_USERNAME_LENGTH,
         required=False,
         help_text=_("Letters, digits and . + - _ only. You can sign in with it instead of your email address."),

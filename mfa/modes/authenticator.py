@@ -20,7 +20,6 @@ class Authenticator(Mode):
     name = "authenticator"
     label = _("authenticator")
     icon = "phone"
-    help_text = _("An app on your phone shows a code, also without a network.")
 
     def activation_context(self, enrolment: "Challenge") -> dict[str, object]:
         """Return the QR code, and the secret in groups of four for those who type it."""

@@ -30,11 +30,9 @@ class Mode(ABC):
     name: ClassVar[str]
     label: ClassVar[str | Promise]
     icon: ClassVar[str]  # of templates/partials/_icon.html
-    help_text: ClassVar[str | Promise]  # one sentence for the page on which a mode is chosen
 
     is_typed: ClassVar[bool] = True  # its proof can be typed at the command line
     is_mailed: ClassVar[bool] = False  # its code comes by mail, so its first right code proves the mailbox
-    resists_phishing: ClassVar[bool] = False  # its proof is worth nothing on another site
     keeps_secret: ClassVar[bool] = True  # its factor holds a secret of its own
     can_be_demanded: ClassVar[bool] = True  # an organization can accept this mode alone
 

@@ -22,7 +22,6 @@ class Email(Mode):
     name = "email"
     label = _("email")
     icon = "mail"
-    help_text = _("We email you a code each time.")
     is_mailed = True
     keeps_secret = False
     can_be_demanded = False  # who reads the mailbox can also reset the password: no independent factor

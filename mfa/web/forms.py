@@ -31,7 +31,7 @@ class OneTimePasswordField(forms.CharField):
 
     def __init__(self) -> None:
         six_digits = RegexValidator(r"\A[0-9]{6}\Z", _("Enter the six digits of the code."))
-        super().__init__(label=_("One Time Password"), label_suffix="", max_length=64, validators=[six_digits])
+        super().__init__(label=_("One Time Password"), max_length=64, validators=[six_digits])
         self.widget.attrs.pop("maxlength", None)  # a pasted code with spaces must fit
 
     def to_python(self, value: object) -> str:
@@ -63,7 +63,7 @@ class OtpForm(forms.Form):
     """A one-time password or a recovery code."""
 
     otp = OtpOrRecoveryCodeField()
-    remember = forms.BooleanField(required=False, label_suffix="")
+    remember = forms.BooleanField(required=False)
 
     def __init__(self, *args: Any, recovery: bool = False, may_remember: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -84,7 +84,6 @@ class RecoveryCodeForm(forms.Form):
 
     code = forms.CharField(
         label=_("Type one of them back"),
-        label_suffix="",
         max_length=64,
         widget=forms.TextInput({"autocomplete": "off", "autocapitalize": "characters", "spellcheck": "false"}),
     )
@@ -129,4 +128,4 @@ class ConfirmResetForm(forms.Form):
 class CompleteActivationForm(OtpForm):
     """The first one-time password of a new mode."""
 
-    set_as_preferred = forms.BooleanField(label=_("Set as preferred:"), label_suffix="", required=False, initial=True)
+    set_as_preferred = forms.BooleanField(label=_("Set as preferred:"), required=False, initial=True)

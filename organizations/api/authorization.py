@@ -13,8 +13,7 @@ from accounts.models import Channel
 from accounts.refusals import Refused
 from accounts.web.origin import origin_of
 from organizations import policy
-from organizations.models import Membership, Role
-from organizations.web.memberships import EVERYBODY
+from organizations.models import EVERYBODY, Membership, Role
 
 
 class ProofTooOld(Refused):

@@ -1,5 +1,6 @@
 """Endpoints for owners' scripts: the MFA policy of an organization, and which members meet it."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -14,8 +15,7 @@ from accounts.identifiers import key_of
 from accounts.web.origin import origin_of
 from organizations import accepted_modes, member_counts, member_list, membership, policy_changes
 from organizations.api.authorization import ProofTooOld, membership_of_token, needs_fresh_token
-from organizations.models import Membership
-from organizations.web.memberships import OWNERS
+from organizations.models import OWNERS, Membership
 
 router = Router(tags=["Policy (for owners)"])
 
@@ -24,33 +24,30 @@ MAX_ORGANIZATIONS = 1000
 ANY_MODE = "any"
 
 
-def _accepted(name: str) -> str:
-    if name not in _accepted_names():
-        raise ValueError(f"must be one of: {', '.join(_accepted_names())}")
-    return name
-
-
 def _accepted_names() -> list[str]:
     return [value or ANY_MODE for value, _label in accepted_modes.choices()]
-
-
-def _state(name: str) -> str:
-    if name not in _states():
-        raise ValueError(f"must be one of: {', '.join(_states())}")
-    return name
 
 
 def _states() -> list[str]:
     return ["all", "missing", "exempt", *member_list.states()]
 
 
-def _one_of(names: list[str]) -> WithJsonSchema:
+def _one_of(names: Callable[[], list[str]]) -> AfterValidator:
+    def check(name: str) -> str:
+        if name not in names():
+            raise ValueError(f"must be one of: {', '.join(names())}")
+        return name
+
+    return AfterValidator(check)
+
+
+def _documented(names: list[str]) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "enum": names})
 
 
-# Checked on each request against the modes of then; the document lists those of the start.
-AcceptedModes = Annotated[str, AfterValidator(_accepted), _one_of(_accepted_names())]
-State = Annotated[str, AfterValidator(_state), _one_of(_states())]
+# Each request is checked against the modes of that moment; the document lists those of the start.
+AcceptedModes = Annotated[str, _one_of(_accepted_names), _documented(_accepted_names())]
+State = Annotated[str, _one_of(_states), _documented(_states())]
 
 
 class Mine(Schema):

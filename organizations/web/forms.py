@@ -20,7 +20,6 @@ class RenameEnvironmentForm(forms.Form):
     name = forms.RegexField(
         regex=NAME_IN_COMMANDS,
         label=_("Name"),
-        label_suffix="",
         max_length=64,
         help_text=_("Use only letters, digits and . _ - because users type this name on command lines."),
         error_messages={"invalid": _("Use only letters, digits and . _ - and begin with a letter or digit.")},
@@ -34,7 +33,6 @@ class EnvironmentForm(RenameEnvironmentForm):
     pod = forms.ModelChoiceField(
         queryset=environments.pods(),
         label=_("Pod"),
-        label_suffix="",
         empty_label=None,
         help_text=_("Where the environment runs."),
     )
@@ -43,9 +41,7 @@ class EnvironmentForm(RenameEnvironmentForm):
 class OrganizationForm(forms.Form):
     """The name of an organization."""
 
-    name = forms.CharField(
-        label=_("Organization Name:"), max_length=128, label_suffix="", validators=[validate_plain_line]
-    )
+    name = forms.CharField(label=_("Organization Name:"), max_length=128, validators=[validate_plain_line])
 
 
 class ReasonForm(forms.Form):
@@ -54,7 +50,6 @@ class ReasonForm(forms.Form):
     reason = forms.CharField(
         label=_("Reason"),
         validators=[validate_plain_line],
-        label_suffix="",
         max_length=200,
         help_text=_("The member will see this reason. It also appears in the security log."),
         widget=forms.TextInput({"autocomplete": "off"}),
@@ -66,7 +61,6 @@ class PolicyForm(forms.Form):
 
     required_from = forms.DateField(
         label=_("Required from (UTC)"),
-        label_suffix="",
         required=False,
         help_text=_(
             "The requirement starts when this day begins. Until then members see how many days are left. Leave the "
@@ -76,7 +70,6 @@ class PolicyForm(forms.Form):
     )
     counting = forms.ChoiceField(
         label=_("Accepted modes"),
-        label_suffix="",
         choices=accepted_modes.choices,
         required=False,
         widget=forms.Select,
@@ -84,7 +77,6 @@ class PolicyForm(forms.Form):
     remembering_forbidden = forms.BooleanField(
         label=_("Ask for a one-time password at every sign-in, also in remembered browsers"),
         required=False,
-        label_suffix="",
     )
 
     # The policy that the page showed: another owner may have changed it since.
@@ -124,7 +116,6 @@ class RehearsalForm(forms.Form):
 
     days = forms.TypedChoiceField(
         label=_("Rehearse for"),
-        label_suffix="",
         coerce=int,
         choices=[(0, _("no rehearsal")), (3, _("3 days")), (7, _("7 days")), (14, _("14 days")), (30, _("30 days"))],
         initial=7,
@@ -134,12 +125,12 @@ class RehearsalForm(forms.Form):
 class RoleForm(forms.Form):
     """A role up to the rank of ``at_most``."""
 
-    role = forms.ChoiceField(label=_("Role"), label_suffix="", choices=Role.choices)
+    role = forms.ChoiceField(label=_("Role"), choices=Role.choices)
 
     def __init__(self, *args: Any, at_most: Role, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         choices = [(role.value, role.label) for role in Role if role.rank <= at_most.rank]
-        self.fields["role"] = forms.ChoiceField(label=_("Role"), label_suffix="", choices=choices)
+        self.fields["role"] = forms.ChoiceField(label=_("Role"), choices=choices)
 
 
 class InviteForm(RoleForm):
@@ -147,7 +138,6 @@ class InviteForm(RoleForm):
 
     email = forms.CharField(
         label=_("Email:"),
-        label_suffix="",
         required=False,
         max_length=1_000_000,
         help_text=_("Enter one email, or paste a list."),
@@ -155,7 +145,6 @@ class InviteForm(RoleForm):
     )
     file = forms.FileField(
         label=_("Or a CSV file with emails"),
-        label_suffix="",
         required=False,
         widget=forms.ClearableFileInput({"accept": ".csv,.txt,text/csv,text/plain"}),
     )
@@ -193,7 +182,6 @@ class ExemptionForm(ReasonForm):
 
     until = forms.DateField(
         label=_("Until (UTC)"),
-        label_suffix="",
         help_text=_("The exemption ends when this day begins."),
         widget=forms.DateInput({"type": "date"}, format="%Y-%m-%d"),
     )

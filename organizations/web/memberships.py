@@ -8,10 +8,7 @@ from django.http import Http404
 
 from accounts.web.access import AuthenticatedHttpRequest
 from organizations import membership
-from organizations.models import Membership, Role
-
-EVERYBODY = frozenset(Role)
-OWNERS = frozenset({Role.OWNER})
+from organizations.models import EVERYBODY, Membership, Role
 
 
 def membership_of(

@@ -10,15 +10,15 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts import email_verification, known_browsers
+from accounts import email_verification
 from accounts.models import EmailVerification
+from accounts.web import verification
 from accounts.web.access import public
-from accounts.web.cookies import invitation_of, know_browser
+from accounts.web.cookies import invitation_of
 from accounts.web.form_pages import bound, refusals_on, render_form, waits_until
 from accounts.web.forms import EmailCodeForm, RegisterForm
 from accounts.web.origin import origin_of
 from accounts.web.verification import (
-    VERIFICATION,
     remember_verification,
     resend_verification_code,
     verification_is_over,
@@ -63,8 +63,8 @@ def verify_email(request: HttpRequest) -> HttpResponse:
     if form.is_valid():
         with refusals_on(request, form, "code"):
             user = email_verification.complete_registration(proof, form.cleaned_data["code"], origin_of(request))
-            request.session.pop(VERIFICATION, None)
-            know_browser(request, known_browsers.note_mailbox(user, origin_of(request)))
+            verification.forget_verification(request)
+            verification.remember_mailbox(request, user)
             messages.success(request, _("Your email address is verified. Sign in to your new account."))
             return redirect(_after_registration(request))
     context = {

@@ -47,7 +47,7 @@ def activate(request: HttpRequest) -> HttpResponse:
                 pending_sign_in.begin(request, user, activate=mode, may_remember=False)
                 return redirect("mfa:otp_prompt")
             return enrolments.begin_enrolment(request, user, mode)
-    return render_form(request, "mfa/activate.html", form, modes=modes.ALL)
+    return render_form(request, "mfa/activate.html", form)
 
 
 @never_cache

@@ -14,8 +14,8 @@ from accounts.refusals import Refused
 from accounts.web.access import AuthenticatedHttpRequest
 from accounts.web.origin import origin_of
 from organizations import compliance, member_counts, member_list, policy_impact, reminders
-from organizations.models import MANAGERS
-from organizations.web.memberships import OWNERS, membership_of
+from organizations.models import MANAGERS, OWNERS
+from organizations.web.memberships import membership_of
 from organizations.web.wording import member_rows
 
 MAX_CHANGES_SHOWN = 500

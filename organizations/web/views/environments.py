@@ -15,9 +15,9 @@ from accounts.web.confirmation import confirm
 from accounts.web.form_pages import bound, refusals_on, render_form
 from accounts.web.origin import origin_of
 from organizations import environments
-from organizations.models import Environment, Membership, Role
+from organizations.models import EVERYBODY, OWNERS, Environment, Membership, Role
 from organizations.web.forms import EnvironmentForm, RenameEnvironmentForm
-from organizations.web.memberships import EVERYBODY, OWNERS, membership_of
+from organizations.web.memberships import membership_of
 
 PER_PAGE = 25
 

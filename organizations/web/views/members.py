@@ -24,9 +24,9 @@ from accounts.web.origin import origin_of
 from mfa.assisted_reset import hours_to_wait
 from organizations import assisted_reset, invitations, member_counts, member_list, policy_changes
 from organizations import membership as memberships
-from organizations.models import MANAGERS, Membership, Organization, Role
+from organizations.models import MANAGERS, OWNERS, Membership, Organization, Role
 from organizations.web.forms import ExemptionForm, InviteForm, ReasonForm, RoleForm
-from organizations.web.memberships import OWNERS, membership_of
+from organizations.web.memberships import membership_of
 from organizations.web.wording import member_rows, state_in_words
 
 PER_PAGE = 25

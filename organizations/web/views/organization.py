@@ -14,13 +14,14 @@ from accounts.refusals import Refused
 from accounts.web import proofs
 from accounts.web.access import AuthenticatedHttpRequest, works_while_blocked
 from accounts.web.confirmation import confirm
+from accounts.web.form_pages import bound
 from accounts.web.origin import origin_of
 from organizations import member_list, policy, policy_impact
 from organizations import membership as memberships
-from organizations.models import MANAGERS, Membership, Role
+from organizations.models import EVERYBODY, MANAGERS, OWNERS, Membership, Role
 from organizations.web.context import as_row
 from organizations.web.forms import OrganizationForm
-from organizations.web.memberships import EVERYBODY, OWNERS, membership_of
+from organizations.web.memberships import membership_of
 from organizations.web.wording import MemberRow, consequences, member_rows, signed_in_in_words
 
 PER_PAGE = 25
@@ -41,8 +42,8 @@ def organization(request: AuthenticatedHttpRequest, organization_id: UUID) -> Ht
     is_post = request.method == "POST"
     membership = membership_of(request, organization_id, roles=OWNERS if is_post else EVERYBODY)
     is_owner = membership.role == Role.OWNER
-    form = OrganizationForm(request.POST if is_post else None, initial={"name": membership.organization.name})
-    if is_post and form.is_valid():
+    form = bound(request, OrganizationForm, initial={"name": membership.organization.name})
+    if form.is_valid():
         memberships.rename(membership, form.cleaned_data["name"], origin_of(request))
         messages.success(request, _("Organization successfully updated!"))
         return redirect(membership.organization)

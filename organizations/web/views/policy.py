@@ -15,12 +15,12 @@ from accounts.refusals import Refused
 from accounts.web import kept_forms
 from accounts.web.access import AuthenticatedHttpRequest, needs_recent_proof
 from accounts.web.confirmation import confirm
-from accounts.web.form_pages import refusals_on, render_form
+from accounts.web.form_pages import bound, refusals_on, render_form
 from accounts.web.origin import origin_of
 from organizations import accepted_modes, member_counts, policy_changes, policy_impact
-from organizations.models import Organization
+from organizations.models import OWNERS, Organization
 from organizations.web.forms import PolicyForm
-from organizations.web.memberships import OWNERS, membership_of
+from organizations.web.memberships import membership_of
 from organizations.web.wording import consequences, impact_in_words, missing_in_words, show_refusal
 
 
@@ -94,8 +94,7 @@ def options(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpRes
     }
     if kept := kept_forms.kept_form(request):  # a browser does not send an unchecked box
         initial |= {**kept, "remembering_forbidden": "remembering_forbidden" in kept}
-    data = request.POST if request.method == "POST" else None
-    form = PolicyForm(data, initial=initial, organization=organization)
+    form = bound(request, PolicyForm, initial=initial, organization=organization)
     if form.is_valid():
         settings = _settings(organization, form)
         if policy_changes.blocks_more(organization, settings) and "confirmed" not in request.POST:

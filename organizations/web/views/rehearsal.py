@@ -15,9 +15,9 @@ from accounts.web import kept_forms, proofs
 from accounts.web.access import AuthenticatedHttpRequest
 from accounts.web.origin import origin_of
 from organizations import policy_changes, rehearsal
-from organizations.models import MANAGERS, Membership, RehearsalHit
+from organizations.models import MANAGERS, OWNERS, Membership, RehearsalHit
 from organizations.web.forms import RehearsalForm
-from organizations.web.memberships import OWNERS, membership_of
+from organizations.web.memberships import membership_of
 from organizations.web.wording import show_refusal
 
 
