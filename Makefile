@@ -8,7 +8,7 @@ export PORT DATA_DIR
 BIN := .venv/bin
 
 MINUTES ?= 5
-.PHONY: run test mutants security-report benchmark soak crash-test screens lint format lock clean
+.PHONY: run test mutants security-report limits benchmark soak crash-test screens lint format lock clean
 
 run: .venv/runs
 	@exec $(BIN)/python -m datica_account.run
@@ -24,6 +24,9 @@ screens: .venv/tests
 
 security-report: .venv/tests
 	@$(BIN)/python -m tests.security_report
+
+limits: .venv/tests
+	@DEVELOPMENT=1 $(BIN)/python -W ignore manage.py shell --verbosity 0 --command 'from tests import limits_table; limits_table.write()'
 
 benchmark: .venv/tests
 	@$(BIN)/python -W ignore -m benchmarks.signin_timing

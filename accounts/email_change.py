@@ -15,13 +15,18 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import email_verification, outbox, security_log, sessions, throttles
 from accounts.identifiers import key_of
+from accounts.limits import Limit
 from accounts.models import EmailChange, EmailVerification, PublicKey, User
 from accounts.refusals import Refused
 from accounts.security_log import Kind, Origin
 
 UNDOING = "accounts.undo_address"
-MAX_CHANGES_PER_HOUR = 5
 HOUR = timedelta(hours=1)
+CHANGES_OF_USER = Limit(what="changes of the email address", per="user", key="change-email", tries=5, window=HOUR)
+CHANGES_FROM_NETWORK = Limit(
+    what="changes of the email address", per="client network", key="change-email",
+    tries="IP_MAILS_PER_HOUR", window=HOUR,
+)  # fmt: skip
 
 
 class SameEmail(Refused):
@@ -44,12 +49,7 @@ def ask(user: User, email: str, origin: Origin) -> EmailVerification:
     """
     if key_of(email) == user.email_key and email == user.email:
         raise SameEmail
-    throttles.take(
-        [
-            throttles.in_window("change-email", str(user.pk), count=MAX_CHANGES_PER_HOUR, window=HOUR),
-            throttles.by_network("change-email", origin, count=settings.IP_MAILS_PER_HOUR, window=HOUR),
-        ]
-    )
+    throttles.take([CHANGES_OF_USER.of(user.pk), CHANGES_FROM_NETWORK.by_network(origin)])
     with transaction.atomic():
         if not _is_free(user, email):
             email_verification.tell_owner(email, origin)

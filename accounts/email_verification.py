@@ -8,6 +8,7 @@ was mailed there in the last hour works in every browser that asked for the same
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from hmac import compare_digest
 
@@ -21,6 +22,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import known_browsers, mail_limits, outbox, security_log, sessions, signin, throttles
 from accounts.identifiers import key_of, new_code
+from accounts.limits import Limit
 from accounts.models import Channel, EmailChange, EmailVerification, PublicKey, User
 from accounts.refusals import Counted, Refused, counted
 from accounts.security_log import Kind, Origin
@@ -28,8 +30,12 @@ from accounts.security_log import Kind, Origin
 Purpose = EmailVerification.Purpose
 
 CODE_LENGTH = 9  # of 29 characters: 43 bits against five guesses
-MAX_FAILURES = 5
-MAX_MAILS = 5
+WRONG_CODES = Limit(what="wrong codes that verify a mailbox", per="verification", tries=5)
+MAILS = Limit(what="mails with codes that verify a mailbox", per="verification", tries=5, pause="OTP_MAIL_PAUSE")
+REGISTRATIONS = Limit(
+    what="registrations", per="client network", key="register", tries="IP_MAILS_PER_HOUR", window=timedelta(hours=1)
+)
+RESETS = replace(REGISTRATIONS, what="password resets", per="client network, outside known browsers", key="reset")
 # How long a mailed code also works for other verifications of its mailbox and purpose: the window of the mail limit.
 CODE_SHARING_WINDOW = timedelta(hours=1)
 MAX_SHARED_CODES = 20
@@ -69,7 +75,7 @@ def register(email: str, password: str, origin: Origin, *, proven: bool) -> Emai
     If an invitation has already ``proven`` the mailbox, create the account at once and return None. If the email is
     taken, the answer is the same, and the owner of the account is notified by email (SR-3). Raises ``TooManyTries``.
     """
-    _limit_by_network("register", origin)
+    throttles.take([REGISTRATIONS.by_network(origin)])
     hashed = make_password(password)  # before the look-up: the time is the same for known and unknown emails
     with transaction.atomic():
         if is_kept_free(email) or User.objects.filter(email_key=key_of(email)).exists():
@@ -119,13 +125,8 @@ def tell_owner(email: str, origin: Origin) -> None:
     Call within a transaction.
     """
     owner = User.objects.filter(email_key=key_of(email)).first()
-    if owner and not mail_limits.take(mail_limits.NOTICES, owner.email_key, origin, is_known_place=False):
+    if owner and not mail_limits.take(mail_limits.NOTICES, owner.email_key, origin=origin, is_known_place=False):
         outbox.post("accounts.email_taken", user=owner)
-
-
-def _limit_by_network(kind: str, origin: Origin) -> None:
-    hour = timedelta(hours=1)
-    throttles.take([throttles.by_network(kind, origin, count=settings.IP_MAILS_PER_HOUR, window=hour)])
 
 
 def ask_reset(identifier: str, origin: Origin) -> EmailVerification:
@@ -135,7 +136,7 @@ def ask_reset(identifier: str, origin: Origin) -> EmailVerification:
     """
     user = find_user(identifier)
     if user is None or not known_browsers.place_of(user, origin, channel=Channel.BROWSER):
-        _limit_by_network("reset", origin)
+        throttles.take([RESETS.by_network(origin)])
     with transaction.atomic():
         return _ask(user, Purpose.RESET_PASSWORD, origin, count_as=key_of(identifier))
 
@@ -198,10 +199,10 @@ def post(proof: EmailVerification, origin: Origin, *, count_as: str = "") -> Non
     the mails of an unknown account are counted.
     """
     known = proof.user is not None and bool(known_browsers.place_of(proof.user, origin, channel=Channel.BROWSER))
-    kind = f"{mail_limits.MAILBOX_CODES}-{proof.purpose}"
     proof.mails += 1
     proof.last_mail_at = timezone.now()
-    if not mail_limits.take(kind, proof.mailbox_key or f"?{count_as}", origin, is_known_place=known):
+    mailbox = proof.purpose, proof.mailbox_key or f"?{count_as}"
+    if not mail_limits.take(mail_limits.MAILBOX_CODES, *mailbox, origin=origin, is_known_place=known):
         proof.mailed_at = proof.last_mail_at
         outbox.post("accounts.verification_code", user=proof.user, about=proof.pk, queue=outbox.OTP_QUEUE)
     proof.save(update_fields=["mails", "last_mail_at", "mailed_at"])
@@ -214,7 +215,7 @@ def resend(proof: EmailVerification, origin: Origin) -> None:
         proof = EmailVerification.objects.select_for_update().get(pk=proof.pk)
         if not proof.is_open(now):
             raise VerificationOver
-        if proof.mails >= MAX_MAILS:
+        if proof.mails >= MAILS.count:
             raise TooManyMails
         if now < (ready := resend_at(proof)):
             raise TooManyMails(retry_at=ready)
@@ -223,7 +224,7 @@ def resend(proof: EmailVerification, origin: Origin) -> None:
 
 def resend_at(proof: EmailVerification) -> datetime:
     """Return the time from which the next email may be asked for."""
-    return (proof.last_mail_at or proof.created_at) + settings.OTP_MAIL_PAUSE
+    return (proof.last_mail_at or proof.created_at) + MAILS.interval
 
 
 def find(proof_id: str | None, purpose: Purpose) -> EmailVerification | None:
@@ -293,7 +294,7 @@ def end_proofs(user: User) -> None:
 
 def _count_failure(proof: EmailVerification, now: datetime) -> Counted:
     proof.failures += 1
-    proof.ended_at = now if proof.failures >= MAX_FAILURES else None
+    proof.ended_at = now if proof.failures >= WRONG_CODES.count else None
     proof.save(update_fields=["failures", "ended_at"])
     return LastWrongCode() if proof.ended_at else WrongCode()
 

@@ -2,57 +2,65 @@
 
 The limit protects the mailbox from floods. Shares of it protect its owner: one network gets at most half, all unknown
 places together get at most three quarters, and the rest is reserved for a known browser or network.
-
-A password reset has two more limits, both in ``email_verification``: ``IP_MAILS_PER_HOUR`` for one network
-(``ask_reset``) and ``MAX_MAILS`` for one verification (``resend``).
 """
 
+from dataclasses import dataclass
 from datetime import timedelta
 
-from django.conf import settings
-
 from accounts import throttles
+from accounts.limits import Limit, Number, half, three_quarters
 from accounts.refusals import Refused
 from accounts.security_log import Origin
 from accounts.throttles import Slot
 
 WINDOW = timedelta(hours=1)
-MAILBOX_CODES = "mailbox-code"  # codes that prove a mailbox, asked for without any proof
-ONE_TIME_PASSWORDS = "one-time-password"  # asked for after a right password
-NOTICES = "notice"  # that the email was entered for another account
 
 
-def take(kind: str, mailbox: str, origin: Origin, *, is_known_place: bool) -> Refused | None:
+@dataclass(frozen=True)
+class MailLimit:
+    """The limit of one kind of email, with its shares."""
+
+    total: Limit
+    of_unknown_places: Limit
+    of_network: Limit
+
+
+def _shared(what: str, per: str, key: str, setting: str) -> MailLimit:
+    def limit(tries: Number, whose: str, suffix: str) -> Limit:
+        return Limit(what=what, per=f"{per}{whose}", key=f"{key}{suffix}", tries=tries, window=WINDOW)
+
+    return MailLimit(
+        total=limit(setting, "", ""),
+        of_unknown_places=limit(three_quarters(setting), ", all unknown places together", "-unknown"),
+        of_network=limit(half(setting), " and client network, outside known places", "-network"),
+    )
+
+
+# Asked for without any proof.
+MAILBOX_CODES = _shared(
+    "mails with codes that verify a mailbox", "purpose and mailbox", "mailbox-code", "EMAIL_VERIFICATION_MAILS_PER_HOUR"
+)
+# Asked for after a correct password.
+ONE_TIME_PASSWORDS = _shared("mails with one-time passwords", "user", "one-time-password", "OTP_MAILS_PER_HOUR")
+# That the email was entered for another account.
+NOTICES = _shared("mails that an address is already used", "mailbox", "notice", "EMAIL_VERIFICATION_MAILS_PER_HOUR")
+
+
+def take(limit: MailLimit, *mailbox: object, origin: Origin, is_known_place: bool) -> Refused | None:
     """Count an email to ``mailbox`` within the caller's transaction. If it must not be sent, return why.
 
     ``mailbox`` names the account or the email; ``is_known_place``: the user has signed in from there before.
     """
-    return throttles.try_take(_slots(kind, mailbox, None if is_known_place else origin))
+    return throttles.try_take(_slots(limit, mailbox, None if is_known_place else origin))
 
 
-def clear(kind: str, mailbox: str) -> None:
+def clear(limit: MailLimit, *mailbox: object) -> None:
     """Reset the counts of a mailbox, except those of single networks."""
-    throttles.clear(_slots(kind, mailbox, None))
-    throttles.clear([_unknown_places(kind, mailbox)])
+    throttles.clear([limit.total.of(*mailbox), limit.of_unknown_places.of(*mailbox)])
 
 
-def max_per_hour(kind: str) -> int:
-    """Return how many emails of a kind one mailbox gets in an hour."""
-    return int(
-        settings.OTP_MAILS_PER_HOUR if kind == ONE_TIME_PASSWORDS else settings.EMAIL_VERIFICATION_MAILS_PER_HOUR
-    )
-
-
-def _slots(kind: str, mailbox: str, unknown: Origin | None) -> list[Slot]:
-    total = max_per_hour(kind)
-    slots = [throttles.in_window(kind, mailbox, count=total, window=WINDOW)]
+def _slots(limit: MailLimit, mailbox: tuple[object, ...], unknown: Origin | None) -> list[Slot]:
+    slots = [limit.total.of(*mailbox)]
     if unknown is not None:
-        share = max(1, total // 2)
-        slots.append(_unknown_places(kind, mailbox))
-        slots.append(throttles.in_window(f"{kind}-network", f"{mailbox}:{unknown.network}", count=share, window=WINDOW))
+        slots += [limit.of_unknown_places.of(*mailbox), limit.of_network.of(*mailbox, unknown.network)]
     return slots
-
-
-def _unknown_places(kind: str, mailbox: str) -> Slot:
-    total = max_per_hour(kind)
-    return throttles.in_window(f"{kind}-unknown", mailbox, count=max(1, total - total // 4), window=WINDOW)

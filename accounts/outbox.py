@@ -9,7 +9,7 @@ the table, sends them over one connection and gives way to other tasks (``send_b
 
 from collections.abc import Callable
 from datetime import timedelta
-from functools import partial
+from functools import cache, partial
 from time import monotonic
 from urllib.parse import urlsplit
 
@@ -111,11 +111,17 @@ def _enqueue(mail: Mail) -> None:
 
 def send_here(mail: Mail) -> None:
     """Do the worker's job in this process."""
-    current_app.loader.import_default_modules()  # registers all mails; a worker has done so at its start
+    _register_mails()
     if mail.queue == BULK_QUEUE:
         send_bulk()
     else:
         deliver(str(mail.pk))
+
+
+@cache
+def _register_mails() -> None:
+    """Import each app's ``emails.py``, once. A worker has done so at its start."""
+    current_app.loader.import_default_modules()
 
 
 def back_off(tries: int) -> timedelta:

@@ -4,10 +4,16 @@ from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
 from accounts import security_log, sessions, throttles
+from accounts.limits import Limit
 from accounts.locks import lock_unchanged
 from accounts.models import User
 from accounts.refusals import Refused
 from accounts.security_log import Kind, Origin
+
+WRONG_CURRENT_PASSWORDS = Limit(
+    what="wrong current passwords in a session", per="user", key="current",
+    free="PASSWORD_FAILURES_FREE", first_delay="PASSWORD_FIRST_DELAY", longest_delay="PASSWORD_LONGEST_DELAY",
+)  # fmt: skip
 
 
 class WrongPassword(Refused):
@@ -18,7 +24,7 @@ class WrongPassword(Refused):
 
 def confirm(user: User, current: str) -> None:
     """Check the password of a signed-in user. Raises ``WrongPassword`` (counted) or ``TooManyTries``."""
-    slot = throttles.current_password_of(user.pk)
+    slot = WRONG_CURRENT_PASSWORDS.of(user.pk)
     throttles.take([slot])
     if not user.check_password(current):
         raise WrongPassword

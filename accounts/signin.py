@@ -3,6 +3,7 @@
 No session and no token exists before ``finish``; the attempt itself authorises nothing (SR-30).
 """
 
+from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 
@@ -17,6 +18,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import known_browsers, security_log, sessions, throttles
 from accounts.identifiers import key_of
+from accounts.limits import Limit, half
 from accounts.models import Channel, PublicKey, SecurityEvent, SignInAttempt, User
 from accounts.refusals import Refused
 from accounts.security_log import Kind, Origin
@@ -28,6 +30,17 @@ UNFINISHED_BATCH_SIZE = 500
 REPORT_INTERVAL = timedelta(days=1)
 WITHDRAWAL_SALT = "accounts.disown"  # also of the links in mails of older releases
 WITHDRAWAL_LIFETIME = timedelta(days=7)
+# An account has at most two identifiers, username and email: each gets half of what SR-5 allows.
+WRONG_PASSWORDS_FOR_NAME = Limit(
+    what="wrong passwords at sign-in", per="typed username or email, outside known places", key="password",
+    free="PASSWORD_FAILURES_FREE", first_delay="PASSWORD_FIRST_DELAY", longest_delay="PASSWORD_LONGEST_DELAY",
+    in_a_row=half("PASSWORD_FAILURES_IN_A_ROW"),
+)  # fmt: skip
+WRONG_PASSWORDS_IN_KNOWN_PLACE = replace(WRONG_PASSWORDS_FOR_NAME, per="known place of a user", key="password-in-place")
+WRONG_PASSWORDS_FROM_NETWORK = Limit(
+    what="wrong passwords at sign-in", per="client network, outside known places", key="password",
+    tries="IP_LOGIN_FAILURES", window="IP_LOGIN_FAILURE_WINDOW",
+)  # fmt: skip
 
 
 class WrongCredentials(Refused):
@@ -82,15 +95,14 @@ def _slots(identifier: str, user: User | None, origin: Origin, channel: Channel)
     """
     place = known_browsers.place_of(user, origin, channel=channel) if user else ""
     if user and place:
-        return [throttles.password_in_known_place(user, place)]
-    name = throttles.password_of(key_of(identifier))
-    count, window = settings.IP_LOGIN_FAILURES, settings.IP_LOGIN_FAILURE_WINDOW
-    return [name, throttles.by_network("password", origin, count=count, window=window)]
+        # Each change that ends the user's sessions starts a new count, so a password reset lifts the limit (SR-5).
+        return [WRONG_PASSWORDS_IN_KNOWN_PLACE.of(user.pk, user.credential_version, place)]
+    return [WRONG_PASSWORDS_FOR_NAME.of(key_of(identifier)), WRONG_PASSWORDS_FROM_NETWORK.by_network(origin)]
 
 
 def password_slots_of(user: User) -> list[Slot]:
     """Return the slots in which a wrong password counts: one for the user's email, one for the username."""
-    return [throttles.password_of(name) for name in (user.email_key, user.username_key) if name]
+    return [WRONG_PASSWORDS_FOR_NAME.of(name) for name in (user.email_key, user.username_key) if name]
 
 
 def lock_checked(user: User) -> User:

@@ -97,8 +97,8 @@ class SignatureUsed(Refused):
     message = _("This signature was already used. Run the command again.")
 
 
-def parse(text: str) -> tuple[RSAPublicKey | Ed25519PublicKey, str]:
-    """Return an OpenSSH public key and its text without comment. Raises ``NotAKey``."""
+def parse(text: str) -> RSAPublicKey | Ed25519PublicKey:
+    """Return an OpenSSH public key. Raises ``NotAKey``."""
     try:
         key = load_ssh_public_key(text.strip().encode())
     except (ValueError, UnsupportedAlgorithm):
@@ -108,7 +108,12 @@ def parse(text: str) -> tuple[RSAPublicKey | Ed25519PublicKey, str]:
             raise NotAKey
     elif not isinstance(key, Ed25519PublicKey):
         raise NotAKey
-    return key, key.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+    return key
+
+
+def text_of(key: RSAPublicKey | Ed25519PublicKey) -> str:
+    """Return a key in OpenSSH form, without comment."""
+    return key.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
 
 
 def fingerprint(text: str) -> str:
@@ -126,7 +131,7 @@ def add(user: User, name: str, text: str, origin: Origin) -> PublicKey:
     fits = name == name.strip() and name.isprintable() and not FORBIDDEN_IN_PATHS & set(name)
     if not fits or not 0 < len(name) <= MAX_NAME_LENGTH or name in {".", ".."} or name.startswith("-"):
         raise NotAName
-    _key, text = parse(text)
+    text = text_of(parse(text))
     with transaction.atomic():
         user = lock_unchanged(user)
         if PublicKey.objects.filter(user=user).count() >= MAX_KEYS:
@@ -197,13 +202,13 @@ def _find_key(key_fingerprint: str, named: str) -> PublicKey:
 def _verified(text: str, signature: str, signed: str) -> str:
     """Check a signature against the key sent with it; return the key's text. Unknown keys take equally long."""
     try:
-        key, text = parse(text)
+        key = parse(text)
         if not isinstance(key, RSAPublicKey):
             raise WrongKey
         key.verify(b64decode(signature, validate=True), signed.encode(), PKCS1v15(), SHA256())
     except (NotAKey, InvalidSignature, binascii.Error, ValueError):
         raise WrongKey from None
-    return text
+    return text_of(key)
 
 
 def _time(timestamp: str) -> datetime | None:

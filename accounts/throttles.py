@@ -10,16 +10,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from uuid import UUID
 
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import Throttle, User
+from accounts.models import Throttle
 from accounts.refusals import Refused
-from accounts.security_log import Origin
 
 BATCH = 500
 
@@ -38,7 +35,7 @@ class NoMoreTries(Refused):
 
 @dataclass(frozen=True)
 class Slot:
-    """A count, named by ``key``, with up to three limits.
+    """A count, named by ``key``, with up to three limits; ``limits.Limit.of`` makes it.
 
     A window: ``max_in_window`` tries within ``window``. A delay: after ``free`` failures in a row, it doubles with each
     further one. An end: after ``max_in_row`` failures in a row, no try is checked or, with a ``pause``, one per
@@ -58,48 +55,6 @@ class Slot:
     def digest(self) -> str:
         """The hash under which the count is stored, so that the table holds no email and no IP address."""
         return sha256(self.key.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def in_window(kind: str, value: str, *, count: int, window: timedelta) -> Slot:
-    """Return a slot that counts tries of ``value`` within a sliding window."""
-    return Slot(f"{kind}:{value}", max_in_window=count, window=window)
-
-
-def password_of(identifier_key: str) -> Slot:
-    """Return the slot of wrong passwords in a row for an identifier, whether there is such an account or not.
-
-    An account has at most two identifiers, username and email: each gets half of what SR-5 allows.
-    """
-    return _password_slot(f"password:{identifier_key}", settings.PASSWORD_FAILURES_IN_A_ROW // 2)
-
-
-def password_in_known_place(user: User, place: str) -> Slot:
-    """Return the slot of wrong passwords of a user in a known place (SR-5).
-
-    Each change that ends the user's sessions starts a new count, so a password reset lifts the limit.
-    """
-    key = f"password-in-place:{user.pk}:{user.credential_version}:{place}"
-    return _password_slot(key, settings.PASSWORD_FAILURES_IN_A_ROW // 2)
-
-
-def current_password_of(user_id: UUID) -> Slot:
-    """Return the slot of wrong current passwords given in a user's sessions."""
-    return _password_slot(f"current:{user_id}")
-
-
-def _password_slot(key: str, max_in_row: int = 0) -> Slot:
-    return Slot(
-        key,
-        free=settings.PASSWORD_FAILURES_FREE,
-        first_delay=settings.PASSWORD_FIRST_DELAY,
-        longest_delay=settings.PASSWORD_LONGEST_DELAY,
-        max_in_row=max_in_row,
-    )
-
-
-def by_network(kind: str, origin: Origin, *, count: int, window: timedelta) -> Slot:
-    """Return the slot of tries from one client network, for all accounts together (SR-6)."""
-    return in_window(kind, origin.network, count=count, window=window)
 
 
 def take(slots: Iterable[Slot]) -> None:

@@ -5,6 +5,7 @@ sign-in with an existing factor cancels it. Then a second email carries a code t
 password is still required. MFA stays on: the session that the code opens can only enrol a new factor.
 """
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from hmac import compare_digest
 
@@ -17,6 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts import email_verification, known_browsers, outbox, security_log, throttles
 from accounts.housekeeping import RETENTION, delete_in_batches
 from accounts.identifiers import new_code
+from accounts.limits import Limit
 from accounts.models import Channel, User
 from accounts.refusals import Refused
 from accounts.security_log import Kind, Origin
@@ -25,7 +27,14 @@ from mfa import factors, modes, recovery
 from mfa.models import AssistedReset
 
 MODE = "assisted reset"  # the ``mode`` of its sessions and events
-MAX_STARTS_PER_DAY = 3
+STARTS = Limit(what="started assisted resets", per="user", tries=3, window=timedelta(days=1))
+WRONG_CODES_FROM_NETWORK = Limit(
+    what="wrong codes that confirm an assisted reset", per="client network, outside known browsers",
+    key="assisted-reset", tries="IP_LOGIN_FAILURES", window="IP_LOGIN_FAILURE_WINDOW",
+)  # fmt: skip
+WRONG_CODES_IN_KNOWN_BROWSER = replace(
+    WRONG_CODES_FROM_NETWORK, per="known browser of a user", key="assisted-reset-in-place"
+)
 READY_BATCH_SIZE = 500
 
 
@@ -50,7 +59,7 @@ class NotForOneself(Refused):
 
 
 class TooManyStarts(Refused):
-    """The account had ``MAX_STARTS_PER_DAY`` resets, so its mailbox gets no more emails about them."""
+    """The account had as many resets as ``STARTS`` allows, so its mailbox gets no more emails about them."""
 
     message = _("This account had too many assisted resets in the last 24 hours.")
 
@@ -68,12 +77,11 @@ def start(user: User, *, by: User, authority: str, reason: str, origin: Origin) 
     has proven a factor recently. Raises ``NotForOneself``, ``NotNeeded``, ``AlreadyStarted`` or ``TooManyStarts``.
     """
     now = timezone.now()
-    day = timedelta(days=1)
-    started = AssistedReset.objects.filter(user=user, created_at__gt=now - day).order_by("-created_at")
+    started = AssistedReset.objects.filter(user=user, created_at__gt=now - STARTS.interval).order_by("-created_at")
     with transaction.atomic():
         user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
-        if started.count() >= MAX_STARTS_PER_DAY:
-            raise TooManyStarts(retry_at=started[MAX_STARTS_PER_DAY - 1].created_at + day)
+        if started.count() >= STARTS.count:
+            raise TooManyStarts(retry_at=started[STARTS.count - 1].created_at + STARTS.interval)
         if user.pk == by.pk:
             raise NotForOneself
         enabled = factors.enabled(user)
@@ -119,11 +127,10 @@ def confirm(user: User | None, code: str, origin: Origin) -> datetime:
 
 def _slot_of(user: User | None, origin: Origin) -> Slot:
     """Return what a wrong code of the first email counts for: the user's known browser, or else the network."""
-    count, window = settings.IP_LOGIN_FAILURES, settings.IP_LOGIN_FAILURE_WINDOW
     place = known_browsers.place_of(user, origin, channel=Channel.BROWSER) if user else ""
     if user and place:
-        return throttles.in_window("assisted-reset-in-place", f"{user.pk}:{place}", count=count, window=window)
-    return throttles.by_network("assisted-reset", origin, count=count, window=window)
+        return WRONG_CODES_IN_KNOWN_BROWSER.of(user.pk, place)
+    return WRONG_CODES_FROM_NETWORK.by_network(origin)
 
 
 def hours_to_wait() -> int:

@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import known_browsers, mail_limits, outbox, security_log, signin
 from accounts.housekeeping import RETENTION, delete_in_batches
+from accounts.limits import Limit
 from accounts.models import Channel, SignInAttempt, User
 from accounts.refusals import Refused, counted
 from accounts.security_log import Kind, Origin
@@ -29,6 +30,12 @@ from mfa.models import Challenge, Factor
 log = structlog.get_logger(__name__)
 
 Proof = TypeVar("Proof")
+
+WRONG_CODES = Limit(what="wrong one-time passwords", per="challenge", tries="OTP_FAILURES_PER_CHALLENGE")
+MAILS = Limit(
+    what="mails with one-time passwords", per="challenge", tries="OTP_MAILS_PER_CHALLENGE",
+    pause="OTP_MAIL_PAUSE",
+)  # fmt: skip
 
 
 class NotACode(Refused):
@@ -138,17 +145,17 @@ def _refuse_too_many_mails(user: User, challenge: Challenge, now: datetime, orig
     """Raise ``MailTooSoon`` or ``TooManyMails`` (SR-17). Asking for an email never resets the wrong codes."""
     if challenge.last_mail_at and now < resend_at(challenge):
         raise MailTooSoon(retry_at=resend_at(challenge))
-    if challenge.mails >= settings.OTP_MAILS_PER_CHALLENGE:
+    if challenge.mails >= MAILS.count:
         raise TooManyMails
     is_known = bool(known_place_of(challenge, origin))
-    refusal = mail_limits.take(mail_limits.ONE_TIME_PASSWORDS, str(user.pk), origin, is_known_place=is_known)
+    refusal = mail_limits.take(mail_limits.ONE_TIME_PASSWORDS, user.pk, origin=origin, is_known_place=is_known)
     if refusal:
         raise TooManyMails(retry_at=refusal.retry_at)
 
 
 def resend_at(challenge: Challenge) -> datetime:
     """Return the time from which the next email may be asked for."""
-    return (challenge.last_mail_at or challenge.created_at - settings.OTP_MAIL_PAUSE) + settings.OTP_MAIL_PAUSE
+    return (challenge.last_mail_at or challenge.created_at - MAILS.interval) + MAILS.interval
 
 
 def switch(challenge: Challenge, mode: str) -> Challenge:
@@ -250,7 +257,7 @@ def _count_failure(challenge: Challenge, slot: Slot, now: datetime, origin: Orig
     user = challenge.user
     code_failures.count(slot)
     challenge.failures += 1
-    if challenge.failures >= settings.OTP_FAILURES_PER_CHALLENGE:
+    if challenge.failures >= WRONG_CODES.count:
         challenge.ended_at = now
         if challenge.attempt:
             signin.cancel(challenge.attempt)

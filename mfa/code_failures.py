@@ -9,37 +9,37 @@ other codes are blocked.
 
 from datetime import timedelta
 
-from django.conf import settings
-
 from accounts import mail_limits, throttles
+from accounts.limits import Limit
 from accounts.models import User
 from accounts.refusals import Refused
 from accounts.security_log import Origin
 from accounts.throttles import Slot
 
-PAUSE_AFTER_TOO_MANY_IN_A_ROW = timedelta(hours=24)
-RECOVERY_FAILURES = 10
-RECOVERY_WINDOW = timedelta(hours=1)
+WRONG_ONE_TIME_PASSWORDS = Limit(
+    what="wrong one-time passwords", per="user in a known place; user in all other places", key="code",
+    tries="OTP_FAILURES_PER_WINDOW", window="OTP_FAILURE_WINDOW",
+    in_a_row="OTP_FAILURES_IN_A_ROW", pause=timedelta(hours=24),
+)  # fmt: skip
+WRONG_RECOVERY_CODES = Limit(
+    what="wrong recovery codes", per="user in a known place; user and client network", key="recovery-code",
+    tries=10, window=timedelta(hours=1),
+)  # fmt: skip
 # How many failures a password reset forgives, once a day. More would give an attacker with the mailbox more guesses.
 FAILURES_FORGIVEN_BY_RESET = 10
-FORGIVENESS_INTERVAL = timedelta(days=1)
+FORGIVEN_RESETS = Limit(
+    what="password resets that forgive wrong codes", per="user", key="ease", tries=1, window=timedelta(days=1)
+)
 
 
 def slot_of(user: User, known_place: str) -> Slot:
     """Return the slot of wrong one-time passwords in a known place, or in all other places together."""
-    return Slot(
-        f"code:{user.pk}:{known_place}",
-        max_in_window=settings.OTP_FAILURES_PER_WINDOW,
-        window=settings.OTP_FAILURE_WINDOW,
-        max_in_row=settings.OTP_FAILURES_IN_A_ROW,
-        pause=PAUSE_AFTER_TOO_MANY_IN_A_ROW,
-    )
+    return WRONG_ONE_TIME_PASSWORDS.of(user.pk, known_place)
 
 
 def recovery_slot_of(user: User, known_place: str, origin: Origin) -> Slot:
     """Return the slot of wrong recovery codes in a known place or, elsewhere, from one network."""
-    place = known_place or origin.network
-    return throttles.in_window("recovery-code", f"{user.pk}:{place}", count=RECOVERY_FAILURES, window=RECOVERY_WINDOW)
+    return WRONG_RECOVERY_CODES.of(user.pk, known_place or origin.network)
 
 
 def refusal_of(slot: Slot) -> Refused | None:
@@ -64,6 +64,6 @@ def forgive(user: User, known_place: str) -> None:
 
 def ease(user: User) -> None:
     """Restore some tries and emails of a user whose mailbox a password reset has just proven (SR-57)."""
-    mail_limits.clear(mail_limits.ONE_TIME_PASSWORDS, str(user.pk))
-    if throttles.try_take([throttles.in_window("ease", str(user.pk), count=1, window=FORGIVENESS_INTERVAL)]) is None:
+    mail_limits.clear(mail_limits.ONE_TIME_PASSWORDS, user.pk)
+    if throttles.try_take([FORGIVEN_RESETS.of(user.pk)]) is None:
         throttles.ease(slot_of(user, ""), left=FAILURES_FORGIVEN_BY_RESET)

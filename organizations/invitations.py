@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts import outbox, throttles
 from accounts.encryption import seal, unseal
 from accounts.identifiers import digest_of, is_compared_as_written, key_of
+from accounts.limits import Limit
 from accounts.models import Mail, User
 from accounts.refusals import Refused
 from accounts.security_log import Origin
@@ -27,13 +28,15 @@ from organizations.policy import MfaMissing
 
 MAX_EMAIL_LENGTH = 254
 MAX_INVITATIONS_AT_ONCE = 2000
-RESEND_PAUSE = timedelta(minutes=1)
-MAX_PER_DAY = 20  # invitations of one organization to one email
 CODE_BYTES = 24  # in hex, because a command line would read a code that begins with a dash as an option
 CODE_PARAMETER = "code"
 CODE_PLACE = "{inviteCode}"
 # Pages that accept an invitation. Each generation of the command-line client names one of them.
 LINK_PATHS = ("/account/accept-invite", "/accept-invite")
+PAUSE_BETWEEN = Limit(
+    what="invitations", per="organization and email", key="invitation", tries=1, window=timedelta(minutes=1)
+)
+PER_DAY = Limit(what="invitations", per="organization and email", key="invitations", tries=20, window=timedelta(days=1))
 
 
 class AlreadyMember(Refused):
@@ -123,11 +126,7 @@ def send(manager: Membership, email: str, *, role: Role, origin: Origin, link_te
 
 def _pauses(organization: Organization, email_key: str) -> list[Slot]:
     """Return the limits of an organization's invitations to one email."""
-    name = f"{organization.pk}:{email_key}"
-    return [
-        throttles.in_window("invitation", name, count=1, window=RESEND_PAUSE),
-        throttles.in_window("invitations", name, count=MAX_PER_DAY, window=timedelta(days=1)),
-    ]
+    return [limit.of(organization.pk, email_key) for limit in (PAUSE_BETWEEN, PER_DAY)]
 
 
 def _issue(

@@ -16,6 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts import outbox
+from accounts.limits import Limit
 from accounts.models import Mail, User
 from accounts.refusals import Refused
 from accounts.security_log import Origin
@@ -25,7 +26,7 @@ from organizations.models import EventKind, Membership, Organization, Reminder
 
 REMINDER = "organizations.reminder"
 FAN_OUT_TASK = "organizations.fan_out_reminders"
-PAUSE = timedelta(hours=24)
+BY_OWNER = Limit(what="reminders by owners", per="organization", tries=1, window=timedelta(hours=24))
 # Members are mailed only about a policy that has lasted this long: owners may correct a mistake or a date.
 SETTLING_TIME = timedelta(minutes=5)
 BATCH = 1000
@@ -35,7 +36,7 @@ BEFORE = {Reminder.Kind.WEEK: timedelta(days=7), Reminder.Kind.DAY: timedelta(da
 
 
 class RemindedLately(Refused):
-    """An owner has reminded the members within the last ``PAUSE``."""
+    """An owner has reminded the members lately."""
 
     message = _("You can remind members once a day. The last reminder was less than a day ago.")
 
@@ -93,7 +94,7 @@ def history_of(organization: Organization) -> History:
     now = timezone.now()
     all_runs = Reminder.objects.filter(organization=organization, starts_at__lte=now)
     runs = list(all_runs.exclude(kind=Reminder.Kind.LIFTED).order_by("-created_at")[:MAX_RUNS_EXAMINED])
-    by_owners = [run.created_at + PAUSE for run in runs if run.kind == Reminder.Kind.OWNER]
+    by_owners = [run.created_at + BY_OWNER.interval for run in runs if run.kind == Reminder.Kind.OWNER]
     again_at = by_owners[0] if by_owners and now < by_owners[0] else None
     return History(last=runs[0] if runs else None, again_at=again_at)
 

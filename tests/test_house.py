@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import limits_table
+
 ROOT = Path(__file__).resolve().parent.parent
 LOOKED_FOR_HERE = {"admin", "apps", "tasks"}  # where Django and Celery look for them
 DOMAIN = [
@@ -64,3 +66,8 @@ def test_lines_of_pages_fit_on_a_screen(file):
         pytest.skip("a mail, not a page")
 
     assert [line for line in file.read_text().splitlines() if len(line) > 160] == []
+
+
+def test_the_table_of_limits_is_the_one_of_the_code():
+    """SR-57: `make limits` writes it."""
+    assert limits_table.PAGE.read_text() == limits_table.page()

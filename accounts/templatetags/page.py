@@ -8,6 +8,8 @@ from django.template.loader_tags import BLOCK_CONTEXT_KEY
 from django.urls import reverse
 from django.utils.safestring import SafeString, mark_safe
 
+from accounts.security_log import agent_in_words
+
 register = template.Library()
 
 
@@ -60,6 +62,12 @@ def button_form(
 def resend_form(action: str, *, label: str, resend_at: float | None = None, back: str = "") -> Mapping[str, object]:
     """Draw the button that mails a code again; a script lets it wait until ``resend_at``, in seconds of the epoch."""
     return {"url": reverse(action), "label": label, "resend_at": resend_at, "next": back}
+
+
+@register.filter
+def browser(agent: str) -> str:
+    """Name the browser or program of a ``User-Agent``."""
+    return agent_in_words(agent)
 
 
 @register.filter

@@ -8,7 +8,8 @@ from django.db import transaction
 from django.test import RequestFactory
 from django.utils import timezone
 
-from accounts import throttles
+from accounts import signin, throttles
+from accounts.limits import Limit
 from accounts.models import Throttle
 from accounts.security_log import Origin
 from accounts.tests.factories import PASSWORD
@@ -155,7 +156,8 @@ def test_ipv6_is_counted_by_the_network_of_one_customer(settings):
     """SR-6."""
     addresses = ("2001:db8::1", "2001:db8::ffff:1", "2001:db8:0:1::1")
 
-    slots = [throttles.by_network("x", Origin(a), count=1, window=timedelta(1)) for a in addresses]
+    limit = Limit(what="x", per="client network", key="x", tries=1, window=timedelta(1))
+    slots = [limit.by_network(Origin(a)) for a in addresses]
 
     assert slots[0] == slots[1] != slots[2]
 
@@ -204,7 +206,7 @@ def test_requests_without_an_address_share_one_count(another_browser, dana, cloc
 @pytest.mark.django_db(transaction=True)
 def test_a_count_cannot_be_rolled_back_by_the_request_that_was_refused(dana):
     """SR-7: taking a slot within somebody's transaction is a fault, found at once."""
-    slot = throttles.password_of("dana")
+    slot = signin.WRONG_PASSWORDS_FOR_NAME.of("dana")
 
     with transaction.atomic(), pytest.raises(RuntimeError, match="durable"):
         throttles.take([slot])

@@ -206,7 +206,7 @@ def test_a_few_guesses_of_a_stranger_do_not_end_it(started, client, another_brow
 
 def test_nobody_is_flooded_with_resets(clinic, sam, dana_with_app):
     """SR-17 in spirit: mail that others cause is limited."""
-    for _try in range(assisted_reset.MAX_STARTS_PER_DAY):
+    for _try in range(assisted_reset.STARTS.count):
         assisted_reset.start(dana_with_app, by=sam, authority="x", reason="x", origin=Origin())
         assisted_reset.cancel(dana_with_app, Origin())
 

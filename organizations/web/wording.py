@@ -67,23 +67,32 @@ def member_rows(organization: Organization, found: Iterable[Membership]) -> list
     ]
 
 
-def missing_in_words(counts: Counts) -> str:
-    """Return a sentence with the number of members who do not meet the policy."""
+def missing_in_words(counts: Counts, *, is_required: bool) -> str:
+    """Return a sentence with the number of members who do not meet the policy, and what that means or would mean."""
     if not counts.missing:
         return _("All members already meet this policy.")
-    text = ngettext(
-        "%(missing)d of %(members)d members does not meet this policy yet. The organization is closed to this member "
-        "until they do.",
-        "%(missing)d of %(members)d members do not meet this policy yet. The organization is closed to these members "
-        "until they do.",
-        counts.missing,
-    )
+    if is_required:
+        text = ngettext(
+            "%(missing)d of %(members)d members does not meet this policy yet. The organization is closed to this "
+            "member until they do.",
+            "%(missing)d of %(members)d members do not meet this policy yet. The organization is closed to these "
+            "members until they do.",
+            counts.missing,
+        )
+    else:
+        text = ngettext(
+            "%(missing)d of %(members)d members does not meet this policy yet. The organization will be closed to "
+            "this member until they do.",
+            "%(missing)d of %(members)d members do not meet this policy yet. The organization will be closed to these "
+            "members until they do.",
+            counts.missing,
+        )
     return text % {"missing": counts.missing, "members": counts.asked}
 
 
 def impact_in_words(impact: Impact) -> list[str]:
-    """Return sentences with the members who do not meet the policy, and those of them who are signed in."""
-    lines = [missing_in_words(impact.counts)]
+    """Return sentences for before a policy holds: who does not meet it, and who of them is signed in."""
+    lines = [missing_in_words(impact.counts, is_required=False)]
     if impact.examples:
         names = _names(impact.examples, impact.counts.missing)
         lines.append(_("Members who do not meet this policy: %(names)s.") % {"names": names})

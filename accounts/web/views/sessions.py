@@ -35,24 +35,10 @@ def sessions_page(request: AuthenticatedHttpRequest) -> HttpResponse:
     """List the sessions of browsers and command lines, the remembered browsers and the SSH keys."""
     user = request.user
     page = Paginator(sessions.of_user(user), SESSIONS_PER_PAGE).get_page(request.GET.get("page"))
-    this_session = request.session.get(SIGNED_IN, {}).get("public_id")
-    rows = [
-        {**row, "is_this": str(row["public_id"]) == this_session, "what": security_log.agent_in_words(row["agent"])}
-        for row in page
-    ]
     context = {
         "page": page,
-        "sessions": rows,
-        "remembered": [
-            {
-                "pk": row.pk,
-                "what": security_log.agent_in_words(row.agent),
-                "ip_address": row.ip_address,
-                "last_used_at": row.last_used_at,
-                "expires_at": row.expires_at,
-            }
-            for row in (remembered_browsers.of_user(user)[:MAX_REMEMBERED_SHOWN] if user.mfa_is_on else [])
-        ],
+        "this_session": request.session.get(SIGNED_IN, {}).get("public_id"),
+        "remembered": remembered_browsers.of_user(user)[:MAX_REMEMBERED_SHOWN] if user.mfa_is_on else [],
         "keys": ssh_keys.of_user(user),
         "add_key_command": "datica keys add NAME FILE",
     }

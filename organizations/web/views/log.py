@@ -25,18 +25,7 @@ def log(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpRespons
     """Show the events of the organization."""
     membership = membership_of(request, organization_id, roles=MANAGERS)
     page = Paginator(memberships.events(membership.organization), EVENTS_PER_PAGE).get_page(request.GET.get("page"))
-    rows = [
-        {
-            "at": event.at,
-            "what": event.what,
-            "subject": event.subject,
-            "who": event.who,
-            "ip_address": event.ip_address or "–",
-            "browser": agent_in_words(event.agent),
-        }
-        for event in page
-    ]
-    context = {"organization": membership.organization, "page": page, "rows": rows}
+    context = {"organization": membership.organization, "page": page}
     return render(request, "organizations/log.html", context)
 
 

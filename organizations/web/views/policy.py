@@ -35,7 +35,7 @@ def require(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpRes
         except Refused as refused:
             return show_refusal(request, owner.organization, refused)
         done = _("Multi-factor authentication is now required of every member.")
-        messages.success(request, f"{done} {missing_in_words(member_counts.of(owner.organization))}")
+        messages.success(request, f"{done} {missing_in_words(member_counts.of(owner.organization), is_required=True)}")
         return redirect(owner.organization)
     impact = policy_impact.of(owner.organization)
     return confirm(

@@ -15,22 +15,10 @@ from accounts.web import kept_forms, proofs
 from accounts.web.access import AuthenticatedHttpRequest
 from accounts.web.origin import origin_of
 from organizations import policy_changes, rehearsal
-from organizations.models import MANAGERS, OWNERS, Membership, RehearsalHit
+from organizations.models import MANAGERS, OWNERS, Membership
 from organizations.web.forms import RehearsalForm
 from organizations.web.memberships import membership_of
 from organizations.web.wording import show_refusal
-
-
-def _as_row(hit: RehearsalHit) -> dict[str, object]:
-    return {
-        "email": hit.user.email,
-        "channel": hit.get_channel_display(),
-        "count": hit.count,
-        "first": hit.first_at,
-        "at": hit.last_at,
-        "from": hit.ip_address,
-    }
-
 
 PER_PAGE = 25
 
@@ -50,7 +38,6 @@ def rehearse(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpRe
         "is_owner": manager.role in OWNERS,
         "form": RehearsalForm(initial=kept_forms.kept_form(request)),
         "page": page,
-        "hits": [_as_row(hit) for hit in page],
     }
     return render(request, "organizations/rehearsal.html", context)
 
