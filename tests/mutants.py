@@ -27,10 +27,12 @@ ROOT = Path(__file__).resolve().parent.parent
 NOT_COPIED = shutil.ignore_patterns(".git", ".venv", "var", "node_modules", ".hypothesis", ".*_cache", "__pycache__")
 # What decides, and the tests that must notice: those that notice most, first.
 TESTS = {
-    "accounts/throttles.py": ["accounts/tests/test_throttles.py", "accounts/tests/test_shares.py"],
+    "accounts/throttles.py": [
+        "accounts/tests/test_throttles.py", "accounts/tests/test_shares.py", "mfa/tests/test_tries.py",
+    ],
     "accounts/signin.py": [
         "accounts/tests/test_signing_in.py", "accounts/tests/test_throttles.py", "mfa/tests/test_otp_prompt.py",
-        "tests/test_cli_contract.py",
+        "mfa/tests/test_somebody_knows_my_password.py", "tests/test_cli_contract.py",
     ],
     "accounts/housekeeping.py": [
         "accounts/tests/test_housekeeping.py", "accounts/tests/test_outbox.py", "accounts/tests/test_shares.py",
@@ -47,6 +49,7 @@ TESTS = {
     "organizations/policy.py": [
         "organizations/tests/test_policy.py", "organizations/tests/test_policy_options.py",
         "organizations/tests/test_policy_api.py", "organizations/tests/test_rights_that_ended.py",
+        "mfa/tests/test_remembered_browsers.py", "tests/test_budgets.py",
     ],
 }  # fmt: skip
 COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
@@ -55,8 +58,8 @@ COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
 }  # fmt: skip
 # A filter's boundary, and its direction.
 LOOKUPS = {"lt": ("lte", "gt"), "lte": ("lt", "gte"), "gt": ("gte", "lt"), "gte": ("gt", "lte")}
-# Seen by the concurrency tests on PostgreSQL alone.
-ONLY_FOR_LOCKS = {"durable", "no_key", "of"}
+# Seen by the concurrency tests on PostgreSQL alone, or by no test at all.
+NOT_CHANGED = {"durable", "no_key", "of", "frozen"}
 PATIENCE_SECONDS = 600
 
 
@@ -134,7 +137,7 @@ def _sets_attribute(node: ast.AST) -> bool:
 def _sites(tree: ast.AST) -> Iterator[tuple[ast.AST, str, int | None]]:
     """Yield each place of a tree that holds a node: its parent, the field, the index in a list."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.keyword) and node.arg in ONLY_FOR_LOCKS:
+        if isinstance(node, ast.keyword) and node.arg in NOT_CHANGED:
             continue
         for name, value in ast.iter_fields(node):
             if name in {"decorator_list", "annotation", "returns"}:

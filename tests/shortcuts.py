@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.core.management.color import no_style
-from django.db import connections
+from django.db import connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test import TransactionTestCase
 from whitenoise import WhiteNoise
@@ -21,6 +21,11 @@ from whitenoise import WhiteNoise
 ARGON2 = {name: getattr(Argon2PasswordHasher, name) for name in ("time_cost", "memory_cost", "parallelism")}
 # Filled by `migrate`, changed by no test. `flush` would empty these tables and fill them again after every test.
 KEPT_TABLES = {"auth_permission", "django_content_type", "django_migrations"}
+
+
+def examples(number: int) -> int:
+    """Return how many made-up histories to try: all on PostgreSQL, a quarter of them on SQLite."""
+    return number if connection.vendor == "postgresql" else max(1, number // 4)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from accounts.models import EmailVerification, Session, Throttle, User
 from accounts.tests.factories import PASSWORD, UserFactory
 from mfa import codes, modes
 from mfa.models import Challenge, Factor
+from tests.shortcuts import examples
 from tests.signing_in import LOGIN, OTP
 
 pytestmark = pytest.mark.django_db
@@ -221,7 +222,7 @@ def test_no_order_of_steps_breaks_the_rules():
     run_state_machine_as_test(
         Accounts,
         settings=settings(
-            max_examples=20,
+            max_examples=examples(20),
             stateful_step_count=25,
             deadline=None,
             suppress_health_check=list(HealthCheck),

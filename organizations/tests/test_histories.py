@@ -19,6 +19,7 @@ from organizations.models import Organization, Role
 from organizations.policy_changes import PolicySettings
 from organizations.tests.factories import MembershipFactory, OrganizationFactory
 from tests.emails import read_mail
+from tests.shortcuts import examples
 
 pytestmark = pytest.mark.django_db
 
@@ -31,7 +32,7 @@ ACTS = st.one_of(
     st.tuples(st.just("exempt"), st.booleans()),
 )
 STEPS = st.lists(st.tuples(st.one_of(st.none(), ACTS), st.integers(1, 900)), min_size=1, max_size=25)
-A_HISTORY = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+A_HISTORY = settings(max_examples=examples(30), deadline=None, suppress_health_check=list(HealthCheck))
 
 
 class World:

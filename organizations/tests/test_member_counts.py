@@ -17,6 +17,7 @@ from mfa.tests.factories import add_mode
 from organizations import triggers
 from organizations.models import MemberCount, Membership, Organization
 from organizations.tests.factories import MembershipFactory, OrganizationFactory
+from tests.shortcuts import examples
 
 pytestmark = pytest.mark.django_db
 
@@ -80,7 +81,7 @@ ACTIONS = st.tuples(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(ACTIONS, max_size=20))
 def test_whatever_happens_the_counts_are_right(actions):
     User.objects.all().delete()
