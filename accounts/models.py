@@ -191,9 +191,15 @@ class Throttle(models.Model):
     in_a_row = models.PositiveIntegerField(default=0)
     recent = models.JSONField(default=list)  # Unix times of the last tries, oldest first
     last_at = models.DateTimeField(null=True, db_index=True)
+    tries = models.PositiveBigIntegerField(default=1)  # since the row was inserted, also the refused ones
 
     def __str__(self) -> str:
         return f"{self.in_a_row} tries"
+
+    @property
+    def is_new(self) -> bool:
+        """Whether this try inserted the row."""
+        return self.tries == 1
 
 
 class PublicKey(models.Model):

@@ -6,18 +6,21 @@ from typing import Any, cast
 
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
+from django.contrib.sessions.backends.base import VALID_KEY_CHARS, UpdateError
 from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
 from django.contrib.sessions.exceptions import SessionInterrupted
 from django.db import transaction
 from django.utils import timezone
+from django.utils.crypto import get_random_string
 
-from accounts.models import Session
+from accounts.models import Session, User
 
 SIGNED_IN = "signed_in"  # the columns of ``SignedIn`` except ``last_used_at``, which every save sets
 KEEP_UNTIL = "keep_until"  # of a session without a user: Unix time up to which it is needed
 # How often the last use is written: a page view should rarely write to the database.
 LAST_USED_INTERVAL = timedelta(minutes=1)
 ROW_KEY_LENGTH = 40  # hexadecimal digits: the width of Django's column, 160 bits
+COLUMNS = [field.attname for field in Session._meta.concrete_fields if not field.primary_key]
 
 
 def row_key(session_key: str | None) -> str:
@@ -26,12 +29,25 @@ def row_key(session_key: str | None) -> str:
 
 
 class SessionStore(DatabaseStore):
-    """Django's database store with hashed keys, a user, an idle lifetime and a last use (SR-34)."""
+    """Django's database store with hashed keys, a user, an idle lifetime and a last use (SR-34).
+
+    A request writes its session once, at its end: a new key waits until then.
+    """
+
+    _user: User | None = None
+    _is_new = False  # the next save inserts a row …
+    _replaces = ""  # … and deletes the one with this key
 
     @classmethod
     def get_model_class(cls) -> type[Session]:
         """Return the model of the rows."""
         return Session
+
+    @property
+    def user(self) -> User | None:
+        """The user of the session, read together with it; None if it has none or has not been saved yet."""
+        self._get_session()  # type: ignore[attr-defined]  # Django's own; the types leave it out
+        return self._user
 
     def create_model_instance(self, data: dict[str, Any]) -> Session:
         """Return the row, with the columns that the sign-in wrote into the session."""
@@ -45,18 +61,52 @@ class SessionStore(DatabaseStore):
         return row
 
     def _needed_until(self, data: dict[str, Any]) -> datetime:
-        """Return when a session without a user expires: when the challenge that it waits for does (SR-57)."""
+        """Return when a session without a user expires: when the verification that it waits for does (SR-57)."""
         earliest = timezone.now() + settings.CHALLENGE_LIFETIME
         return max(earliest, datetime.fromtimestamp(data.get(KEEP_UNTIL, 0), earliest.tzinfo))
 
     def cycle_key(self) -> None:
-        """Set a new key. Raise ``SessionInterrupted`` if the session was ended meanwhile: it must stay ended."""
-        data, key = self._session, self.session_key  # type: ignore[attr-defined]  # a property of Django's class
-        with transaction.atomic():
-            if key and not self._delete_row(key):
-                raise SessionInterrupted("The session was ended by another request.")
-            self.create()
-        self._session_cache = data
+        """Set a new key. The save that stores it deletes the row of the old one."""
+        self._session_cache = self._get_session()  # type: ignore[attr-defined]  # read by the old key
+        if not self._is_new:
+            self._replaces = self.session_key or ""
+        self._new_key()
+
+    def _new_key(self) -> None:
+        self._session_key = self._get_new_session_key()  # type: ignore[attr-defined]
+        self._is_new = self.modified = True
+
+    def _get_new_session_key(self) -> str:
+        """Return a new key. It has 165 bits, so nothing needs to ask whether it is taken."""
+        return get_random_string(32, VALID_KEY_CHARS)
+
+    def create(self) -> None:
+        """Insert the session under a new key."""
+        self._new_key()
+        self.save()
+
+    def save(self, must_create: bool = False) -> None:
+        """Write the session: one statement, or two if it has a new key.
+
+        Raises ``UpdateError`` or ``SessionInterrupted`` if another request has ended it meanwhile: it stays ended.
+        """
+        if self.session_key is None:
+            self._new_key()
+        row = self.create_model_instance(self._get_session(no_load=must_create))  # type: ignore[attr-defined]
+        if self._is_new or must_create:
+            self._insert(row)
+        elif not Session.objects.filter(pk=row.pk).update(**{column: getattr(row, column) for column in COLUMNS}):
+            raise UpdateError
+
+    def _insert(self, row: Session) -> None:
+        if self._replaces:
+            with transaction.atomic():
+                if not self._delete_row(self._replaces):
+                    raise SessionInterrupted("The session was ended by another request.")
+                row.save(force_insert=True)
+        else:
+            row.save(force_insert=True)
+        self._is_new, self._replaces = False, ""
 
     def exists(self, session_key: str) -> bool:
         """Return whether there is a session with this key."""
@@ -64,7 +114,11 @@ class SessionStore(DatabaseStore):
 
     def delete(self, session_key: str | None = None) -> None:
         """Delete the session with this key, or this one."""
-        self._delete_row(session_key or self.session_key)
+        stored = None if self._is_new else self.session_key
+        for key in (session_key or stored, self._replaces):
+            if key:
+                self._delete_row(key)
+        self._is_new, self._replaces, self._user = False, "", None
 
     def _delete_row(self, session_key: str | None) -> int:
         deleted, _rows = Session.objects.filter(pk=row_key(session_key)).delete()
@@ -72,7 +126,8 @@ class SessionStore(DatabaseStore):
 
     def _get_session_from_db(self) -> Session | None:
         now = timezone.now()
-        row: Session | None = Session.objects.filter(pk=row_key(self.session_key), expire_date__gt=now).first()
+        rows = Session.objects.select_related("user").filter(pk=row_key(self.session_key), expire_date__gt=now)
+        row: Session | None = next(iter(rows), None)
         if row is None or (row.user_id and now - row.last_used_at > settings.SESSION_IDLE_TIMEOUT):
             if row is not None:
                 row.delete()
@@ -80,4 +135,5 @@ class SessionStore(DatabaseStore):
             return None
         if now - row.last_used_at > LAST_USED_INTERVAL:
             Session.objects.filter(pk=row.pk).update(last_used_at=now)
+        self._user = row.user
         return row

@@ -1,17 +1,19 @@
 """Limits against guessing and flooding: growing delays and sliding windows, kept in the database.
 
 A try is counted before it is checked, and given back if it was right. So a hundred parallel tries get no further than
-a hundred tries in a row. Each ``take`` is a transaction of its own: a refused request does not roll it back, every
-process sees it, and no cache can lose it (SR-7; docs/decisions.md#13). Code that holds the lock on a user's row calls
-``refusal_of`` and ``count`` within its transaction instead.
+a hundred tries in a row. A count without tries has no row: the usual sign-in inserts one and deletes it again.
+
+Each ``take`` is a transaction of its own: a refused request does not roll it back, every process sees it, and no cache
+can lose it (SR-7; docs/decisions.md#13). Code that holds the lock on a user's row calls ``refusal_of`` and ``count``
+within its transaction instead.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -19,6 +21,8 @@ from accounts.models import Throttle
 from accounts.refusals import Refused
 
 BATCH = 500
+TABLE = Throttle._meta.db_table
+COLUMNS = ", ".join(field.attname for field in Throttle._meta.concrete_fields)
 
 
 class TooManyTries(Refused):
@@ -67,28 +71,27 @@ def take(slots: Iterable[Slot]) -> None:
 
 def try_take(slots: Iterable[Slot]) -> Refused | None:
     """Count on all of ``slots`` within the caller's transaction, or count on none and return the refusal."""
-    now = timezone.now()
-    rows = _locked(slots)
-    refusal = _longest_refusal(rows, now)
-    if refusal is None:
-        _count(rows, now)
-    return refusal
+    return take_each({"": slots}).get("")
 
 
 def take_each(groups: Mapping[str, Iterable[Slot]]) -> dict[str, Refused]:
     """Count on each group of slots by itself, within the caller's transaction; return the refusals by group name."""
     now = timezone.now()
     slots = {name: list(group) for name, group in groups.items()}
-    rows = {row.digest: row for row, _slot in _locked([slot for group in slots.values() for slot in group])}
+    rows = _locked([slot for group in slots.values() for slot in group], now)
     refused: dict[str, Refused] = {}
     counted: list[tuple[Throttle, Slot]] = []
+    not_counted: list[Throttle] = []
     for name, group in slots.items():
         pairs = [(rows[slot.digest], slot) for slot in group]
-        if refusal := _longest_refusal(pairs, now):
+        if refusal := _longest_refusal([pair for pair in pairs if not pair[0].is_new], now):
             refused[name] = refusal
+            not_counted += [row for row, _slot in pairs if row.is_new]
         else:
             counted += pairs
     _count(counted, now)
+    if not_counted:
+        _deleted({row.digest for row in not_counted}, set())
     return refused
 
 
@@ -110,22 +113,45 @@ def left(slot: Slot) -> int:
 
 def count(slots: Iterable[Slot]) -> None:
     """Count a failure on all of ``slots``, within the caller's transaction."""
-    _count(_locked(slots), timezone.now())
+    now = timezone.now()
+    slots = list(slots)
+    rows = _locked(slots, now)
+    _count([(rows[slot.digest], slot) for slot in slots], now)
 
 
-def give_back(slots: Iterable[Slot]) -> None:
+def give_back(slots: Collection[Slot]) -> None:
     """Remove the last try from the window and reset the failures in a row, because the try was right."""
-    by_digest = {slot.digest: slot for slot in slots}
+    digests = {slot.digest for slot in slots}
+    windows = {slot.digest for slot in slots if slot.max_in_window}
+    # A count without a window starts anew, and a new row holds this try alone: nothing to keep of either.
+    shared = windows - _deleted(digests - windows, windows)
+    if not shared:
+        return
     with transaction.atomic():
-        rows = list(Throttle.objects.select_for_update().filter(digest__in=by_digest).order_by("digest"))
+        rows = list(Throttle.objects.select_for_update().filter(digest__in=shared).order_by("digest"))
         for row in rows:
             row.in_a_row, row.recent = 0, row.recent[:-1]
         Throttle.objects.bulk_update(rows, ["in_a_row", "recent"])
 
 
+def _deleted(always: set[str], if_new: set[str]) -> set[str]:
+    """Delete rows, some of them only if no other try has been counted there; return which. One statement."""
+    rows = Throttle.objects.raw(
+        f"DELETE FROM {TABLE} WHERE digest IN ({_places(always)}) "  # noqa: S608  (the table's name, no values)
+        f"OR tries = 1 AND digest IN ({_places(if_new)}) RETURNING digest",
+        [*always, *if_new],
+    )
+    return {row.digest for row in rows}
+
+
+def _places(values: Collection[object]) -> str:
+    """Return the placeholders of a list in SQL, which must not be empty."""
+    return ", ".join(["%s"] * len(values)) or "NULL"
+
+
 def clear(slots: Iterable[Slot]) -> None:
     """Reset all counts of ``slots``."""
-    Throttle.objects.filter(digest__in=[slot.digest for slot in slots]).update(in_a_row=0, recent=[])
+    _deleted({slot.digest for slot in slots}, set())
 
 
 def ease(slot: Slot, *, left: int) -> None:
@@ -136,16 +162,45 @@ def ease(slot: Slot, *, left: int) -> None:
     row.update(recent=[])
 
 
-def _locked(slots: Iterable[Slot]) -> list[tuple[Throttle, Slot]]:
-    """Return the locked rows of ``slots``; create missing ones.
+def _locked(slots: Iterable[Slot], now: datetime) -> dict[str, Throttle]:
+    """Lock the rows of ``slots`` and return them by digest. Insert missing ones, with one try counted.
 
     Locks in order of digest, so that two tries that share slots cannot deadlock.
     """
-    by_digest = {slot.digest: slot for slot in sorted(slots, key=lambda slot: slot.digest)}
-    rows = [Throttle(digest=digest) for digest in by_digest]
-    Throttle.objects.bulk_create(rows, ignore_conflicts=True, batch_size=BATCH)
-    locked = Throttle.objects.select_for_update().filter(digest__in=by_digest).order_by("digest")
-    return [(row, by_digest[row.digest]) for row in locked]
+    by_digest = {slot.digest: slot for slot in slots}
+    digests = sorted(by_digest)
+    rows: dict[str, Throttle] = {}
+    for start in range(0, len(digests), BATCH):
+        new = [_first_try(by_digest[digest], now) for digest in digests[start : start + BATCH]]
+        rows |= {row.digest: row for row in _inserted_or_locked(new)}
+    return rows
+
+
+def _inserted_or_locked(new: list[Throttle]) -> Iterator[Throttle]:
+    """Insert rows; lock and return as they are those that exist already, but for the number of tries."""
+    fields = Throttle._meta.concrete_fields
+    values = [field.get_db_prep_save(getattr(row, field.attname), connection) for row in new for field in fields]
+    row_of_places = f"({_places(fields)})"
+    yield from Throttle.objects.raw(
+        f"INSERT INTO {TABLE} ({COLUMNS}) VALUES {', '.join([row_of_places] * len(new))} "  # noqa: S608  (names only)
+        f"ON CONFLICT (digest) DO UPDATE SET tries = {TABLE}.tries + 1 RETURNING {COLUMNS}",
+        values,
+    )
+
+
+def _first_try(slot: Slot, now: datetime) -> Throttle:
+    """Return the unsaved row of a count with one try. No limit refuses the first."""
+    row = Throttle(digest=slot.digest)
+    _add_try(row, slot, now)
+    return row
+
+
+def _add_try(row: Throttle, slot: Slot, now: datetime) -> None:
+    row.last_at = now
+    if slot.max_in_window:
+        row.recent = [*row.recent, now.timestamp()][-slot.max_in_window :]
+    if slot.free or slot.max_in_row:
+        row.in_a_row += 1
 
 
 def _longest_refusal(rows: list[tuple[Throttle, Slot]], now: datetime) -> Refused | None:
@@ -193,10 +248,8 @@ def _longer(one: Refused | None, other: Refused | None) -> Refused | None:
 
 
 def _count(rows: list[tuple[Throttle, Slot]], now: datetime) -> None:
-    for row, slot in rows:
-        row.last_at = now
-        if slot.max_in_window:
-            row.recent = [*row.recent, now.timestamp()][-slot.max_in_window :]
-        if slot.free or slot.max_in_row:
-            row.in_a_row += 1
-    Throttle.objects.bulk_update([row for row, _slot in rows], ["in_a_row", "recent", "last_at"], BATCH)
+    """Count a try on rows that have existed before; a new one was inserted with it."""
+    old = [(row, slot) for row, slot in rows if not row.is_new]
+    for row, slot in old:
+        _add_try(row, slot, now)
+    Throttle.objects.bulk_update([row for row, _slot in old], ["in_a_row", "recent", "last_at"], BATCH)

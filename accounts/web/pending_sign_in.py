@@ -6,11 +6,11 @@ from datetime import timedelta
 from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest
-from django_otp import login as otp_login
 
 from accounts.models import Channel, User
 from accounts.refusals import Refused
 from accounts.web import proofs
+from accounts.web.authentication import note_factor
 from accounts.web.cookies import set_cookie
 from accounts.web.origin import origin_of, tokens_in_cookie
 from accounts.web.session import empty_session, keep_session_until, start_session
@@ -94,5 +94,5 @@ def sign_in_remembered(request: HttpRequest, user: User) -> bool:
     empty_session(request)
     start_session(request, signed_in, mode=remembered_browsers.MODE, by_factor=False)
     preferred = signed_in.preferred_mode
-    otp_login(request, next(factor for factor in factors.enabled(signed_in) if factor.mode == preferred))
+    note_factor(request, next(factor for factor in factors.enabled(signed_in) if factor.mode == preferred))
     return True

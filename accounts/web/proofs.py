@@ -4,9 +4,9 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
-from django_otp import login as otp_login
 
 from accounts.session_store import SIGNED_IN
+from accounts.web.authentication import note_factor
 from accounts.web.kept_forms import keep_form
 from accounts.web.session import note_mode
 from mfa import remembered_browsers, step_up
@@ -28,7 +28,7 @@ def remember_proof(request: HttpRequest, factor: Factor) -> None:
 
 def note_proof(request: HttpRequest, factor: Factor) -> None:
     """Record a factor that was just proven, in a session whose key is new."""
-    otp_login(request, factor)
+    note_factor(request, factor)
     note_mode(request, factor.proved_as or factor.mode)
     request.session[PROVEN_AT] = timezone.now().timestamp()
 

@@ -1,0 +1,69 @@
+"""Who makes a request, and whether a factor has proven it: without a query besides the one that reads the session."""
+
+from functools import partial
+
+from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.auth import middleware as django_auth
+from django.contrib.auth.models import AnonymousUser
+from django.http import HttpRequest
+from django.utils.crypto import constant_time_compare
+from django.utils.functional import SimpleLazyObject
+from django_otp import DEVICE_ID_SESSION_KEY
+from django_otp import login as otp_login
+from django_otp.middleware import OTPMiddleware
+
+from accounts.models import User
+from mfa.models import Factor
+
+FACTOR_MODE = "factor_mode"  # of a session: the mode of the factor that django-otp's key names
+
+
+def user_of(request: HttpRequest) -> User | AnonymousUser:
+    """Return the user of the request's session, if the session still carries the user's fingerprint (SR-25).
+
+    Does what ``django.contrib.auth.get_user`` does, with the user that was read together with the session.
+    """
+    session = request.session
+    user: User | None = session.user  # type: ignore[attr-defined]  # of our own store
+    if user is None or not user.is_active or SESSION_KEY not in session:
+        return AnonymousUser()
+    fingerprint = session.get(HASH_SESSION_KEY, "")
+    if constant_time_compare(fingerprint, user.get_session_auth_hash()):
+        return user
+    # After a rotation of SECRET_KEY, sessions that were signed with an old key go on.
+    if any(constant_time_compare(fingerprint, old) for old in user.get_session_auth_fallback_hash()):
+        session.cycle_key()
+        session[HASH_SESSION_KEY] = user.get_session_auth_hash()
+        return user
+    session.flush()
+    return AnonymousUser()
+
+
+class AuthenticationMiddleware(django_auth.AuthenticationMiddleware):
+    """Set ``request.user``, which is read when it is first used."""
+
+    def process_request(self, request: HttpRequest) -> None:
+        """Set the user."""
+        request.user = SimpleLazyObject(partial(user_of, request))  # type: ignore[assignment]
+
+
+def note_factor(request: HttpRequest, factor: Factor) -> None:
+    """Record the factor that has proven this session."""
+    otp_login(request, factor)
+    request.session[FACTOR_MODE] = factor.mode
+
+
+class FactorMiddleware(OTPMiddleware):  # type: ignore[misc]  # django-otp has no types
+    """django-otp's middleware, but a factor is there if its mode is among the user's enabled ones: no query."""
+
+    def _verify_user_sync(self, request: HttpRequest, user: User) -> User:
+        if FACTOR_MODE not in request.session:  # the session began in an older release, or has proven nothing
+            return super()._verify_user_sync(request, user)  # type: ignore[no-any-return]
+        self._init_user_fields(user)
+        if user.is_authenticated and DEVICE_ID_SESSION_KEY in request.session:
+            if request.session.get(FACTOR_MODE) in user.modes:
+                device_id = request.session[DEVICE_ID_SESSION_KEY]
+                user.otp_device = SimpleLazyObject(partial(self._device_from_persistent_id, device_id))  # type: ignore[attr-defined]
+            else:
+                del request.session[DEVICE_ID_SESSION_KEY]
+        return user
