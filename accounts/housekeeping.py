@@ -12,7 +12,6 @@ from accounts.models import (
     EmailVerification,
     KnownBrowser,
     Session,
-    SignInAttempt,
     Throttle,
     Token,
     UsedNonce,
@@ -36,7 +35,7 @@ def delete_in_batches(rows: "QuerySet[Model]") -> int:
 
 
 def forget_expired() -> int:
-    """Delete expired sessions, tokens, nonces, sign-ins and email verifications. Return the number of rows deleted."""
+    """Delete expired sessions, tokens, nonces and email verifications. Return the number of rows deleted."""
     now = timezone.now()
     return (
         delete_in_batches(Session.objects.filter(expire_date__lt=now))
@@ -48,6 +47,5 @@ def forget_expired() -> int:
         )
         + delete_in_batches(EmailChange.objects.filter(at__lt=now - settings.EMAIL_CHANGE_UNDO_WINDOW - RETENTION))
         + delete_in_batches(UsedNonce.objects.filter(expires_at__lt=now))
-        + delete_in_batches(SignInAttempt.objects.filter(expires_at__lt=now - RETENTION))
         + delete_in_batches(EmailVerification.objects.filter(expires_at__lt=now - RETENTION))
     )

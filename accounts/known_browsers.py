@@ -8,6 +8,7 @@ import secrets
 from datetime import datetime, timedelta
 
 from django.db import transaction
+from django.db.models import Exists, F, FilteredRelation, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from accounts import security_log
@@ -19,15 +20,41 @@ from accounts.security_log import Kind, Origin
 KNOWN_NETWORK_LIFETIME = timedelta(days=30)
 MAX_SIGN_INS = 100  # how many of the newest sign-ins are searched for a network
 MAX_TOKENS = 8  # users of one browser whose tokens its cookie holds
+# How often the last use is written: it only decides when a browser is forgotten, after more than a year.
+LAST_USED_INTERVAL = timedelta(days=1)
+COLUMNS = ("id", "digest", "last_used_at", "mailbox_proven_at", "factor_proven_at")
+READ = "known_browser_"  # prefix of the columns that ``with_browser`` reads
+
+
+def with_browser(users: QuerySet[User], origin: Origin) -> QuerySet[User]:
+    """Read users together with their rows for the browser of ``origin``, which ``find`` then needs no query for."""
+    if not origin.browser_tokens:
+        return users
+    digests = [digest_of(token) for token in origin.browser_tokens]
+    since = timezone.now() - KNOWN_BROWSER_LIFETIME
+    this = Q(known_browsers__digest__in=digests, known_browsers__last_used_at__gt=since)
+    columns = {f"{READ}{column}": F(f"this_browser__{column}") for column in COLUMNS}
+    joined = users.annotate(this_browser=FilteredRelation("known_browsers", condition=this))
+    return joined.annotate(**columns).order_by(f"{READ}id")
 
 
 def find(user: User, origin: Origin) -> KnownBrowser | None:
-    """Return the user's row for the browser of ``origin``. No query without a token."""
+    """Return the user's row for the browser of ``origin``.
+
+    No query without a token, or if it was read with the user.
+    """
     if not origin.browser_tokens:
         return None
+    if hasattr(user, f"{READ}id"):
+        columns = {column: getattr(user, f"{READ}{column}") for column in COLUMNS}
+        return KnownBrowser(user=user, **columns) if columns["id"] else None
+    return _of_tokens(user, origin).first()
+
+
+def _of_tokens(user: User, origin: Origin) -> QuerySet[KnownBrowser]:
     digests = [digest_of(token) for token in origin.browser_tokens]
     since = timezone.now() - KNOWN_BROWSER_LIFETIME
-    return KnownBrowser.objects.filter(user=user, digest__in=digests, last_used_at__gt=since).first()
+    return KnownBrowser.objects.filter(user=user, digest__in=digests, last_used_at__gt=since)
 
 
 def place_of(user: User, origin: Origin, *, channel: Channel, by_factor: bool = False) -> str:
@@ -40,7 +67,7 @@ def place_of(user: User, origin: Origin, *, channel: Channel, by_factor: bool = 
     """
     if channel == Channel.BROWSER:
         known = find(user, origin)
-        return f"browser:{known.digest}" if known and _counts(known, user, by_factor=by_factor) else ""
+        return _name_of(known.digest) if known and _counts(known, user, by_factor=by_factor) else ""
     since = timezone.now() - KNOWN_NETWORK_LIFETIME
     events = SecurityEvent.objects.filter(user=user, kind=Kind.SIGNED_IN, at__gt=since)
     if by_factor or user.mfa_is_on:
@@ -58,42 +85,67 @@ def _counts(known: KnownBrowser, user: User, *, by_factor: bool) -> bool:
     return not user.mfa_is_on or known.factor_proven_at is not None or known.mailbox_proven_at is not None
 
 
-def has_proven_mailbox(user: User, origin: Origin) -> bool:
-    """Return whether the browser of ``origin`` has proven the user's mailbox or a factor before (SR-23)."""
+def _name_of(digest: str) -> str:
+    return f"browser:{digest}"
+
+
+def is_at(place: str, origin: Origin) -> bool:
+    """Return whether a request comes from the browser that ``place_of`` has named ``place``."""
+    return place in {_name_of(digest_of(token)) for token in origin.browser_tokens}
+
+
+def note_use(user: User, origin: Origin) -> None:
+    """Record that the browser of ``origin`` is in use, at most once a day."""
     known = find(user, origin)
-    return known is not None and (known.mailbox_proven_at or known.factor_proven_at) is not None
+    if known and timezone.now() - known.last_used_at > LAST_USED_INTERVAL:
+        KnownBrowser.objects.filter(pk=known.pk).update(last_used_at=timezone.now())
 
 
-def note_sign_in(user: User, origin: Origin, *, by_factor: bool) -> tuple[str, ...]:
+def exist_for(user: OuterRef) -> Exists:
+    """Return the condition that a user has known browsers, for a query."""
+    return Exists(KnownBrowser.objects.filter(user=user))
+
+
+def note_sign_in(user: User, origin: Origin, *, by_factor: bool, is_first: bool | None = None) -> tuple[str, ...]:
     """Record that ``user`` has signed in with the browser of ``origin``; return the tokens for its cookie.
 
-    ``user`` is the row that the sign-in read under its lock; ``by_factor``: a factor was proven. The user is notified
-    of a new browser, unless it is the account's first.
+    Call under the lock on the user's row. ``by_factor``: a factor was proven. The user is notified of a new browser,
+    unless it is the account's first; ``is_first`` says so, if the caller knows.
     """
     now = timezone.now()
     proven = {"factor_proven_at": now} if by_factor else {}
-    return _note(user, origin, tell=True, last_used_at=now, **proven)
+    if origin.browser_tokens and _of_tokens(user, origin).update(last_used_at=now, **proven):
+        return origin.browser_tokens
+    if is_first is None:
+        is_first = not KnownBrowser.objects.filter(user=user).exists()
+    tokens = _add(user, origin, last_used_at=now, **proven)
+    if not is_first:
+        security_log.record(user, Kind.NEW_BROWSER, origin)
+    return tokens
 
 
 def note_mailbox(user: User, origin: Origin) -> tuple[str, ...]:
     """Record that the browser of ``origin`` has proven the user's mailbox; return the tokens for its cookie."""
-    return _note(user, origin, tell=False, mailbox_proven_at=timezone.now())
-
-
-def _note(user: User, origin: Origin, *, tell: bool, **columns: datetime) -> tuple[str, ...]:
-    if (known := find(user, origin)) is not None:
-        KnownBrowser.objects.filter(pk=known.pk).update(**columns)
-        return origin.browser_tokens
-    token = secrets.token_urlsafe(32)
+    now = timezone.now()
     with transaction.atomic():
         # A password reset since the proof has forgotten all browsers, so this one must not be added (SR-25).
         if not is_unchanged(user, lock_user(user)):
             return origin.browser_tokens
-        is_first = not KnownBrowser.objects.filter(user=user).exists()
-        KnownBrowser.objects.create(user=user, digest=digest_of(token), **columns)
-        if tell and not is_first:
-            security_log.record(user, Kind.NEW_BROWSER, origin)
+        if origin.browser_tokens and _of_tokens(user, origin).update(mailbox_proven_at=now):
+            return origin.browser_tokens
+        return _add(user, origin, mailbox_proven_at=now)
+
+
+def _add(user: User, origin: Origin, **columns: datetime) -> tuple[str, ...]:
+    token = secrets.token_urlsafe(32)
+    KnownBrowser.objects.create(user=user, digest=digest_of(token), **columns)
     return (*origin.browser_tokens, token)[-MAX_TOKENS:]
+
+
+def has_proven_mailbox(user: User, origin: Origin) -> bool:
+    """Return whether the browser of ``origin`` has proven the user's mailbox or a factor before (SR-23)."""
+    known = find(user, origin)
+    return known is not None and (known.mailbox_proven_at or known.factor_proven_at) is not None
 
 
 def forget_all(user: User) -> None:

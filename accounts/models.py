@@ -31,11 +31,15 @@ class UserManager(BaseUserManager["User"]):
         """Make an operator's account."""
         return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
 
-    def get_by_natural_key(self, username: str | None) -> "User":
-        """Find by user name or e-mail, in any spelling (SR-4). Raises ``User.DoesNotExist``."""
+    def by_natural_key(self, username: str | None) -> "models.QuerySet[User]":
+        """Return the user with this username or email, in any spelling (SR-4)."""
         key = key_of(username or "")
-        # A user name cannot hold an "@", an address must: no identifier can mean two accounts.
-        return self.get(email_key=key) if "@" in key else self.get(username_key=key)
+        # A username cannot hold an "@", an email must: no identifier can mean two accounts.
+        return self.filter(email_key=key) if "@" in key else self.filter(username_key=key)
+
+    def get_by_natural_key(self, username: str | None) -> "User":
+        """Return the user with this username or email. Raises ``User.DoesNotExist``."""
+        return self.by_natural_key(username).get()
 
 
 class User(AbstractBaseUser, PermissionsMixin):  # type: ignore[django-manager-missing]  # django-otp has no types
@@ -171,7 +175,7 @@ class KnownBrowser(models.Model):
     """A browser in which a user has signed in. Its cookie holds a token of this user's own."""
 
     digest = models.CharField(max_length=64)
-    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="known_browsers")
     last_used_at = models.DateTimeField(default=timezone.now, db_index=True)
     # What was proven here besides a password (SR-23).
     mailbox_proven_at = models.DateTimeField(null=True)
@@ -262,27 +266,6 @@ class Expiring(models.Model):
     def is_open(self, now: datetime) -> bool:
         """Whether it can still be answered."""
         return self.ended_at is None and now < self.expires_at
-
-
-class SignInAttempt(Expiring):
-    """A sign-in under way: the password was right, the last step is still to come. It authorises nothing (SR-30)."""
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
-    channel = models.CharField(max_length=8, choices=Channel.choices)
-    ip_address = models.GenericIPAddressField(null=True)
-    agent = models.CharField(max_length=255, blank=True)
-    # Names the browser or, at the command line, the network in which a factor was proven before; blank elsewhere.
-    known_place = models.CharField(max_length=80, blank=True)
-    by_key = models.BooleanField(default=False)  # an SSH key stood in place of the password
-
-    class Meta:
-        indexes: ClassVar = [
-            models.Index(fields=["user"], condition=Q(ended_at=None), name="open_attempts_of_user"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.channel} sign-in {self.pk}"
 
 
 class EmailVerification(Expiring):

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from accounts import security_log
 from accounts.locks import lock_unchanged
-from accounts.models import Channel, EmailVerification, Session, SignInAttempt, Token, User
+from accounts.models import Channel, EmailVerification, Session, Token, User
 from accounts.security_log import Kind, Origin
 from accounts.session_store import row_key
 
@@ -45,13 +45,13 @@ def end(user: User, public_id: UUID, origin: Origin) -> bool:
 def end_others(user: User, *, keep: str | None) -> None:
     """End all sessions, tokens and pending sign-ins of ``user`` except the session with the key ``keep`` (SR-25).
 
-    Call under the lock on the user's row. A sign-in that finished before the lock but writes its session after it
-    carries the old fingerprint, so its first request ends it. The kept session needs the new fingerprint.
+    Call under the lock on the user's row. Pending sign-ins carry the old fingerprint, so they are over. So does a
+    sign-in that finished before the lock but writes its session after it: its first request ends it. The kept session
+    needs the new fingerprint.
     """
     Session.objects.filter(user=user).exclude(session_key=row_key(keep)).delete()
     Token.objects.filter(user=user).delete()
     now = timezone.now()
-    SignInAttempt.objects.filter(user=user, ended_at=None).update(ended_at=now)
     begun_in_sessions = EmailVerification.objects.filter(user=user, purpose__in=BEGUN_IN_SESSIONS, ended_at=None)
     begun_in_sessions.update(ended_at=now, mailbox_key="")
     user.credential_version += 1

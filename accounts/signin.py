@@ -1,17 +1,19 @@
-"""The sign-in state machine: credentials → ``SignInAttempt`` → (one-time password) → session or token.
+"""The first and the last step of a sign-in: credentials → (one-time password) → session or token.
 
-No session and no token exists before ``finish``; the attempt itself authorises nothing (SR-30).
+The step between them is a ``mfa.challenges`` challenge. No session and no token exists before ``finish``; the challenge
+itself authorises nothing (SR-30).
 """
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache
 
 import structlog
-from django.conf import settings
 from django.contrib.auth.hashers import check_password, make_password
 from django.core import signing
 from django.db import transaction
+from django.db.models.expressions import BaseExpression
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare, salted_hmac
 from django.utils.translation import gettext_lazy as _
@@ -19,15 +21,14 @@ from django.utils.translation import gettext_lazy as _
 from accounts import known_browsers, security_log, sessions, throttles
 from accounts.identifiers import key_of
 from accounts.limits import Limit, half
-from accounts.models import Channel, PublicKey, SecurityEvent, SignInAttempt, User
+from accounts.models import Channel, PublicKey, SecurityEvent, User
 from accounts.refusals import Refused
 from accounts.security_log import Kind, Origin
 from accounts.throttles import Slot
 
 log = structlog.get_logger(__name__)
 
-UNFINISHED_BATCH_SIZE = 500
-REPORT_INTERVAL = timedelta(days=1)
+NO_ANNOTATIONS: Mapping[str, BaseExpression] = {}
 WITHDRAWAL_SALT = "accounts.disown"  # also of the links in mails of older releases
 WITHDRAWAL_LIFETIME = timedelta(days=7)
 # An account has at most two identifiers, username and email: each gets half of what SR-5 allows.
@@ -49,8 +50,8 @@ class WrongCredentials(Refused):
     message = _("Incorrect username, email or password.")
 
 
-class AttemptOver(Refused):
-    """The attempt was finished, cancelled or replaced, or has expired."""
+class SignInOver(Refused):
+    """The sign-in was finished, cancelled or replaced, or has expired."""
 
     message = _("This sign-in has expired or was ended. Sign in again.")
 
@@ -60,12 +61,20 @@ def _dummy_hash() -> str:
     return make_password("no account has this password")
 
 
-def check_credentials(identifier: str, password: str, origin: Origin, *, channel: Channel = Channel.BROWSER) -> User:
+def check_credentials(
+    identifier: str,
+    password: str,
+    origin: Origin,
+    *,
+    channel: Channel = Channel.BROWSER,
+    annotations: Mapping[str, BaseExpression] = NO_ANNOTATIONS,
+) -> User:
     """Return the user with this username or email and this password.
 
-    Raises ``WrongCredentials`` (counted), or ``TooManyTries`` or ``NoMoreTries`` (the password was not checked).
+    ``annotations`` are read with the user, in the same query. Raises ``WrongCredentials`` (counted), or
+    ``TooManyTries`` or ``NoMoreTries`` (the password was not checked).
     """
-    user = _find(identifier)
+    user = _find(identifier, origin, annotations)
     slots = _slots(identifier, user, origin, channel)
     throttles.take(slots)
     if user is None:
@@ -81,11 +90,9 @@ def check_credentials(identifier: str, password: str, origin: Origin, *, channel
     return user
 
 
-def _find(identifier: str) -> User | None:
-    try:
-        return User.objects.get_by_natural_key(identifier)
-    except User.DoesNotExist:
-        return None
+def _find(identifier: str, origin: Origin, annotations: Mapping[str, BaseExpression]) -> User | None:
+    users = known_browsers.with_browser(User.objects.by_natural_key(identifier), origin)
+    return next(iter(users.annotate(**annotations)[:1]), None)
 
 
 def _slots(identifier: str, user: User | None, origin: Origin, channel: Channel) -> list[Slot]:
@@ -116,86 +123,54 @@ def lock_checked(user: User) -> User:
     return locked
 
 
-def begin(user: User, *, channel: Channel, origin: Origin, by_key: bool = False) -> SignInAttempt:
-    """Create the attempt of a user whose first proof was right: the password, or an SSH key (``by_key``).
+@dataclass(frozen=True)
+class Finished:
+    """A finished sign-in. The session carries the fingerprint of ``user``, which was read under the lock (SR-25)."""
 
-    A code is due if ``user.mfa_is_on``.
+    user: User
+    mode: str  # what has proven it besides the password or SSH key; blank if nothing
+    browser_tokens: tuple[str, ...] = ()  # for the browser's cookie
+
+
+def finish_without_code(user: User, origin: Origin, *, channel: Channel) -> Finished:
+    """Sign in a user whose password or SSH key was right and whose MFA is off.
+
+    Raises ``WrongCredentials`` if the password was changed meanwhile, ``SignInOver`` if MFA was turned on.
     """
+    is_known = known_browsers.find(user, origin) is not None
     with transaction.atomic():
-        return SignInAttempt.objects.create(
-            user=lock_checked(user),
-            channel=channel,
-            by_key=by_key,
-            ip_address=origin.ip_address,
-            agent=origin.agent[:255],
-            known_place=known_browsers.place_of(user, origin, channel=channel, by_factor=True),
-            expires_at=timezone.now() + settings.CHALLENGE_LIFETIME,
-        )
+        finished = finish(lock_checked(user), origin, channel=channel, is_known=is_known)
+    if is_known:
+        known_browsers.note_use(user, origin)
+    return finished
 
 
-def find(attempt_id: str | None, *, channel: Channel) -> SignInAttempt | None:
-    """Return the open attempt with this id, if it belongs to this channel."""
-    if not attempt_id:
-        return None
-    attempt = SignInAttempt.objects.select_related("user").filter(pk=attempt_id, channel=channel).first()
-    return attempt if attempt and attempt.is_open(timezone.now()) else None
+def finish(
+    user: User,
+    origin: Origin,
+    *,
+    channel: Channel,
+    mode: str = "",
+    by_factor: bool = False,
+    is_known: bool = False,
+    is_first: bool | None = None,
+) -> Finished:
+    """Record a sign-in. Raises ``SignInOver`` if the account does not allow it any more.
 
-
-def finish(attempt: SignInAttempt, origin: Origin, *, mode: str = "") -> User:
-    """End the attempt and return its user, who is now signed in. Raises ``AttemptOver``.
-
-    This is the last step: every proof must have been checked. ``mode`` is the mode proven after the password or SSH
-    key; blank if MFA is off.
+    This is the last step: every proof must have been checked, under the lock on the row of ``user``. ``mode`` is what
+    proved it after the password or SSH key, blank if MFA is off; ``by_factor``: it was a factor. ``is_known``: the user
+    has signed in with this browser before, and if by a factor, then also by one; ``is_first``: with none before.
     """
-    now = timezone.now()
-    with transaction.atomic():
-        user = User.objects.select_for_update(no_key=True).get(pk=attempt.user_id)
-        fresh = SignInAttempt.objects.select_for_update().get(pk=attempt.pk)
-        if not fresh.is_open(now) or not user.is_active or bool(mode) != user.mfa_is_on:
-            raise AttemptOver
-        fresh.ended_at = user.last_login = now
-        fresh.save(update_fields=["ended_at"])
-        user.save(update_fields=["last_login"])
-        security_log.record(user, Kind.SIGNED_IN, origin, mode=mode)
-    log.info("signin.finished", user_id=str(user.pk), channel=attempt.channel, mode=mode)
-    return user
-
-
-def cancel(attempt: SignInAttempt) -> None:
-    """End an attempt that was cancelled or had too many wrong codes. Notify the user if it is suspicious."""
-    with transaction.atomic():
-        if SignInAttempt.objects.filter(pk=attempt.pk, ended_at=None).update(ended_at=timezone.now()):
-            _report_if_suspicious(attempt)
-
-
-def report_unfinished() -> int:
-    """End the sign-ins that expired without a correct code, and notify users of suspicious ones. Return how many."""
-    expired = SignInAttempt.objects.filter(
-        ended_at=None, known_place="", expires_at__lt=timezone.now(), user__preferred_mode__gt=""
-    )
-    count = 0
-    for attempt in expired.select_related("user").order_by("expires_at")[:UNFINISHED_BATCH_SIZE]:
-        cancel(attempt)
-        count += 1
-    return count
-
-
-def _report_if_suspicious(attempt: SignInAttempt) -> None:
-    """Notify the user that an attacker may know the password, at most once a day (SR-54).
-
-    Not for a known place, and not if a later sign-in from the same IP address succeeded.
-    """
-    user, now = attempt.user, timezone.now()
-    if attempt.known_place or not user.mfa_is_on:
-        return
-    events = SecurityEvent.objects.filter(user=user)
-    notified = events.filter(kind=Kind.PASSWORD_KNOWN, at__gt=now - REPORT_INTERVAL).exists()
-    if (
-        notified
-        or events.filter(kind=Kind.SIGNED_IN, ip_address=attempt.ip_address, at__gte=attempt.created_at).exists()
-    ):
-        return
-    security_log.record(user, Kind.PASSWORD_KNOWN, Origin(attempt.ip_address, attempt.agent))
+    if not user.is_active or bool(mode) != user.mfa_is_on:
+        raise SignInOver
+    user.last_login = timezone.now()
+    user.save(update_fields=["last_login"])
+    security_log.record(user, Kind.SIGNED_IN, origin, mode=mode)
+    tokens = origin.browser_tokens
+    if channel == Channel.BROWSER and not is_known:
+        tokens = known_browsers.note_sign_in(user, origin, by_factor=by_factor, is_first=is_first)
+    log.info("signin.finished", user_id=str(user.pk), channel=channel, mode=mode)
+    return Finished(user, mode, tokens)
 
 
 # --- Withdrawing a password: "that was not me" ----------------------------------------------------

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from accounts import housekeeping, outbox, security_log, signin
+from accounts import housekeeping, outbox, security_log
 
 
 @shared_task(name=outbox.BULK_TASK)
@@ -21,9 +21,3 @@ def sweep_outbox() -> int:
 def forget_expired() -> int:
     """Delete what has expired."""
     return housekeeping.forget_expired() + security_log.forget_old()
-
-
-@shared_task(name="accounts.report_unfinished")
-def report_unfinished() -> int:
-    """Tell owners of sign-ins that had the right password and no right code."""
-    return signin.report_unfinished()

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
 from django.db import connection, transaction
+from django.db.models import Exists
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -100,6 +101,11 @@ def refusal_of(slots: Iterable[Slot]) -> Refused | None:
     by_digest = {slot.digest: slot for slot in slots}
     rows = Throttle.objects.filter(digest__in=by_digest)
     return _longest_refusal([(row, by_digest[row.digest]) for row in rows], timezone.now())
+
+
+def has_tries(slot: Slot) -> Exists:
+    """Return the condition that a slot may have counted tries, for a query. Without any, it allows one."""
+    return Exists(Throttle.objects.filter(digest=slot.digest))
 
 
 def left(slot: Slot) -> int:

@@ -58,7 +58,7 @@ REFUSALS: dict[type[Refused], Kind] = {
     code_refusals.ClockOff: WRONG_CODE,
     code_refusals.CodeUsed: WRONG_CODE,
     challenges.ChallengeOver: SIGN_IN_OVER,
-    signin.AttemptOver: SIGN_IN_OVER,
+    signin.SignInOver: SIGN_IN_OVER,
     locks.ChangedMeanwhile: NOT_SIGNED_IN,
     throttles.TooManyTries: TOO_MANY,
     throttles.NoMoreTries: TOO_MANY,

@@ -175,6 +175,8 @@ MESSAGE_COOKIE_NAME = "__Host-messages" if SECURE else "messages"
 
 # Marks a browser in which somebody has signed in before (SR-5).
 BROWSER_COOKIE_NAME = "__Host-browser" if SECURE else "browser"
+# Holds the sign-in that waits for its one-time password.
+SIGN_IN_COOKIE_NAME = "__Host-sign-in" if SECURE else "sign-in"
 # Keeps the invitation that brought a user here while they register or sign in.
 INVITATION_COOKIE_NAME = "__Host-invitation" if SECURE else "invitation"
 # Spares a browser the one-time password (SR-37).
@@ -283,7 +285,7 @@ CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat")
 CELERY_BEAT_SCHEDULE = {
     "sweep-outbox": {"task": "accounts.sweep_outbox", "schedule": 30.0},
-    "tell-of-unfinished": {"task": "accounts.report_unfinished", "schedule": 60.0},
+    "tell-of-unfinished": {"task": "mfa.report_unfinished", "schedule": 60.0},
     "tell-resets-ready": {"task": "mfa.tell_resets_ready", "schedule": 60.0},
     "forget-expired": {"task": "accounts.forget_expired", "schedule": 600.0},
     "fan-out-reminders": {"task": "organizations.fan_out_reminders", "schedule": 20.0, "options": {"queue": "bulk"}},

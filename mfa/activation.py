@@ -69,7 +69,8 @@ def complete(
     ``RefusedCode`` (counted), or ``TooManyFailures`` or ``ChallengeOver`` (``otp`` was not checked).
     """
     with counted():
-        user, enrolment = challenges.lock(enrolment)
+        enrolment = challenges.lock(enrolment)
+        user = enrolment.user
         if not user.is_active:
             raise challenges.ChallengeOver
         mode, now = modes.get(enrolment.mode), timezone.now()

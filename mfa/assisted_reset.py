@@ -11,7 +11,7 @@ from hmac import compare_digest
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -97,6 +97,11 @@ def start(user: User, *, by: User, authority: str, reason: str, origin: Origin) 
         security_log.record(user, Kind.ASSISTED_RESET_STARTED, origin)
         outbox.post("mfa.confirm_reset", user=user, about=reset.pk, queue=outbox.OTP_QUEUE)
     return reset
+
+
+def is_open_for(user: OuterRef) -> Exists:
+    """Return the condition that a user has a reset that has not ended, for a query."""
+    return Exists(AssistedReset.objects.filter(user=user, ended_at=None))
 
 
 def _open(user: User, now: datetime) -> AssistedReset | None:

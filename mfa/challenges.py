@@ -5,6 +5,7 @@ two challenges or in browser and command line (SR-12).
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
@@ -12,17 +13,18 @@ from typing import TypeVar
 import structlog
 from django.conf import settings
 from django.db import transaction
+from django.db.models import OuterRef
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts import known_browsers, mail_limits, outbox, security_log, signin
+from accounts import known_browsers, mail_limits, outbox, security_log, signin, throttles
 from accounts.housekeeping import RETENTION, delete_in_batches
 from accounts.limits import Limit
-from accounts.models import Channel, SignInAttempt, User
+from accounts.models import Channel, User
 from accounts.refusals import Refused, counted
 from accounts.security_log import Kind, Origin
 from accounts.throttles import Slot
-from mfa import assisted_reset, code_failures, codes, factors, modes, recovery, remaining_tries
+from mfa import assisted_reset, code_failures, codes, factors, modes, recovery, remaining_tries, unfinished_sign_ins
 from mfa.code_refusals import RefusedCode, WrongCode
 from mfa.factors import NotEnabled
 from mfa.models import Challenge, Factor
@@ -68,21 +70,18 @@ class TooManyMails(Refused):
     message = _("We cannot send more codes for now. A code that you have already received still works.")
 
 
-def begin(
-    user: User, purpose: str, *, mode: str, attempt: SignInAttempt | None = None, lifetime: timedelta | None = None
-) -> Challenge:
-    """Create a challenge. Mail nothing yet.
+def begin(user: User, purpose: str, *, mode: str, lifetime: timedelta | None = None) -> Challenge:
+    """Create a challenge. Mail nothing yet."""
+    challenge = _new(user, purpose, mode=mode, lifetime=lifetime)
+    challenge.save(force_insert=True)
+    return challenge
 
-    Expires with ``attempt`` if given; ``lifetime`` is then ignored.
-    """
-    challenge = Challenge(
-        user=user, purpose=purpose, mode=mode, attempt=attempt, credential_fingerprint=user.get_session_auth_hash()
-    )
+
+def _new(user: User, purpose: str, *, mode: str, lifetime: timedelta | None = None) -> Challenge:
+    """Return an unsaved challenge. It is over if the credentials of ``user`` have changed since that row was read."""
+    challenge = Challenge(user=user, purpose=purpose, mode=mode, credential_fingerprint=user.get_session_auth_hash())
     challenge.expires_at = timezone.now() + (lifetime or settings.CHALLENGE_LIFETIME)
-    if attempt is not None:
-        challenge.expires_at = attempt.expires_at
     challenge.secret = codes.new_secret()
-    challenge.save()
     return challenge
 
 
@@ -95,33 +94,54 @@ def normalize_code(typed: str) -> str:
 
 
 def begin_sign_in(user: User, *, channel: Channel, origin: Origin, by_key: bool = False) -> Challenge:
-    """Create the sign-in challenge of a user with MFA on, whose first proof was right. Mail nothing yet."""
-    attempt = signin.begin(user, channel=channel, origin=origin, by_key=by_key)
+    """Create the sign-in challenge of a user with MFA on, whose first proof was right, and mail its code if it is due.
+
+    ``user`` is the row that the proof was checked against. If an email limit is used up, ``mail_refusal`` is set.
+    """
     mode = factors.for_terminal(user) if channel == Channel.CLI else user.preferred_mode
-    return begin(user, Challenge.Purpose.SIGN_IN, mode=mode, attempt=attempt)
+    challenge = _new(user, Challenge.Purpose.SIGN_IN, mode=mode)
+    challenge.channel, challenge.by_key = channel, by_key
+    challenge.ip_address, challenge.agent = origin.ip_address, origin.agent[:255]
+    challenge.known_place = known_browsers.place_of(user, origin, channel=channel, by_factor=True)
+    if modes.get(mode).is_mailed:
+        _save_and_mail(challenge, origin)
+    else:
+        challenge.save(force_insert=True)
+    return challenge
+
+
+def _save_and_mail(challenge: Challenge, origin: Origin) -> None:
+    with transaction.atomic(durable=True):
+        challenge.mail_refusal = _take_mail(challenge, origin)
+        if challenge.mail_refusal is None:
+            challenge.mails, challenge.last_mail_at = 1, timezone.now()
+        challenge.save(force_insert=True)
+        if challenge.mails:
+            _post_code(challenge)
 
 
 def find_sign_in(challenge_id: str | None, *, channel: Channel) -> Challenge | None:
     """Return the open sign-in challenge with this id, if it belongs to this channel."""
-    challenge = find(challenge_id, Challenge.Purpose.SIGN_IN, attempt__channel=channel)
-    return challenge if challenge and challenge.attempt and challenge.attempt.is_open(timezone.now()) else None
+    return find(challenge_id, Challenge.Purpose.SIGN_IN, channel=channel)
 
 
 def find(challenge_id: str | None, purpose: str, **filters: object) -> Challenge | None:
-    """Return the open challenge with this id and purpose, with its user and attempt. One query."""
+    """Return the open challenge with this id and purpose, with its user. One query."""
     if not challenge_id:
         return None
-    challenge = (
-        Challenge.objects.select_related("user", "attempt").filter(pk=challenge_id, purpose=purpose, **filters).first()
-    )
+    challenges = Challenge.objects.select_related("user").filter(pk=challenge_id, purpose=purpose, **filters)
+    challenge = next(iter(challenges), None)
     return challenge if challenge and challenge.is_open(timezone.now()) else None
 
 
 def known_place_of(challenge: Challenge, origin: Origin) -> str:
     """Return the name of the browser or network of a challenge if a factor was proven there before, else blank."""
-    if challenge.attempt:
-        return challenge.attempt.known_place
-    return known_browsers.place_of(challenge.user, origin, channel=Channel.BROWSER, by_factor=True)
+    if challenge.purpose == Challenge.Purpose.SIGN_IN:
+        return challenge.known_place
+    if challenge.asked_in is None:
+        user = challenge.user
+        challenge.asked_in = known_browsers.place_of(user, origin, channel=Channel.BROWSER, by_factor=True)
+    return challenge.asked_in
 
 
 def send_code(challenge: Challenge, origin: Origin) -> None:
@@ -131,26 +151,36 @@ def send_code(challenge: Challenge, origin: Origin) -> None:
     """
     now = timezone.now()
     with transaction.atomic(durable=True):
-        user, challenge = lock(challenge)
+        challenge = lock(challenge)
         if not challenge.is_open(now) or not modes.get(challenge.mode).is_mailed:
             raise ChallengeOver
-        _refuse_too_many_mails(user, challenge, now, origin)
+        _refuse_too_many_mails(challenge, now, origin)
         challenge.mails += 1
         challenge.last_mail_at = now
         challenge.save(update_fields=["mails", "last_mail_at"])
-        outbox.post("mfa.one_time_password", user=user, about=challenge.pk, queue=outbox.OTP_QUEUE)
+        _post_code(challenge)
 
 
-def _refuse_too_many_mails(user: User, challenge: Challenge, now: datetime, origin: Origin) -> None:
+def _post_code(challenge: Challenge) -> None:
+    outbox.post("mfa.one_time_password", user=challenge.user, about=challenge.pk, queue=outbox.OTP_QUEUE)
+
+
+def _refuse_too_many_mails(challenge: Challenge, now: datetime, origin: Origin) -> None:
     """Raise ``MailTooSoon`` or ``TooManyMails`` (SR-17). Asking for an email never resets the wrong codes."""
     if challenge.last_mail_at and now < resend_at(challenge):
         raise MailTooSoon(retry_at=resend_at(challenge))
     if challenge.mails >= MAILS.count:
         raise TooManyMails
+    if refusal := _take_mail(challenge, origin):
+        raise refusal
+
+
+def _take_mail(challenge: Challenge, origin: Origin) -> Refused | None:
+    """Count an email for the account, within the caller's transaction; return the refusal if it must not be sent."""
     is_known = bool(known_place_of(challenge, origin))
-    refusal = mail_limits.take(mail_limits.ONE_TIME_PASSWORDS, user.pk, origin=origin, is_known_place=is_known)
-    if refusal:
-        raise TooManyMails(retry_at=refusal.retry_at)
+    limit = mail_limits.ONE_TIME_PASSWORDS
+    refusal = mail_limits.take(limit, challenge.user_id, origin=origin, is_known_place=is_known)
+    return TooManyMails(retry_at=refusal.retry_at) if refusal else None
 
 
 def resend_at(challenge: Challenge) -> datetime:
@@ -162,47 +192,111 @@ def switch(challenge: Challenge, mode: str) -> Challenge:
     """Use another enabled mode for this challenge only. Raises ``NotEnabled`` or ``ChallengeOver``."""
     now = timezone.now()
     with transaction.atomic(durable=True):
-        user, challenge = lock(challenge)
+        challenge = lock(challenge)
         if not challenge.is_open(now):
             raise ChallengeOver
-        if mode not in modes.ALL or not Factor.objects.filter(user=user, mode=mode).exists():
+        if mode not in modes.ALL or mode not in challenge.user.modes:
             raise NotEnabled
         challenge.mode = mode
         challenge.save(update_fields=["mode"])
     return challenge
 
 
-def answer(challenge: Challenge, otp: str, origin: Origin) -> Factor:
-    """Spend ``otp`` (six ASCII digits, or a recovery code) on a challenge, and finish its sign-in, if any.
+@dataclass(frozen=True)
+class Answer:
+    """A correct code: the factor that it proved or replaced, what it was, and the sign-in that it finished."""
 
-    Returns the factor that the code proved or replaced, with its user. Raises a ``RefusedCode`` (counted), or
-    ``TooManyFailures`` or ``ChallengeOver`` (``otp`` was not checked).
+    challenge: Challenge
+    factor: Factor
+    proved_by: str  # the factor's mode, a recovery code or an assisted reset
+    sign_in: signin.Finished | None = None
+
+    @property
+    def is_by_factor(self) -> bool:
+        """Whether the code was the factor's own."""
+        return self.proved_by in modes.ALL
+
+    @property
+    def finished(self) -> signin.Finished:
+        """The sign-in that the code finished. Only of an answer to a sign-in."""
+        assert self.sign_in is not None  # noqa: S101  (for the types)
+        return self.sign_in
+
+
+def answer(challenge: Challenge, otp: str, origin: Origin) -> Answer:
+    """Spend ``otp`` (six ASCII digits, or a recovery code) on a challenge, and finish its sign-in, if it is one.
+
+    Raises a ``RefusedCode`` (counted), or ``TooManyFailures`` or ``ChallengeOver`` (``otp`` was not checked).
     """
     with counted():
-        user, challenge = lock(challenge)
-        factor: Factor | None = Factor.objects.filter(user=user, mode=challenge.mode).first()
-        if factor is None:
-            raise ChallengeOver
-        factor.user = user
-        factor.proved_as = judge(challenge, otp, origin, partial(_spend, challenge, factor, otp, origin))
-        if factor.proved_as != assisted_reset.MODE:
-            assisted_reset.cancel(user, origin)
-        if challenge.attempt:
-            signin.finish(challenge.attempt, origin, mode=factor.proved_as)
-    return factor
+        return _answer(lock(challenge), otp, origin)
 
 
-def judge(challenge: Challenge, otp: str, origin: Origin, check: Callable[[], Proof]) -> Proof:
+def answer_sign_in(challenge_id: str, otp: str, origin: Origin, *, channel: Channel) -> Answer:
+    """Spend ``otp`` on the sign-in with this id, if it belongs to this channel; see ``answer``."""
+    with counted():
+        return _answer(_lock(pk=challenge_id, purpose=Challenge.Purpose.SIGN_IN, channel=channel), otp, origin)
+
+
+def _answer(challenge: Challenge, otp: str, origin: Origin) -> Answer:
+    factor, known = _read_factor(challenge, otp, origin)
+    check = partial(_spend, challenge, factor, otp, origin)
+    proved_by = judge(challenge, otp, origin, check, has_failures=known.has_failures)
+    if known.reset_is_open and proved_by != assisted_reset.MODE:
+        assisted_reset.cancel(challenge.user, origin)
+    answered = Answer(challenge, factor, proved_by)
+    if challenge.purpose != Challenge.Purpose.SIGN_IN:
+        return answered
+    finished = signin.finish(
+        challenge.user,
+        origin,
+        channel=Channel(challenge.channel),
+        mode=proved_by,
+        by_factor=answered.is_by_factor,
+        is_known=answered.is_by_factor and known_browsers.is_at(challenge.known_place, origin),
+        is_first=not known.has_browsers,
+    )
+    return replace(answered, sign_in=finished)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What is known of an account under its lock. Usually nothing that costs a further statement."""
+
+    reset_is_open: bool
+    has_failures: bool
+    has_browsers: bool
+
+
+def _read_factor(challenge: Challenge, otp: str, origin: Origin) -> "tuple[Factor, _Known]":
+    """Read the factor of a locked challenge, and in the same query what else decides."""
+    rows = Factor.objects.filter(user=challenge.user, mode=challenge.mode).annotate(
+        reset_is_open=assisted_reset.is_open_for(OuterRef("user")),
+        has_failures=throttles.has_tries(_slot_of(challenge, otp, origin)),
+        has_browsers=known_browsers.exist_for(OuterRef("user")),
+    )
+    factor: Factor | None = next(iter(rows), None)
+    if factor is None:
+        raise ChallengeOver
+    factor.user = challenge.user
+    facts = {name: getattr(factor, name) for name in _Known.__annotations__}
+    return factor, _Known(**facts)
+
+
+def judge(
+    challenge: Challenge, otp: str, origin: Origin, check: Callable[[], Proof], *, has_failures: bool = True
+) -> Proof:
     """Call ``check`` to check a code, and return its result. Call under the lock, within ``counted()``.
 
-    A correct code ends the challenge. Raises the ``RefusedCode`` of ``check`` after counting it, or ``ChallengeOver``
-    or ``TooManyFailures`` without calling ``check``.
+    ``has_failures``: wrong codes may be counted where this one is. A correct code ends the challenge. Raises the
+    ``RefusedCode`` of ``check`` after counting it, or ``ChallengeOver`` or ``TooManyFailures`` without calling
+    ``check``.
     """
     now = timezone.now()
     if not challenge.is_open(now):
         raise ChallengeOver
     slot = _slot_of(challenge, otp, origin)
-    if blocked := code_failures.refusal_of(slot):
+    if has_failures and (blocked := code_failures.refusal_of(slot)):
         raise TooManyFailures(retry_at=blocked.retry_at)
     try:
         proof = check()
@@ -212,7 +306,8 @@ def judge(challenge: Challenge, otp: str, origin: Origin, check: Callable[[], Pr
         raise
     challenge.ended_at = now
     challenge.save(update_fields=["ended_at"])
-    code_failures.forgive(challenge.user, known_place_of(challenge, origin))
+    if has_failures or len(otp) == recovery.LENGTH:
+        code_failures.forgive(challenge.user, known_place_of(challenge, origin))
     return proof
 
 
@@ -224,12 +319,19 @@ def _slot_of(challenge: Challenge, otp: str, origin: Origin) -> Slot:
     return code_failures.slot_of(challenge.user, place)
 
 
-def lock(challenge: Challenge) -> tuple[User, Challenge]:
+def lock(challenge: Challenge) -> Challenge:
     """Lock and reread the user, then the challenge: the caller read them before the lock."""
-    user = User.objects.select_for_update(no_key=True).get(pk=challenge.user_id)
-    challenge = Challenge.objects.select_for_update(of=("self",)).select_related("attempt").get(pk=challenge.pk)
-    challenge.user = user
-    return user, challenge
+    return _lock(pk=challenge.pk)
+
+
+def _lock(**filters: object) -> Challenge:
+    """Lock and read a challenge with its user. Raise ``ChallengeOver`` if there is none."""
+    # PostgreSQL locks in the order of the list. Everything else that changes challenges holds the user's lock too.
+    rows = Challenge.objects.select_for_update(of=("user", "self"), no_key=True).select_related("user")
+    challenge = next(iter(rows.filter(**filters)), None)
+    if challenge is None:
+        raise ChallengeOver
+    return challenge
 
 
 def _spend(challenge: Challenge, factor: Factor, otp: str, origin: Origin) -> str:
@@ -240,7 +342,7 @@ def _spend(challenge: Challenge, factor: Factor, otp: str, origin: Origin) -> st
     if recovery.spend(challenge.user, otp, origin):
         return recovery.MODE
     # Only in a browser: its session is limited to enrolling a new factor, and a command-line token cannot be.
-    in_browser = challenge.attempt is not None and challenge.attempt.channel == Channel.BROWSER
+    in_browser = challenge.channel == Channel.BROWSER
     if in_browser and assisted_reset.spend(challenge.user, otp, origin):
         return assisted_reset.MODE
     raise WrongCode
@@ -259,8 +361,7 @@ def _count_failure(challenge: Challenge, slot: Slot, now: datetime, origin: Orig
     challenge.failures += 1
     if challenge.failures >= WRONG_CODES.count:
         challenge.ended_at = now
-        if challenge.attempt:
-            signin.cancel(challenge.attempt)
+        unfinished_sign_ins.report_if_suspicious(challenge)
     challenge.save(update_fields=["failures", "ended_at"])
     security_log.record(user, Kind.CODE_REFUSED, origin, mode=challenge.mode)
     log.info("mfa.code_refused", user_id=str(user.pk), purpose=challenge.purpose, mode=challenge.mode)
@@ -268,10 +369,15 @@ def _count_failure(challenge: Challenge, slot: Slot, now: datetime, origin: Orig
 
 def _add_tries_left(refusal: RefusedCode, challenge: Challenge, slot: Slot) -> None:
     """Add to a refusal how many tries are left. The command line has only one try, so nothing is added."""
-    at_command_line = challenge.attempt is not None and challenge.attempt.channel == Channel.CLI
-    if not at_command_line:
+    if not challenge.is_at_command_line:
         refusal.is_last = challenge.ended_at is not None
         refusal.left = remaining_tries.left_in_words(challenge, slot)
+
+
+def cancel(challenge: Challenge) -> None:
+    """End a sign-in that its user has cancelled. Notify the user if it is suspicious."""
+    with transaction.atomic():
+        unfinished_sign_ins.end(challenge)
 
 
 def code_is_wanted(challenge: Challenge) -> bool:

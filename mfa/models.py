@@ -12,7 +12,8 @@ from django.utils.translation import gettext_lazy as _
 from django_otp.models import Device, DeviceManager
 
 from accounts.encryption import seal, unseal
-from accounts.models import Expiring, SignInAttempt, User
+from accounts.models import Channel, Expiring, User
+from accounts.refusals import Refused
 from mfa import modes
 
 
@@ -46,8 +47,6 @@ class Factor(SealedSecret, Device):  # type: ignore[misc]  # django-otp has no t
     what the base class makes it, a refusal: codes are checked in ``mfa.challenges`` alone, where they are counted.
     """
 
-    proved_as = ""  # of one that has just been proven: its mode, or that a recovery code stood in its place
-
     mode = models.CharField(max_length=16)
     last_step = models.BigIntegerField(default=0, editable=False)  # authenticator: the last accepted time step
     drift = models.SmallIntegerField(default=0, editable=False)  # steps that the phone's clock is ahead
@@ -69,10 +68,14 @@ class Factor(SealedSecret, Device):  # type: ignore[misc]  # django-otp has no t
 
 
 class Challenge(SealedSecret, Expiring):
-    """One code asked for. Found by an id that only the browser's session, or the CLI's ``mfaID``, knows.
+    """One code asked for. Found by an id that only the browser's cookie or session, or the CLI's ``mfaID``, knows.
 
-    ``secret`` is the key of the mailed code; in the enrolment of an authenticator it is the new factor's.
+    ``secret`` is the key of the mailed code; in the enrolment of an authenticator it is the new factor's. Of a sign-in
+    it is the step that is still to come: the password or SSH key was right, and nothing is authorised yet (SR-30).
     """
+
+    asked_in: str | None = None  # the known place of the request that holds this object, if it was read
+    mail_refusal: Refused | None = None  # of a new one: why its code was not mailed
 
     class Purpose(models.TextChoices):
         SIGN_IN = "sign_in"
@@ -82,8 +85,14 @@ class Challenge(SealedSecret, Expiring):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
     purpose = models.CharField(max_length=16, choices=Purpose.choices)
-    attempt = models.OneToOneField(SignInAttempt, on_delete=models.CASCADE, null=True, related_name="+")
     mode = models.CharField(max_length=16)  # the mode in use now
+    # Of a sign-in: how and from where it came.
+    channel = models.CharField(max_length=8, choices=Channel.choices, blank=True)
+    ip_address = models.GenericIPAddressField(null=True)
+    agent = models.CharField(max_length=255, blank=True)
+    # Names the browser or, at the command line, the network in which a factor was proven before; blank elsewhere.
+    known_place = models.CharField(max_length=80, blank=True)
+    by_key = models.BooleanField(default=False)  # an SSH key stood in place of the password
     # Of its user when it was begun: it does not outlive a change of password, email or factors (SR-25).
     credential_fingerprint = models.CharField(max_length=64, default="")  # blank, of an older release, is never right
     failures = models.PositiveSmallIntegerField(default=0)
@@ -91,24 +100,29 @@ class Challenge(SealedSecret, Expiring):
     last_mail_at = models.DateTimeField(null=True)
 
     class Meta:
-        indexes: ClassVar = [
-            models.Index(fields=["user"], condition=Q(ended_at=None), name="open_challenges_of_user"),
-        ]
         constraints: ClassVar = [
             models.CheckConstraint(
-                condition=Q(purpose="sign_in", attempt__isnull=False) | ~Q(purpose="sign_in") & Q(attempt__isnull=True),
-                name="sign_in_challenge_has_an_attempt",
+                condition=Q(purpose="sign_in") & ~Q(channel="") | ~Q(purpose="sign_in") & Q(channel=""),
+                name="sign_in_has_a_channel",
             ),
         ]
 
     def __str__(self) -> str:
         return f"{self.purpose} by {self.mode} {self.pk}"
 
+    @property
+    def is_at_command_line(self) -> bool:
+        """Whether it is a sign-in of the command-line client."""
+        return self.channel == Channel.CLI
+
     def is_open(self, now: datetime) -> bool:
         """Whether it can still be answered; ``user`` must be as fresh as the answer has to be."""
-        return super().is_open(now) and constant_time_compare(
-            self.credential_fingerprint, self.user.get_session_auth_hash()
-        )
+        return super().is_open(now) and self.is_of_current_credentials
+
+    @property
+    def is_of_current_credentials(self) -> bool:
+        """Whether password, email and factors are those that it was begun with (SR-25)."""
+        return constant_time_compare(self.credential_fingerprint, self.user.get_session_auth_hash())
 
 
 class RecoveryCodes(SealedSecret):

@@ -64,7 +64,7 @@ def _of_tokens(user: User, tokens: tuple[str, ...]) -> QuerySet[RememberedBrowse
     return RememberedBrowser.objects.filter(user=user, digest__in=[digest_of(token) for token in tokens])
 
 
-def sign_in(user: User, tokens: tuple[str, ...], origin: Origin) -> User | None:
+def sign_in(user: User, tokens: tuple[str, ...], origin: Origin) -> signin.Finished | None:
     """Finish the sign-in of a user whose password was right, if this browser is remembered; else return None.
 
     Check the policies first: an organization may forbid remembered browsers.
@@ -79,7 +79,7 @@ def sign_in(user: User, tokens: tuple[str, ...], origin: Origin) -> User | None:
         ):
             return None
         RememberedBrowser.objects.filter(pk=row.pk).update(last_used_at=timezone.now())
-        return signin.finish(signin.begin(user, channel=Channel.BROWSER, origin=origin), origin, mode=MODE)
+        return signin.finish(user, origin, channel=Channel.BROWSER, mode=MODE)
 
 
 def of_user(user: User) -> QuerySet[RememberedBrowser]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.db.models import Count, Q
+from django.db.models import Count, Exists, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -14,6 +14,7 @@ from accounts.refusals import Refused
 from accounts.security_log import Origin
 from mfa import modes
 from organizations import accepted_modes, membership, rehearsal
+from organizations.membership import Memberships
 from organizations.models import EVERYBODY, EventKind, Membership, Organization, OrganizationEvent, Role
 
 
@@ -66,18 +67,29 @@ def is_met(member: Membership) -> bool:
     return member.is_exempt or member.organization.is_met_by(member.user.modes)
 
 
-def _with_policies(user: User) -> list[Membership]:
-    """Return the user's memberships in organizations with a policy or a rehearsal, ordered by name. One query."""
-    has_policy = Q(organization__mfa_required_at__isnull=False) | Q(organization__rehearsal_until__gt=timezone.now())
-    found = list(membership.of_user(user).filter(has_policy))
+def _with_policies(user: User, among: Memberships | None = None) -> list[Membership]:
+    """Return the user's memberships in organizations with a policy or a rehearsal, ordered by name.
+
+    One query, or none if ``among`` holds all memberships. What is decided under a lock reads them anew.
+    """
+    if among and among.are_all:
+        found = [row for row in among.rows if row.organization.mfa_required_at or row.organization.is_rehearsing]
+    else:
+        now = timezone.now()
+        has_policy = Q(organization__mfa_required_at__isnull=False) | Q(organization__rehearsal_until__gt=now)
+        found = list(membership.of_user(user).filter(has_policy))
     for row in found:
         row.user = user
     return found
 
 
-def requiring(user: User) -> list[Organization]:
-    """Return the organizations that require MFA of this user now, met or not, ordered by name. One query."""
-    return [row.organization for row in _with_policies(user) if row.organization.mfa_required and not row.is_exempt]
+def requiring(user: User, among: Memberships | None = None) -> list[Organization]:
+    """Return the organizations that require MFA of this user now, met or not, ordered by name.
+
+    ``among``: memberships that the request has read already.
+    """
+    rows = _with_policies(user, among)
+    return [row.organization for row in rows if row.organization.mfa_required and not row.is_exempt]
 
 
 def unmet_without(user: User) -> Callable[[frozenset[str]], list[Organization]]:
@@ -98,11 +110,14 @@ class PolicyStatus:
 NOTHING = PolicyStatus([], [], [])
 
 
-def status_of(user: User) -> PolicyStatus:
-    """Return which policies a user does not meet. No query if the user's modes meet every policy."""
+def status_of(user: User, read: Callable[[], Memberships] | None = None) -> PolicyStatus:
+    """Return which policies a user does not meet. No query if the user's modes meet every policy.
+
+    ``read`` returns the memberships that the request reads for all its purposes.
+    """
     if accepted_modes.all_are_met_by(user.modes):
         return NOTHING
-    rows = _with_policies(user)
+    rows = _with_policies(user, read() if read else None)
     unmet = [row.organization for row in rows if not is_met(row)]
     return PolicyStatus(
         blocking=[organization for organization in unmet if organization.mfa_required],
@@ -136,9 +151,9 @@ def forbidding_remembering(user: User) -> list[Organization]:
     return list(Organization.objects.filter(memberships__user=user, remembering_forbidden=True).order_by("name", "pk"))
 
 
-def forbids_remembering(user: User) -> bool:
-    """Return whether any organization of this user forbids remembered browsers (SR-37). One query."""
-    return bool(forbidding_remembering(user))
+def remembering_is_forbidden(user: OuterRef) -> Exists:
+    """Return the condition that an organization of a user forbids remembered browsers (SR-37), for a query."""
+    return Exists(Organization.objects.filter(memberships__user=user, remembering_forbidden=True))
 
 
 def who_required(organizations: Collection[Organization]) -> dict[UUID, str]:

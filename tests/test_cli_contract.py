@@ -19,7 +19,7 @@ from django.utils import timezone
 from accounts import passwords, sessions, ssh_keys
 from accounts.encryption import seal
 from accounts.identifiers import digest_of
-from accounts.models import PublicKey, SecurityEvent, SignInAttempt, Token, User
+from accounts.models import PublicKey, SecurityEvent, Token, User
 from accounts.security_log import Origin
 from accounts.tests.factories import PASSWORD, UserFactory
 from mfa import factors, modes
@@ -31,7 +31,7 @@ from organizations.tests.factories import MembershipFactory, OrganizationFactory
 from tests.cli import Cli, FatalError, public_text, signed_by
 from tests.codes import app_code, mailed_code
 from tests.emails import read_mail
-from tests.signing_in import sign_in
+from tests.signing_in import pending_sign_in_of, put_sign_in, sign_in
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -327,12 +327,10 @@ def test_what_begins_in_one_door_cannot_end_in_the_other(cli, client, dana_with_
     """SR-31."""
     begun = cli.call("POST", "/auth/signin", {"identifier": "dana", "password": PASSWORD}).json
     client.post("/account/login", {"identifier": "dana", "password": PASSWORD})
-    in_browser = client.session["sign_in"]["challenge"]
+    in_browser = pending_sign_in_of(client).pk
 
     refusal(cli.call("POST", f"/auth/signin/mfa/{in_browser}", {"otp": mailed_code()}), 401, 4014)
-    session = client.session
-    session["sign_in"] = {"challenge": begun["mfaID"]}
-    session.save()
+    put_sign_in(client, begun["mfaID"])
     page = client.post("/account/login/otp", {"otp": mailed_code()})
 
     assert page.url == "/account/login"
@@ -343,7 +341,7 @@ def test_a_pending_sign_in_authorises_nothing(cli, dana_with_email):
     """SR-30."""
     begun = cli.call("POST", "/auth/signin", {"identifier": "dana", "password": PASSWORD}).json
 
-    for token in (begun["mfaID"], f"datica_{begun['mfaID']}", str(SignInAttempt.objects.get().pk)):
+    for token in (begun["mfaID"], f"datica_{begun['mfaID']}"):
         cli.token = token
         refusal(cli.call("GET", "/auth/verify"), 401, 4013)
 

@@ -14,7 +14,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts import email_verification, outbox, passwords, signin, ssh_keys
-from accounts.models import Channel, EmailVerification, Session, SignInAttempt, Throttle, Token, User
+from accounts.models import Channel, EmailVerification, Session, Throttle, Token, User
 from accounts.refusals import Refused
 from accounts.security_log import Origin
 from accounts.tests.factories import PASSWORD, UserFactory
@@ -56,8 +56,10 @@ def at_once(*jobs) -> list:
 
 
 def a_sign_in(user) -> Challenge:
-    attempt = signin.begin(user, channel=Channel.BROWSER, origin=ORIGIN)
-    return challenges.begin(user, "sign_in", mode=user.preferred_mode, attempt=attempt)
+    """Return one whose code was not mailed yet."""
+    challenge = challenges.begin_sign_in(user, channel=Channel.BROWSER, origin=ORIGIN)
+    Challenge.objects.filter(pk=challenge.pk).update(mails=0, last_mail_at=None)
+    return challenge
 
 
 def winners(results) -> int:
@@ -80,7 +82,7 @@ def test_one_code_brought_by_ten_sign_ins_opens_one(dana_with_app):
 
     assert winners(results) == 1
     assert results.count("CodeUsed") == THREADS - 1
-    assert SignInAttempt.objects.exclude(ended_at=None).count() == 1
+    assert Challenge.objects.exclude(ended_at=None).count() == 1
 
 
 def test_one_sign_in_answered_ten_times_is_finished_once(dana_with_email):
@@ -167,7 +169,19 @@ def test_a_sign_in_begun_with_the_old_password_does_not_outlive_its_change(dana)
     passwords.change(dana, "a brand new password", ORIGIN, current=PASSWORD, session_key=None)
 
     with pytest.raises(signin.WrongCredentials):
-        signin.begin(checked, channel=Channel.BROWSER, origin=ORIGIN)
+        signin.finish_without_code(checked, ORIGIN, channel=Channel.BROWSER)
+
+
+def test_nor_does_one_that_waits_for_a_code(dana_with_app):
+    """SR-27."""
+    checked = signin.check_credentials("dana", PASSWORD, ORIGIN)
+    passwords.change(dana_with_app, "a brand new password", ORIGIN, current=PASSWORD, session_key=None)
+
+    challenge = challenges.begin_sign_in(checked, channel=Channel.BROWSER, origin=ORIGIN)
+
+    assert challenges.find_sign_in(str(challenge.pk), channel=Channel.BROWSER) is None
+    with pytest.raises(challenges.ChallengeOver):
+        challenges.answer(challenge, app_code(dana_with_app), ORIGIN)
 
 
 def test_two_tabs_cannot_each_disable_the_others_last_mode(dana_with_both):

@@ -43,7 +43,7 @@ from mfa import challenges
 from mfa.tests.factories import add_mode
 user = UserFactory(email="in.a.hurry@example.com")
 add_mode(user, "email")
-challenges.send_code(challenges.begin_sign_in(user, channel=Channel.CLI, origin=Origin()), Origin())
+challenges.begin_sign_in(user, channel=Channel.CLI, origin=Origin())
 """
 
 

@@ -16,7 +16,7 @@ from accounts.web import pending_sign_in, proofs
 from accounts.web.views import signing_in
 from mfa import activation, challenges, code_failures, codes, factors, recovery, remembered_browsers
 from mfa.models import Challenge, Factor, RememberedBrowser
-from tests.signing_in import OTP, give_credentials, is_signed_in, sign_in
+from tests.signing_in import OTP, give_credentials, is_signed_in, pending_sign_in_of, sign_in
 from tests.test_concurrency import ORIGIN, app_code, at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -38,7 +38,7 @@ def codes_for(user, browsers: list[Client]) -> list[str]:
     """Return the mailed code of each browser's sign-in."""
     found = []
     for window in browsers:
-        challenge = Challenge.objects.get(pk=window.session["sign_in"]["challenge"])
+        challenge = pending_sign_in_of(window)
         found.append(codes.mailed_code(challenge.secret))
     return found
 
@@ -277,15 +277,12 @@ def test_no_token_made_with_the_old_factors_survives_their_change(dana_with_both
 
     def sign_in(challenge):
         def job():
-            factor = challenges.answer(challenge, codes.mailed_code(challenge.secret), ORIGIN)
-            given.append(tokens.issue(factor.user, ORIGIN, mode=factor.proved_as))
+            finished = challenges.answer(challenge, codes.mailed_code(challenge.secret), ORIGIN).finished
+            given.append(tokens.issue(finished.user, ORIGIN, mode=finished.mode))
 
         return job
 
     begun = [challenges.begin_sign_in(user, channel="cli", origin=ORIGIN) for _number in range(SIGN_INS)]
-    for challenge in begun:
-        challenges.send_code(challenge, ORIGIN)
-
     at_once(
         *[sign_in(challenge) for challenge in begun],
         lambda: factors.disable(user, "authenticator", may_keep=lambda _left: True, origin=ORIGIN, session_key=None),

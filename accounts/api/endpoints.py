@@ -10,7 +10,7 @@ from accounts.api.authentication import bearer, named_user, token_of
 from accounts.api.schemas import ERRORS, LongText, Nothing, Text
 from accounts.models import Channel, User
 from accounts.web.origin import origin_of
-from mfa import challenges, modes
+from mfa import challenges
 
 router = Router(tags=["Sessions and keys"])
 
@@ -71,16 +71,17 @@ def _begin(request: HttpRequest, user: User, *, by_key: bool) -> dict[str, str]:
     """Return the token if MFA is off, else begin the one-time password step. The first proof was right."""
     origin = origin_of(request)
     if not user.mfa_is_on:
-        attempt = signin.begin(user, channel=Channel.CLI, origin=origin, by_key=by_key)
-        return _token(request, signin.finish(attempt, origin), mode="", by_key=by_key)
+        finished = signin.finish_without_code(user, origin, channel=Channel.CLI)
+        return _token(request, finished, by_key=by_key)
     challenge = challenges.begin_sign_in(user, channel=Channel.CLI, origin=origin, by_key=by_key)
-    if modes.get(challenge.mode).is_mailed:
-        challenges.send_code(challenge, origin)
+    if challenge.mail_refusal:
+        raise challenge.mail_refusal
     return {"mfaID": str(challenge.pk), "mfaPreferredType": challenge.mode}
 
 
-def _token(request: HttpRequest, user: User, *, mode: str, by_key: bool = False) -> dict[str, str]:
-    return {**_person(user), "sessionToken": tokens.issue(user, origin_of(request), mode=mode, by_key=by_key)}
+def _token(request: HttpRequest, finished: signin.Finished, *, by_key: bool) -> dict[str, str]:
+    token = tokens.issue(finished.user, origin_of(request), mode=finished.mode, by_key=by_key)
+    return {**_person(finished.user), "sessionToken": token}
 
 
 @router.get("/auth/verify", auth=bearer, response={200: Person, **ERRORS}, summary="Who is signed in")
@@ -124,11 +125,9 @@ def sign_in_with_key(
 @router.post("/auth/signin/mfa/{uuid:mfa_id}", response={200: SignedIn, **ERRORS}, summary="Send the one-time password")
 def answer_otp(request: HttpRequest, mfa_id: UUID, answer: Otp) -> dict[str, str]:
     """Check the one-time password of a command-line sign-in, and return its token."""
-    challenge = challenges.find_sign_in(str(mfa_id), channel=Channel.CLI)
-    if challenge is None or challenge.attempt is None:
-        raise challenges.ChallengeOver
-    factor = challenges.answer(challenge, challenges.normalize_code(answer.otp), origin_of(request))
-    return _token(request, factor.user, mode=factor.proved_as, by_key=challenge.attempt.by_key)
+    otp = challenges.normalize_code(answer.otp)
+    answered = challenges.answer_sign_in(str(mfa_id), otp, origin_of(request), channel=Channel.CLI)
+    return _token(request, answered.finished, by_key=answered.challenge.by_key)
 
 
 @router.delete("/auth/signout", response={204: None, **ERRORS}, summary="Sign out")

@@ -444,10 +444,14 @@ class TestAnonymousRequests:
 
         assert Session.objects.get().expire_date == timezone.now() + lifetime
 
-    def test_one_that_waits_for_a_code_ends_with_the_sign_in(self, client, dana_with_app, clock):
+    def test_one_that_waits_for_a_code_has_no_session_and_a_cookie_that_ends_with_it(self, client, dana_with_app):
         give_credentials(client, "dana")
 
-        assert Session.objects.get().expire_date == Challenge.objects.get().expires_at
+        assert not Session.objects.exists()
+        (challenge,) = Challenge.objects.all()
+        lifetime = challenge.expires_at - challenge.created_at
+        assert client.cookies["sign-in"]["max-age"] == round(lifetime.total_seconds())
+        assert client.cookies["sign-in"]["httponly"]
 
     def test_counts_of_names_that_nobody_has_are_forgotten_in_a_day(self, client, clock):
         from accounts import housekeeping

@@ -9,6 +9,7 @@ The list of public pages is in ``tests/test_access.py``.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
@@ -24,14 +25,15 @@ from accounts.refusals import Refused
 from accounts.web import pending_sign_in, proofs
 from accounts.web.origin import origin_of
 from mfa import assisted_reset, remembered_browsers
-from organizations import policy, rehearsal
+from organizations import membership, policy, rehearsal
+from organizations.membership import Memberships
 from organizations.models import Organization
 from organizations.policy import PolicyStatus
 
 View = TypeVar("View", bound=Callable[..., Any])
 GetResponse = Callable[[HttpRequest], HttpResponse]
 MARKS = "access_marks"  # of a view
-POLICY_STATUS = "policy_status"  # of a request
+POLICY_STATUS, MEMBERSHIPS = "policy_status", "memberships"  # of a request
 
 
 class AuthenticatedHttpRequest(HttpRequest):
@@ -95,8 +97,18 @@ def policy_status_of(request: HttpRequest) -> PolicyStatus:
     """Return which policies the signed-in user does not meet. At most one query per request."""
     if not hasattr(request, POLICY_STATUS):
         user = request.user
-        setattr(request, POLICY_STATUS, policy.status_of(user) if isinstance(user, User) else policy.NOTHING)
+        status = policy.status_of(user, partial(memberships_of, request)) if isinstance(user, User) else policy.NOTHING
+        setattr(request, POLICY_STATUS, status)
     return cast("PolicyStatus", getattr(request, POLICY_STATUS))
+
+
+def memberships_of(request: HttpRequest) -> Memberships:
+    """Return the memberships of the signed-in user, read once for the request."""
+    if not hasattr(request, MEMBERSHIPS):
+        user = request.user
+        found = membership.first_of(user) if isinstance(user, User) else Memberships([], are_all=True)
+        setattr(request, MEMBERSHIPS, found)
+    return cast("Memberships", getattr(request, MEMBERSHIPS))
 
 
 class AccessMiddleware:

@@ -1,4 +1,4 @@
-"""Signed cookies: the tokens of the browser's users, and the invitation that it has opened."""
+"""Signed cookies: the tokens of the browser's users, the pending sign-in, the invitation that it has opened."""
 
 from datetime import timedelta
 
@@ -16,6 +16,13 @@ def set_cookie(request: HttpRequest, name: str, value: str, *, lifetime: timedel
     setattr(request, COOKIES, {**getattr(request, COOKIES, {}), name: (value, lifetime)})
 
 
+def cookie_of(request: HttpRequest, name: str, *, lifetime: timedelta = KNOWN_BROWSER_LIFETIME) -> str:
+    """Return the value of a signed cookie; blank if it is missing, forged or older than ``lifetime``."""
+    if name in (to_set := getattr(request, COOKIES, {})):
+        return str(to_set[name][0])
+    return str(request.get_signed_cookie(name, default="", salt=name, max_age=lifetime))
+
+
 def know_browser(request: HttpRequest, tokens: tuple[str, ...]) -> None:
     """Store the tokens of the users who have signed in with this browser in its cookie."""
     set_cookie(request, settings.BROWSER_COOKIE_NAME, ".".join(tokens))
@@ -23,8 +30,7 @@ def know_browser(request: HttpRequest, tokens: tuple[str, ...]) -> None:
 
 def invitation_of(request: HttpRequest) -> str:
     """Return the code of the invitation that this browser has opened, or an empty string."""
-    name = settings.INVITATION_COOKIE_NAME
-    return str(request.get_signed_cookie(name, default="", salt=name, max_age=INVITATION_COOKIE_LIFETIME))
+    return cookie_of(request, settings.INVITATION_COOKIE_NAME, lifetime=INVITATION_COOKIE_LIFETIME)
 
 
 def remember_invitation(request: HttpRequest, code: str) -> None:

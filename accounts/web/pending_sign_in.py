@@ -1,5 +1,7 @@
-"""The pending sign-in in a browser's session, and its completion."""
+"""The pending sign-in of a browser, in a signed cookie, and its completion."""
 
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 
@@ -7,18 +9,20 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest
 
+from accounts import known_browsers
 from accounts.models import Channel, User
 from accounts.refusals import Refused
 from accounts.web import proofs
 from accounts.web.authentication import note_factor
-from accounts.web.cookies import set_cookie
+from accounts.web.cookies import cookie_of, set_cookie
 from accounts.web.origin import origin_of, tokens_in_cookie
-from accounts.web.session import empty_session, keep_session_until, start_session
+from accounts.web.session import empty_session, start_session
 from mfa import challenges, factors, modes, remembered_browsers
-from mfa.models import Challenge, Factor
+from mfa.models import Challenge
 
-PENDING = "sign_in"
+COOKIE = settings.SIGN_IN_COOKIE_NAME
 REMEMBERED = settings.REMEMBERED_COOKIE_NAME
+MAX_NEXT_PATH = 2000  # a browser keeps no cookie above 4096 bytes
 
 
 @dataclass(frozen=True)
@@ -32,19 +36,29 @@ class PendingSignIn:
 
 
 def read(request: HttpRequest) -> PendingSignIn:
-    """Return the pending sign-in of this browser's session, or an empty one."""
-    return PendingSignIn(**request.session.get(PENDING, {}))
+    """Return the pending sign-in of this browser, or an empty one."""
+    value = cookie_of(request, COOKIE, lifetime=settings.CHALLENGE_LIFETIME)
+    return PendingSignIn(**json.loads(urlsafe_b64decode(value))) if value else PendingSignIn()
+
+
+def _write(request: HttpRequest, pending: PendingSignIn) -> None:
+    value = urlsafe_b64encode(json.dumps(asdict(pending)).encode()).decode()
+    set_cookie(request, COOKIE, value, lifetime=settings.CHALLENGE_LIFETIME)
 
 
 def begin(request: HttpRequest, user: User, *, may_remember: bool, next_path: str = "", activate: str = "") -> None:
-    """Begin the code step for a user whose password was right. End the session of any user of this browser."""
+    """Begin the code step for a user whose password was right. End the session of any user of this browser.
+
+    A signed cookie holds the pending sign-in: a session would be written for each password and deleted by each code.
+    """
     empty_session(request)
     challenge = challenges.begin_sign_in(user, channel=Channel.BROWSER, origin=origin_of(request))
-    mail_if_due(request, challenge)
+    known_browsers.note_use(user, origin_of(request))
+    if challenge.mail_refusal:
+        messages.warning(request, challenge.mail_refusal.text)
     may_remember = may_remember and timedelta(0) < settings.REMEMBERED_BROWSER_LIFETIME
-    pending = PendingSignIn(str(challenge.pk), next_path, activate, may_remember)
-    request.session[PENDING] = asdict(pending)
-    keep_session_until(request, challenge.expires_at)
+    next_path = next_path if len(next_path) <= MAX_NEXT_PATH else ""
+    _write(request, PendingSignIn(str(challenge.pk), next_path, activate, may_remember))
 
 
 def mail_if_due(request: HttpRequest, challenge: Challenge) -> None:
@@ -63,23 +77,21 @@ def find(request: HttpRequest) -> Challenge | None:
 
 def forget(request: HttpRequest) -> None:
     """Forget the pending sign-in."""
-    request.session.pop(PENDING, None)
+    set_cookie(request, COOKIE, "")
 
 
-def complete(request: HttpRequest, factor: Factor, *, remember: bool) -> PendingSignIn:
-    """Start the session of the user who gave the code, and return the pending sign-in.
+def complete(request: HttpRequest, answer: challenges.Answer, *, remember: bool) -> None:
+    """Start the session of the user who gave the code, and forget the pending sign-in.
 
     ``remember``: remember this browser; ignored after a recovery code or an assisted reset.
     """
-    pending = read(request)
     forget(request)
-    by_mode = factor.proved_as in modes.ALL
-    start_session(request, factor.user, mode=factor.proved_as, by_factor=by_mode)
-    proofs.note_proof(request, factor)  # starting the session gave it a new key
-    if remember and by_mode:
-        tokens = remembered_browsers.note(factor.user, tokens_in_cookie(request, REMEMBERED), origin_of(request))
+    finished = answer.finished
+    start_session(request, finished)
+    proofs.note_proof(request, answer.factor, answer.proved_by)  # starting the session gave it a new key
+    if remember and answer.is_by_factor:
+        tokens = remembered_browsers.note(finished.user, tokens_in_cookie(request, REMEMBERED), origin_of(request))
         set_cookie(request, REMEMBERED, ".".join(tokens))
-    return pending
 
 
 def sign_in_remembered(request: HttpRequest, user: User) -> bool:
@@ -88,11 +100,11 @@ def sign_in_remembered(request: HttpRequest, user: User) -> bool:
     The session proves no factor, so sensitive changes ask for one. Check the policies first.
     """
     tokens = tokens_in_cookie(request, REMEMBERED)
-    signed_in = remembered_browsers.sign_in(user, tokens, origin_of(request)) if tokens else None
-    if signed_in is None:
+    finished = remembered_browsers.sign_in(user, tokens, origin_of(request)) if tokens else None
+    if finished is None:
         return False
     empty_session(request)
-    start_session(request, signed_in, mode=remembered_browsers.MODE, by_factor=False)
-    preferred = signed_in.preferred_mode
-    note_factor(request, next(factor for factor in factors.enabled(signed_in) if factor.mode == preferred))
+    start_session(request, finished)
+    preferred = finished.user.preferred_mode
+    note_factor(request, next(factor for factor in factors.enabled(finished.user) if factor.mode == preferred))
     return True

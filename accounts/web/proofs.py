@@ -20,16 +20,19 @@ def mode_of_session(request: HttpRequest) -> str:
     return str(request.session.get(SIGNED_IN, {}).get("mode", ""))
 
 
-def remember_proof(request: HttpRequest, factor: Factor) -> None:
-    """Record that this session's user has just proven a factor, and rotate the session key (SR-8)."""
-    note_proof(request, factor)
+def remember_proof(request: HttpRequest, factor: Factor, proved_by: str = "") -> None:
+    """Record that this session's user has just proven a factor, and rotate the session key (SR-8).
+
+    ``proved_by`` is what stood in its place, such as a recovery code; blank: its own code.
+    """
+    note_proof(request, factor, proved_by)
     request.session.cycle_key()
 
 
-def note_proof(request: HttpRequest, factor: Factor) -> None:
+def note_proof(request: HttpRequest, factor: Factor, proved_by: str = "") -> None:
     """Record a factor that was just proven, in a session whose key is new."""
     note_factor(request, factor)
-    note_mode(request, factor.proved_as or factor.mode)
+    note_mode(request, proved_by or factor.mode)
     request.session[PROVEN_AT] = timezone.now().timestamp()
 
 

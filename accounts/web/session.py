@@ -8,9 +8,9 @@ from django.contrib import auth
 from django.http import HttpRequest
 from django.utils import timezone
 
-from accounts import known_browsers
 from accounts.models import User
 from accounts.session_store import KEEP_UNTIL, SIGNED_IN
+from accounts.signin import Finished
 from accounts.web.cookies import know_browser, remember_invitation
 from accounts.web.origin import origin_of
 
@@ -32,22 +32,18 @@ def sign_out(request: HttpRequest) -> None:
         remember_invitation(request, "")
 
 
-def start_session(request: HttpRequest, user: User, *, mode: str, by_factor: bool) -> None:
-    """Start the session of a user whose sign-in was finished; ``mode`` proved it besides the password.
-
-    ``user`` is the row that the sign-in read under its lock, and the session carries its fingerprint (SR-25).
-    ``by_factor``: a factor was proven just now.
-    """
-    auth.login(request, user, backend="django.contrib.auth.backends.ModelBackend")
+def start_session(request: HttpRequest, finished: Finished) -> None:
+    """Start the session of a sign-in that was finished; it carries the user's fingerprint (SR-25)."""
+    auth.login(request, finished.user, backend="django.contrib.auth.backends.ModelBackend")
     origin, now = origin_of(request), timezone.now()
     request.session[SIGNED_IN] = {
         "public_id": str(uuid4()),
         "created_at": now.isoformat(),
-        "mode": mode,
+        "mode": finished.mode,
         "ip_address": origin.ip_address,
         "agent": origin.agent[:255],
     }
-    know_browser(request, known_browsers.note_sign_in(user, origin, by_factor=by_factor))
+    know_browser(request, finished.browser_tokens)
     # Use does not extend the session (SR-34).
     request.session.set_expiry(now + timedelta(seconds=settings.SESSION_COOKIE_AGE))
 

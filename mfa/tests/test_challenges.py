@@ -90,11 +90,12 @@ def test_the_worker_deletes_all_three_kinds_at_once(clock, dana_with_app, step_u
     assert forget_expired() == 3
 
 
-def test_a_sign_in_lasts_as_long_as_its_attempt(clock, dana_with_email):
-    """SR-30."""
+def test_a_sign_in_belongs_to_its_channel(clock, dana_with_email):
+    """SR-31."""
     challenge = challenges.begin_sign_in(dana_with_email, channel=Channel.BROWSER, origin=ORIGIN)
 
-    assert challenge.expires_at == challenge.attempt.expires_at
+    assert challenges.find_sign_in(str(challenge.pk), channel=Channel.BROWSER) == challenge
+    assert challenges.find_sign_in(str(challenge.pk), channel=Channel.CLI) is None
 
 
 def test_another_lifetime_may_be_asked_for(clock, dana_with_email, settings):

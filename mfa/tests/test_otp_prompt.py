@@ -7,7 +7,7 @@ import time_machine
 from django.core import mail
 from django.utils import timezone
 
-from accounts.models import SecurityEvent, SignInAttempt
+from accounts.models import SecurityEvent
 from mfa.models import Challenge, Factor
 from mfa.tests.factories import add_mode
 from tests.codes import app_code, mailed_code
@@ -196,7 +196,7 @@ def test_five_wrong_codes_end_the_sign_in(client, dana_with_email):
     assert "That was the fifth wrong code" in text_of(last)
     client.post(OTP, {"otp": code})
     assert not is_signed_in(client)
-    assert SignInAttempt.objects.get().ended_at
+    assert Challenge.objects.get().ended_at
 
 
 def test_a_resend_never_refills_the_guesses(client, dana_with_email):

@@ -8,15 +8,15 @@ import time_machine
 from django.test import Client
 from django.utils import timezone
 
-from accounts import signin, tokens
-from accounts.models import SignInAttempt
+from accounts import tokens
 from accounts.security_log import Origin
 from accounts.tests.factories import PASSWORD
+from mfa import unfinished_sign_ins
 from mfa.factors import enabled
 from tests.codes import app_code, mailed_code
 from tests.emails import read_mail
 from tests.pages import text_of
-from tests.signing_in import OTP, give_credentials, is_signed_in, sign_in
+from tests.signing_in import OTP, give_credentials, is_signed_in, open_sign_ins, sign_in
 
 pytestmark = pytest.mark.django_db
 
@@ -46,15 +46,15 @@ def link() -> str:
 
 
 def test_a_sign_in_that_nobody_finished_is_told_when_it_expires(dana_with_app, thief, clock):
-    assert signin.report_unfinished() == 0
+    assert unfinished_sign_ins.report() == 0
     clock.shift(timedelta(minutes=11))
 
-    assert signin.report_unfinished() == 1
+    assert unfinished_sign_ins.report() == 1
 
     (message,) = told()
     assert "192.0.2.66" in message.body
     assert "Someone knows your password" in message.body
-    assert signin.report_unfinished() == 0
+    assert unfinished_sign_ins.report() == 0
 
 
 def test_five_wrong_codes_are_told_at_once(dana_with_app, thief):
@@ -77,7 +77,7 @@ def test_i_am_told_once_a_day(dana_with_app, thief, clock):
 
     assert len(told()) == 1
     clock.shift(timedelta(hours=25))
-    signin.report_unfinished()
+    unfinished_sign_ins.report()
     assert len(told()) == 2
 
 
@@ -87,7 +87,7 @@ def test_not_of_my_own_browser(client, dana_with_app, clock):
     give_credentials(client, "dana")
     clock.shift(timedelta(minutes=11))
 
-    signin.report_unfinished()
+    unfinished_sign_ins.report()
 
     assert told() == []
 
@@ -97,7 +97,7 @@ def test_not_of_a_sign_in_that_was_begun_again_and_went_well(client, another_bro
     sign_in(another_browser(), dana_with_app)
     clock.shift(timedelta(minutes=11))
 
-    signin.report_unfinished()
+    unfinished_sign_ins.report()
 
     assert told() == []
 
@@ -110,7 +110,7 @@ def test_not_of_the_command_line_where_i_have_used_it_before(client, dana_with_e
             client.post(f"/auth/signin/mfa/{begun['mfaID']}", {"otp": mailed_code()}, "application/json")
         clock.shift(timedelta(minutes=11))
 
-    signin.report_unfinished()
+    unfinished_sign_ins.report()
 
     assert told() == []
 
@@ -131,7 +131,7 @@ def test_the_link_withdraws_the_password_and_signs_nobody_in(client, dana_with_a
     assert done.redirect_chain[-1][0] == "/account/password/reset"
     assert not is_signed_in(client)
     assert not is_signed_in(mine)
-    assert not SignInAttempt.objects.filter(ended_at=None).exists()
+    assert open_sign_ins(dana_with_app) == []
     assert give_credentials(another_browser(), "dana").status_code == 400
     assert [factor.mode for factor in enabled(dana_with_app)] == ["authenticator"]
     assert client.get(where).status_code == 404

@@ -9,7 +9,7 @@ from accounts.identifiers import masked
 from accounts.refusals import Refused
 from accounts.web.form_pages import waits_until
 from accounts.web.origin import origin_of
-from mfa import challenges, factors, modes
+from mfa import challenges, modes
 from mfa.code_refusals import RefusedCode
 from mfa.models import Challenge
 
@@ -20,12 +20,12 @@ def settings_page() -> str:
 
 
 def prompt_context(challenge: Challenge) -> dict[str, object]:
-    """Return the template context of a challenge for both prompts. One query."""
+    """Return the template context of a challenge for both prompts."""
     mode = modes.get(challenge.mode)
     return {
         "mode": mode.name,
         "prompt_template": f"{mode.templates}/prompt.html",
-        "other_modes": [factor.mode for factor in factors.enabled(challenge.user) if factor.mode != mode.name],
+        "other_modes": sorted(challenge.user.modes - {mode.name}),
         **mail_context(challenge),
     }
 

@@ -536,7 +536,6 @@ class TestRehearsal:
         set_policy(owner, clinic, counting="authenticator")
         self.rehearse(owner, clinic)
         begun = challenges.begin_sign_in(dana, channel=Channel.CLI, origin=Origin(), by_key=True)
-        challenges.send_code(begun, Origin())
         answer = client.post(
             f"/auth/signin/mfa/{begun.pk}", {"otp": mailed_code()}, content_type="application/json"
         ).json()

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
-from accounts.models import User
-from accounts.web.access import policy_status_of
-from organizations import membership
+from accounts.web.access import memberships_of, policy_status_of
 from organizations.models import Membership, Organization
 
 MENU_LENGTH = 10
@@ -26,8 +24,7 @@ def menu(request: HttpRequest) -> dict[str, object]:
     """Return the Organizations menu and the announced policies. Both are read from the database only if shown."""
 
     def read() -> Menu:
-        user = request.user
-        rows = list(membership.of_user(user)[: MENU_LENGTH + 1]) if isinstance(user, User) else []
+        rows = memberships_of(request).rows
         return Menu([row.organization for row in rows[:MENU_LENGTH]], len(rows) > MENU_LENGTH)
 
     def coming() -> list[Organization]:

@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts import profile
-from accounts.web.access import AuthenticatedHttpRequest
+from accounts.web.access import AuthenticatedHttpRequest, memberships_of
 from accounts.web.form_pages import bound, refusals_on, render_form
 from accounts.web.forms import ProfileForm
 from accounts.web.origin import origin_of
@@ -35,7 +35,7 @@ def settings(request: AuthenticatedHttpRequest) -> HttpResponse:
     user = request.user
     overview = factors.overview(user)
     enabled = {factor.mode for factor in overview.factors}
-    required_by = policy.requiring(user)
+    required_by = policy.requiring(user, memberships_of(request))
     context = {
         "recovery_codes_left": overview.recovery_codes_left,
         "has_mailed_mode": any(modes.get(name).is_mailed for name in enabled),

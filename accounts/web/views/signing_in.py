@@ -1,6 +1,7 @@
 """Pages for signing in and out."""
 
 from django.contrib import messages
+from django.db.models import OuterRef
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
@@ -19,6 +20,8 @@ from accounts.web.redirection import safe_path
 from accounts.web.session import empty_session, sign_out, start_session
 from organizations import policy
 
+FORBIDDEN = "remembering_forbidden"  # of a user: an organization forbids remembered browsers
+
 
 @never_cache
 @sensitive_post_parameters("password")
@@ -32,7 +35,10 @@ def login(request: HttpRequest) -> HttpResponse:
     if form.is_valid():
         with refusals_on(request, form):
             user = signin.check_credentials(
-                form.cleaned_data["identifier"], form.cleaned_data["password"], origin_of(request)
+                form.cleaned_data["identifier"],
+                form.cleaned_data["password"],
+                origin_of(request),
+                annotations={FORBIDDEN: policy.remembering_is_forbidden(OuterRef("pk"))},
             )
             return _sign_in(request, user, form.cleaned_data["next"])
     return render_form(request, "accounts/login.html", form)
@@ -40,15 +46,14 @@ def login(request: HttpRequest) -> HttpResponse:
 
 def _sign_in(request: HttpRequest, user: User, next_path: str) -> HttpResponse:
     if user.mfa_is_on:
-        may_remember = not policy.forbids_remembering(user)
+        may_remember = not getattr(user, FORBIDDEN)
         if may_remember and pending_sign_in.sign_in_remembered(request, user):
             return redirect(next_path or "accounts:dashboard")
         pending_sign_in.begin(request, user, next_path=next_path, may_remember=may_remember)
         return redirect("mfa:otp_prompt")
     empty_session(request)
-    origin = origin_of(request)
-    user = signin.finish(signin.begin(user, channel=Channel.BROWSER, origin=origin), origin)
-    start_session(request, user, mode="", by_factor=False)
+    finished = signin.finish_without_code(user, origin_of(request), channel=Channel.BROWSER)
+    start_session(request, finished)
     proofs.remember_password(request)
     return redirect(next_path or "accounts:dashboard")
 

@@ -10,7 +10,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts import signin
-from accounts.models import User
+from accounts.models import Channel, User
 from accounts.refusals import Refused
 from accounts.web import pending_sign_in, proofs
 from accounts.web.access import public
@@ -29,20 +29,21 @@ from mfa.web.forms import OtpForm
 @public
 def otp_prompt(request: HttpRequest) -> HttpResponse:
     """Ask for the code that completes a sign-in."""
+    pending = pending_sign_in.read(request)
+    by_recovery = "recovery" in request.GET
+    form = bound(request, OtpForm, recovery=by_recovery, may_remember=pending.may_remember and not by_recovery)
+    refused = None
+    if form.is_valid() and pending.challenge:
+        with refusals_on(request, form, "otp") as refusal:
+            answer = challenges.answer_sign_in(
+                pending.challenge, form.cleaned_data["otp"], origin_of(request), channel=Channel.BROWSER
+            )
+            pending_sign_in.complete(request, answer, remember=form.cleaned_data.get("remember", False))
+            return _redirect(request, answer.finished.user, pending)
+        refused = refusal.error
     challenge = pending_sign_in.find(request)
     if challenge is None:
-        return _sign_in_is_over(request)
-    by_recovery = "recovery" in request.GET
-    may_remember = not by_recovery and pending_sign_in.read(request).may_remember
-    form = bound(request, OtpForm, recovery=by_recovery, may_remember=may_remember)
-    if form.is_valid():
-        with refusals_on(request, form, "otp") as refusal:
-            factor = challenges.answer(challenge, form.cleaned_data["otp"], origin_of(request))
-            remember = form.cleaned_data.get("remember", False)
-            return _redirect(request, factor.user, pending_sign_in.complete(request, factor, remember=remember))
-        challenge = pending_sign_in.find(request)
-        if challenge is None:
-            return _sign_in_is_over(request, refusal.error)
+        return _sign_in_is_over(request, refused)
     context = {"by_recovery": by_recovery, **prompt.prompt_context(challenge)}
     return render_form(request, "mfa/otp_prompt.html", form, **context)
 
@@ -50,7 +51,7 @@ def otp_prompt(request: HttpRequest) -> HttpResponse:
 def _sign_in_is_over(request: HttpRequest, refused: Refused | None = None) -> HttpResponse:
     pending_sign_in.forget(request)
     if not request.user.is_authenticated:
-        messages.warning(request, prompt.ended_by(refused) or signin.AttemptOver.message)
+        messages.warning(request, prompt.ended_by(refused) or signin.SignInOver.message)
     return redirect("accounts:login")
 
 
@@ -104,7 +105,7 @@ def switch(request: HttpRequest) -> HttpResponse:
 def cancel(request: HttpRequest) -> HttpResponse:
     """Cancel the pending sign-in."""
     challenge = pending_sign_in.find(request)
-    if challenge is not None and challenge.attempt is not None:
-        signin.cancel(challenge.attempt)
+    if challenge is not None:
+        challenges.cancel(challenge)
     pending_sign_in.forget(request)
     return redirect("accounts:login")

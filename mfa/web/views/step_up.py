@@ -34,9 +34,9 @@ def prove(request: AuthenticatedHttpRequest) -> HttpResponse:
     form = bound(request, StepUpForm, initial={"next": next_path}, recovery=by_recovery)
     if form.is_valid():
         with refusals_on(request, form, "otp"):
-            factor = challenges.answer(challenge, form.cleaned_data["otp"], origin_of(request))
+            answer = challenges.answer(challenge, form.cleaned_data["otp"], origin_of(request))
             request.session.pop(STEP_UP, None)
-            proofs.remember_proof(request, factor)
+            proofs.remember_proof(request, answer.factor, answer.proved_by)
             return redirect(next_path)
         challenge = _challenge(request)
     context = {

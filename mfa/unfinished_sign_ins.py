@@ -1,0 +1,55 @@
+"""Sign-ins with a correct password and no correct code: their users are told, once a day (SR-54)."""
+
+from datetime import timedelta
+
+from django.db import transaction
+from django.utils import timezone
+
+from accounts import security_log
+from accounts.models import SecurityEvent
+from accounts.security_log import Kind, Origin
+from mfa.models import Challenge
+
+BATCH_SIZE = 500
+REPORT_INTERVAL = timedelta(days=1)
+
+
+def end(challenge: Challenge) -> None:
+    """End a sign-in that has had no correct code; notify its user if it is suspicious. Call within a transaction."""
+    if Challenge.objects.filter(pk=challenge.pk, ended_at=None).update(ended_at=timezone.now()):
+        report_if_suspicious(challenge)
+
+
+def report() -> int:
+    """End the sign-ins that expired without a correct code, and notify users of suspicious ones. Return how many."""
+    expired = Challenge.objects.filter(
+        purpose=Challenge.Purpose.SIGN_IN,
+        ended_at=None,
+        known_place="",
+        expires_at__lt=timezone.now(),
+        user__preferred_mode__gt="",
+    )
+    count = 0
+    for challenge in expired.select_related("user").order_by("expires_at")[:BATCH_SIZE]:
+        with transaction.atomic():
+            end(challenge)
+        count += 1
+    return count
+
+
+def report_if_suspicious(challenge: Challenge) -> None:
+    """Notify the user of a sign-in that ended that an attacker may know the password, at most once a day.
+
+    Not in a known place, not after a change of the credentials, which has ended the sign-in and was told itself, and
+    not if a later sign-in from the same IP address succeeded.
+    """
+    user, now = challenge.user, timezone.now()
+    if challenge.purpose != Challenge.Purpose.SIGN_IN or challenge.known_place or not user.mfa_is_on:
+        return
+    if not challenge.is_of_current_credentials:
+        return
+    events = SecurityEvent.objects.filter(user=user)
+    notified = events.filter(kind=Kind.PASSWORD_KNOWN, at__gt=now - REPORT_INTERVAL).exists()
+    signed_in = events.filter(kind=Kind.SIGNED_IN, ip_address=challenge.ip_address, at__gte=challenge.created_at)
+    if not notified and not signed_in.exists():
+        security_log.record(user, Kind.PASSWORD_KNOWN, Origin(challenge.ip_address, challenge.agent))
