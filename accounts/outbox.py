@@ -16,14 +16,14 @@ from urllib.parse import urlsplit
 import structlog
 from celery import Task, current_app, shared_task
 from django.conf import settings
-from django.core.mail import EmailMultiAlternatives, get_connection
-from django.core.mail.backends.base import BaseEmailBackend
-from django.db import transaction
+from django.core.mail import EmailMultiAlternatives
+from django.db import connection, transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from accounts import metrics
+from accounts import mail_connections, metrics
+from accounts.mail_connections import KeptConnection
 from accounts.models import Mail, User
 
 log = structlog.get_logger(__name__)
@@ -55,7 +55,7 @@ def email(compose: Compose) -> Compose:
     name = f"{compose.__module__.split('.')[0]}.{compose.__name__}"
 
     def send(self: "Task[..., None]", mail_id: str) -> None:
-        pause = deliver(mail_id)
+        pause = deliver(mail_id, over=mail_connections.of_this_thread())
         if pause is not None:
             raise self.retry(countdown=pause.total_seconds())
 
@@ -129,8 +129,8 @@ def back_off(tries: int) -> timedelta:
     return min(timedelta(seconds=5 * 4 ** max(tries - 1, 0)), timedelta(minutes=20))
 
 
-def deliver(mail_id: str) -> timedelta | None:
-    """Send a mail of the outbox unless it was sent or is no longer wanted.
+def deliver(mail_id: str, *, over: KeptConnection | None = None) -> timedelta | None:
+    """Send a mail of the outbox unless it was sent or is no longer wanted; ``over`` a connection that stays open.
 
     Return the pause after which to try again, or None if nothing is left to do. A mail is sent at least once: if a
     worker dies after the mail server has accepted it but before the row says so, it is sent twice.
@@ -141,7 +141,7 @@ def deliver(mail_id: str) -> timedelta | None:
     )
     if not _take(mine):
         return None
-    return _attempt(Mail.objects.select_related("user").get(pk=mail_id))
+    return _attempt(Mail.objects.select_related("user").get(pk=mail_id), over)
 
 
 def _take(mails: "QuerySet[Mail]") -> int:
@@ -150,7 +150,7 @@ def _take(mails: "QuerySet[Mail]") -> int:
     return mails.update(state=Mail.State.SENDING, tries=F("tries") + 1, due_at=due_at)
 
 
-def _attempt(mail: Mail, connection: BaseEmailBackend | None = None) -> timedelta | None:
+def _attempt(mail: Mail, over: KeptConnection | None = None) -> timedelta | None:
     """Send one mail that this process has taken; return the pause before the next try if sending failed."""
     try:
         message = COMPOSERS[mail.task](mail)
@@ -162,13 +162,22 @@ def _attempt(mail: Mail, connection: BaseEmailBackend | None = None) -> timedelt
         return None
     # The same for every try, so a mail program that gets it twice shows it once.
     message.extra_headers.setdefault("Message-ID", f"<{mail.pk}@{urlsplit(settings.SITE_URL).hostname}>")
-    message.connection = connection
+    _release_database()
     try:
+        message.connection = over.for_mail() if over else None
         message.send()
     except Exception as error:  # noqa: BLE001  (each mail backend has its own; none may lose the mail)
+        if over:
+            over.close()
         return _put_back(mail, error)
     _close(mail, Mail.State.SENT)
     return None
+
+
+def _release_database() -> None:
+    """Give this thread's database connection back to the pool: the mail server may take its time."""
+    if getattr(connection, "pool", None) and not connection.in_atomic_block:
+        connection.close()
 
 
 def _close(mail: Mail, state: Mail.State) -> None:
@@ -208,16 +217,16 @@ def _due(queue: str) -> "QuerySet[Mail]":
 def send_bulk() -> None:
     """Send bulk mails over one connection for ``BULK_TURN_SECONDS``, and queue another turn for the rest."""
     deadline = monotonic() + BULK_TURN_SECONDS
-    connection = get_connection()
+    over = KeptConnection()
     try:
         while batch := _take_some():
-            sent = _send_batch(batch, connection, deadline)
+            sent = _send_batch(batch, over, deadline)
             if sent < len(batch):
                 break
         else:
             return
     finally:
-        connection.close()
+        over.close()
     if monotonic() > deadline:
         call(BULK_TASK, queue=BULK_QUEUE)
 
@@ -232,27 +241,24 @@ def _take_some() -> list[Mail]:
     return batch
 
 
-def _send_batch(batch: list[Mail], connection: BaseEmailBackend, deadline: float) -> int:
+def _send_batch(batch: list[Mail], over: KeptConnection, deadline: float) -> int:
     """Send a batch until ``deadline`` or the mail server fails. Give the rest back; return the number done."""
     for place, mail in enumerate(batch):
         if monotonic() > deadline:
             _give_back(batch[place:], timedelta(0))
             return place
         try:
-            connection.open()
+            over.reach()
         except Exception as error:  # noqa: BLE001  (each mail backend has its own)
             # Not counted as a try: no bulk mail is given up because the mail server is down for a day.
             log.warning("outbox.mail_server_away", error=type(error).__name__)
             _give_back(batch[place:], SERVER_AWAY_PAUSE)
             return place
         try:
-            failed = _attempt(mail, connection) is not None
+            _attempt(mail, over)
         except Exception:
             # A bug in one mail must not stop the others. It was put back, and the log has the traceback.
             log.exception("outbox.not_composed", mail_id=str(mail.pk), task=mail.task)
-        else:
-            if failed:
-                connection.close()  # the next mail opens a new connection
     return len(batch)
 
 

@@ -120,6 +120,19 @@ class PostgreSQL:
         subprocess.run(as_postgres(command), check=True, cwd="/")
         self._process.wait()
 
+    def cpu_seconds(self) -> float:
+        """Return the CPU that the server and its processes have used, those that have ended included."""
+        main = int((self._folder / "data" / "postmaster.pid").read_text().split()[0])
+        ticks = 0
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):
+                pid, fields = int(stat.parent.name), stat.read_text().rpartition(")")[2].split()
+                if pid == main:
+                    ticks += sum(map(int, fields[11:15]))
+                elif int(fields[1]) == main:
+                    ticks += sum(map(int, fields[11:13]))
+        return ticks / os.sysconf("SC_CLK_TCK")
+
     def remove(self) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
 

@@ -1,9 +1,11 @@
 """Parts that every page is made of: icons, cards, tables, and buttons that post."""
 
 from collections.abc import Mapping
+from functools import cache
 
 from django import template
 from django.template.context import Context
+from django.template.loader import render_to_string
 from django.template.loader_tags import BLOCK_CONTEXT_KEY
 from django.urls import reverse
 from django.utils.safestring import SafeString, mark_safe
@@ -21,10 +23,11 @@ def page_title(context: Context) -> SafeString:
     return mark_safe(text.strip())  # noqa: S308  # a rendered block: variables in it are escaped
 
 
-@register.inclusion_tag("partials/_icon.html")
-def icon(name: str) -> Mapping[str, object]:
+@register.simple_tag
+@cache
+def icon(name: str) -> SafeString:
     """Draw an icon; the names are those of the partial."""
-    return {"name": name}
+    return render_to_string("partials/_icon.html", {"name": name})
 
 
 @register.simple_block_tag(takes_context=True)
