@@ -164,7 +164,7 @@ def finish(
     if not user.is_active or bool(mode) != user.mfa_is_on:
         raise SignInOver
     user.last_login = timezone.now()
-    user.save(update_fields=["last_login"])
+    User.objects.filter(pk=user.pk).update(last_login=user.last_login)
     security_log.record(user, Kind.SIGNED_IN, origin, mode=mode)
     tokens = origin.browser_tokens
     if channel == Channel.BROWSER and not is_known:

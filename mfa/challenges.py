@@ -305,7 +305,7 @@ def judge(
         _add_tries_left(refusal, challenge, slot)
         raise
     challenge.ended_at = now
-    challenge.save(update_fields=["ended_at"])
+    Challenge.objects.filter(pk=challenge.pk).update(ended_at=now)
     if has_failures or len(otp) == recovery.LENGTH:
         code_failures.forgive(challenge.user, known_place_of(challenge, origin))
     return proof
