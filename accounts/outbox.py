@@ -135,13 +135,24 @@ def deliver(mail_id: str, *, over: KeptConnection | None = None) -> timedelta | 
     Return the pause after which to try again, or None if nothing is left to do. A mail is sent at least once: if a
     worker dies after the mail server has accepted it but before the row says so, it is sent twice.
     """
+    mail = _take_one(mail_id)
+    return _attempt(mail, over) if mail else None
+
+
+TAKE_ONE = f"""
+UPDATE {Mail._meta.db_table} SET state = %s, tries = tries + 1, due_at = %s
+WHERE id = %s AND (state = %s OR state = %s AND due_at < %s) RETURNING *
+"""  # noqa: S608  (the table's name, no values)
+
+
+def _take_one(mail_id: str) -> Mail | None:
+    """Mark a mail as being sent by this process and read it, in one statement; None if another has taken it."""
     now = timezone.now()
-    mine = Mail.objects.filter(pk=mail_id, state=Mail.State.QUEUED) | Mail.objects.filter(
-        pk=mail_id, state=Mail.State.SENDING, due_at__lt=now
-    )
-    if not _take(mine):
-        return None
-    return _attempt(Mail.objects.select_related("user").get(pk=mail_id), over)
+    taken_until, taken_before = map(connection.ops.adapt_datetimefield_value, (now + settings.OUTBOX_SEND_TIMEOUT, now))
+    key = Mail._meta.pk.get_db_prep_value(mail_id, connection)
+    queued, sending = Mail.State.QUEUED, Mail.State.SENDING
+    rows = Mail.objects.raw(TAKE_ONE, [sending, taken_until, key, queued, sending, taken_before])
+    return next(iter(rows), None)
 
 
 def _take(mails: "QuerySet[Mail]") -> int:

@@ -15,7 +15,7 @@ from mfa.models import AssistedReset, Challenge
 @outbox.email
 def one_time_password(mail: Mail) -> EmailMultiAlternatives | None:
     """Mail the code of a challenge; every mail of one challenge carries the same code."""
-    challenge = Challenge.objects.select_related("user").filter(pk=mail.about).first()
+    challenge = next(iter(Challenge.objects.select_related("user").filter(pk=mail.about)), None)
     if challenge is None or not challenges.code_is_wanted(challenge):
         return None
     return compose(
