@@ -29,6 +29,7 @@ limits: .venv/tests
 	@DEVELOPMENT=1 $(BIN)/python -W ignore manage.py shell --verbosity 0 --command 'from tests import limits_table; limits_table.write()'
 
 benchmark: .venv/tests
+	@$(BIN)/python -W ignore -m benchmarks.signin_cost
 	@$(BIN)/python -W ignore -m benchmarks.signin_timing
 	@$(BIN)/python -W ignore -m benchmarks.scale
 

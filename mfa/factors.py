@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from django.db import transaction
-from django.db.models import OuterRef, Subquery
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -14,7 +13,7 @@ from accounts.models import User
 from accounts.refusals import Refused
 from accounts.security_log import Kind, Origin
 from mfa import modes, recovery, remembered_browsers
-from mfa.models import Challenge, Factor, RecoveryCodes
+from mfa.models import Challenge, Factor
 from mfa.modes import Enrolled
 
 
@@ -36,22 +35,6 @@ class StillRequired(Refused):
 def enabled(user: User) -> list[Factor]:
     """Return the user's factors, oldest first. One query."""
     return list(Factor.objects.filter(user=user).order_by("created_at", "pk"))
-
-
-@dataclass(frozen=True)
-class Overview:
-    """The factors of a user, oldest first, and the number of unused recovery codes."""
-
-    factors: list[Factor]
-    recovery_codes_left: int
-
-
-def overview(user: User) -> Overview:
-    """Return the user's factors and the number of unused recovery codes. One query."""
-    unused = RecoveryCodes.objects.filter(user=OuterRef("user")).values("unused")
-    factors = list(Factor.objects.filter(user=user).annotate(unused=Subquery(unused)).order_by("created_at", "pk"))
-    left = len(factors[0].unused or []) if factors else 0  # type: ignore[attr-defined]  # annotated above
-    return Overview(factors, recovery_codes_left=left)
 
 
 class NotTyped(Refused):

@@ -37,8 +37,8 @@ def test_the_address_is_that_of_the_throttles(client, logged, settings):
     """SR-6: a header of the client's own is not believed."""
     client.get("/account/login", headers={"X-Forwarded-For": "203.0.113.66"})
 
-    started = [line for line in logged() if line["event"] == "request_started"]
-    assert [line["ip"] for line in started] == ["127.0.0.1"]
+    finished = [line for line in logged() if line["event"] == "request_finished"]
+    assert [line["ip"] for line in finished] == ["127.0.0.1"]
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_no_code_of_an_address_is_logged(client, logged, path):
     client.get(path)
 
     lines = logged()
-    assert any(line["event"] == "request_started" for line in lines)
+    assert any(line["event"] == "request_finished" for line in lines)
     assert SECRET not in str(lines)
     assert SECRET not in without_secrets(f"GET {path} HTTP/1.1")
 

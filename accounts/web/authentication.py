@@ -10,7 +10,8 @@ from django.utils.crypto import constant_time_compare
 from django.utils.functional import SimpleLazyObject
 from django_otp import DEVICE_ID_SESSION_KEY
 from django_otp import login as otp_login
-from django_otp.middleware import OTPMiddleware
+from django_otp.middleware import is_verified
+from django_otp.models import Device
 
 from accounts.models import User
 from mfa.models import Factor
@@ -39,31 +40,41 @@ def user_of(request: HttpRequest) -> User | AnonymousUser:
     return AnonymousUser()
 
 
+def _with_factor(request: HttpRequest) -> User | AnonymousUser:
+    """Return the user of the request, with what django-otp's middleware adds to it.
+
+    A factor is there if its mode is among the user's enabled ones: no query.
+    """
+    user = user_of(request)
+    user.otp_device = _factor_of(request, user) if isinstance(user, User) else None  # type: ignore[union-attr]
+    user.is_verified = partial(is_verified, user)  # type: ignore[union-attr]
+    return user
+
+
+def _factor_of(request: HttpRequest, user: User) -> object | None:
+    """Return the factor that has proven the session, read when it is looked at; None if it is no longer there."""
+    session = request.session
+    device_id, mode = session.get(DEVICE_ID_SESSION_KEY), session.get(FACTOR_MODE)
+    if device_id is None:
+        return None
+    if mode in user.modes:
+        return SimpleLazyObject(partial(Device.from_persistent_id, device_id))
+    factor = Device.from_persistent_id(device_id) if mode is None else None  # a session of an older release
+    if factor is None or factor.user_id != user.pk:
+        del session[DEVICE_ID_SESSION_KEY]
+        return None
+    return factor  # type: ignore[no-any-return]  # django-otp has no types
+
+
 class AuthenticationMiddleware(django_auth.AuthenticationMiddleware):
     """Set ``request.user``, which is read when it is first used."""
 
     def process_request(self, request: HttpRequest) -> None:
         """Set the user."""
-        request.user = SimpleLazyObject(partial(user_of, request))  # type: ignore[assignment]
+        request.user = SimpleLazyObject(partial(_with_factor, request))  # type: ignore[assignment]
 
 
 def note_factor(request: HttpRequest, factor: Factor) -> None:
     """Record the factor that has proven this session."""
     otp_login(request, factor)
     request.session[FACTOR_MODE] = factor.mode
-
-
-class FactorMiddleware(OTPMiddleware):  # type: ignore[misc]  # django-otp has no types
-    """django-otp's middleware, but a factor is there if its mode is among the user's enabled ones: no query."""
-
-    def _verify_user_sync(self, request: HttpRequest, user: User) -> User:
-        if FACTOR_MODE not in request.session:  # the session began in an older release, or has proven nothing
-            return super()._verify_user_sync(request, user)  # type: ignore[no-any-return]
-        self._init_user_fields(user)
-        if user.is_authenticated and DEVICE_ID_SESSION_KEY in request.session:
-            if request.session.get(FACTOR_MODE) in user.modes:
-                device_id = request.session[DEVICE_ID_SESSION_KEY]
-                user.otp_device = SimpleLazyObject(partial(self._device_from_persistent_id, device_id))  # type: ignore[attr-defined]
-            else:
-                del request.session[DEVICE_ID_SESSION_KEY]
-        return user

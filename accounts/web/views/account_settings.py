@@ -11,7 +11,7 @@ from accounts.web.access import AuthenticatedHttpRequest, memberships_of
 from accounts.web.form_pages import bound, refusals_on, render_form
 from accounts.web.forms import ProfileForm
 from accounts.web.origin import origin_of
-from mfa import factors, modes, recovery
+from mfa import modes, recovery
 from organizations import policy
 
 
@@ -33,11 +33,10 @@ def dashboard(request: AuthenticatedHttpRequest) -> HttpResponse:
 def settings(request: AuthenticatedHttpRequest) -> HttpResponse:
     """Show the account settings, with the MFA section open if the query contains ``mfa``."""
     user = request.user
-    overview = factors.overview(user)
-    enabled = {factor.mode for factor in overview.factors}
+    enabled = user.modes
     required_by = policy.requiring(user, memberships_of(request))
     context = {
-        "recovery_codes_left": overview.recovery_codes_left,
+        "recovery_codes_left": recovery.left(user) if user.mfa_is_on else 0,
         "has_mailed_mode": any(modes.get(name).is_mailed for name in enabled),
         "modes": [
             {
