@@ -188,6 +188,7 @@ class SmtpSink:
     def __init__(self) -> None:
         self.mails: list[email.message.EmailMessage] = []
         self.refusals_to_come = 0
+        self.connections: list[socket.socket] = []  # every one that was ever opened
         self.port = free_port()
         self._server = socket.create_server(("127.0.0.1", self.port))
         threading.Thread(target=self._accept, daemon=True).start()
@@ -195,12 +196,19 @@ class SmtpSink:
     def close(self) -> None:
         self._server.close()
 
+    def hang_up(self) -> None:
+        """End every open connection, as a server does with those that are idle."""
+        for connection in self.connections:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
     def _accept(self) -> None:
         while True:
             try:
                 connection, _peer = self._server.accept()
             except OSError:
                 return
+            self.connections.append(connection)
             threading.Thread(target=self._talk, args=[connection], daemon=True).start()
 
     def _talk(self, connection: socket.socket) -> None:

@@ -4,15 +4,20 @@ from datetime import timedelta
 
 import pytest
 import time_machine
+from django.contrib.sessions.backends.base import UpdateError
+from django.contrib.sessions.exceptions import SessionInterrupted
 from django.test import Client
 from django.utils import timezone
+from django_otp import DEVICE_ID_SESSION_KEY
 from ua_parser import parse as real_parse
 
 from accounts import security_log, sessions, ssh_keys, tokens
-from accounts.models import PublicKey, SecurityEvent, Session, Token
+from accounts.models import PublicKey, SecurityEvent, Session, Token, User
 from accounts.security_log import Origin
-from accounts.session_store import row_key
+from accounts.session_store import SessionStore, row_key
 from accounts.tests.factories import new_key
+from accounts.web.authentication import FACTOR_MODE
+from mfa.models import Factor
 from organizations.tests.factories import MembershipFactory
 from tests.pages import text_of
 from tests.signing_in import give_credentials, is_signed_in, sign_in
@@ -287,3 +292,74 @@ def test_a_made_up_browser_is_parsed_once(client, dana, monkeypatch):
 
     assert len(rows) > 30
     assert parsed.count(origin.agent) == 1
+
+
+class TestWhatIsRead:
+    """A session brings its user, and the user's modes say whether its factor is still there."""
+
+    def test_a_session_whose_factor_is_gone_has_proven_nothing(self, client, dana_with_both):
+        """SR-33: even if the row was deleted past the domain."""
+        sign_in(client, dana_with_both)
+        Factor.objects.filter(user=dana_with_both, mode=dana_with_both.preferred_mode).delete()
+
+        assert client.get("/account/view").url == "/account/login/otp"
+
+    def test_a_session_of_an_older_release_goes_on(self, client, dana_with_app):
+        """It does not name the mode of its factor."""
+        sign_in(client, dana_with_app)
+        session = client.session
+        del session[FACTOR_MODE]
+        session.save()
+
+        assert is_signed_in(client)
+
+        session = client.session
+        session[DEVICE_ID_SESSION_KEY] = "mfa.factor/0"
+        session.save()
+        assert not is_signed_in(client)
+
+    def test_a_session_that_was_signed_with_the_last_key_goes_on_and_gets_the_new_one(self, client, dana, settings):
+        """SR-25: after a rotation of ``SECRET_KEY``."""
+        sign_in(client, dana)
+        before = client.session.session_key
+        settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+        settings.SECRET_KEY = "another-key-of-the-portal-0123456789-abcdefghijklmnopqrstuvwxyz"
+        client.cookies.pop(settings.BROWSER_COOKIE_NAME)
+
+        assert is_signed_in(client)
+        settings.SECRET_KEY_FALLBACKS = []
+        assert is_signed_in(client)
+        assert client.session.session_key != before
+        assert not Session.objects.filter(pk=row_key(before)).exists()
+
+    def test_a_disabled_account_is_signed_out(self, client, dana):
+        sign_in(client, dana)
+        User.objects.filter(pk=dana.pk).update(is_active=False)
+
+        assert not is_signed_in(client)
+
+    def test_a_new_key_is_in_the_database_at_the_end_of_the_request_and_the_old_one_is_not(self, client, dana):
+        """SR-8."""
+        sign_in(client, dana)
+        store = SessionStore(client.session.session_key)
+        before = store.session_key
+
+        store.cycle_key()
+        assert Session.objects.filter(pk=row_key(before)).exists()
+        store.save()
+
+        assert list(Session.objects.values_list("pk", flat=True)) == [row_key(store.session_key)]
+
+    def test_a_session_that_was_ended_meanwhile_stays_ended(self, client, dana):
+        """SR-25."""
+        sign_in(client, dana)
+        renamed, changed = (SessionStore(client.session.session_key) for _store in range(2))
+        renamed.cycle_key()
+        changed["x"] = 1
+        Session.objects.all().delete()
+
+        with pytest.raises(SessionInterrupted):
+            renamed.save()
+        with pytest.raises(UpdateError):
+            changed.save()
+        assert not Session.objects.exists()
