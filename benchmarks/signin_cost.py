@@ -6,8 +6,11 @@
 as a WSGI call with cheap hashing. ``mails``: codes a second through the worker command of docs/operating.md against a
 mail server that takes 200 ms for each, and how late codes are beside a bulk run. ``STATEMENTS=1`` names each statement
 with the line that sent it.
+
+Each run is kept in ``var/reports/signin_cost.json``. ``BEFORE=file`` compares with the kept file of another run.
 """
 
+import json
 import os
 import statistics
 import subprocess
@@ -31,6 +34,8 @@ CODES_BESIDE_BULK = 200
 SERVER_SECONDS = 0.2
 WORKERS, THREADS = 2, 25
 CEILING = WORKERS * THREADS / (SERVER_SECONDS + 0.01)
+KEPT = ROOT / "var" / "reports" / "signin_cost.json"
+results: dict[str, float] = {}
 
 
 def main() -> int:
@@ -62,7 +67,20 @@ def main() -> int:
             measure_steps(database)
         if "mails" in asked:
             measure_mails(database, folder)
+    keep_and_compare()
     return 0
+
+
+def keep_and_compare() -> None:
+    KEPT.parent.mkdir(parents=True, exist_ok=True)
+    KEPT.write_text(json.dumps(results, indent=1))
+    if before := os.environ.get("BEFORE"):
+        old = json.loads(Path(before).read_text())
+        print(f"\n{'before and now':62}")
+        for name, now in results.items():
+            if name in old:
+                ratio = f"{now / old[name]:8.2f}" if old[name] else ""
+                print(f"{name:62} {old[name]:9.2f} {now:9.2f} {ratio}")
 
 
 # --- Steps ----------------------------------------------------------------------------------------
@@ -122,8 +140,12 @@ def measure_steps(database: servers.PostgreSQL) -> None:
                 for name, client in (("first", Client()), ("known", None), ("new", Client())):
                     walk(tables.setdefault(name, {}), client or known, user, mode, number)
                     known = client if name == "first" else known
-            report(tables)
-    print(f"\nPostgreSQL CPU of a sign-in: {postgresql_cpu_of_sign_ins(database):.1f} ms")
+            report(mode, tables)
+    print()
+    for mode in ("authenticator", "email"):
+        cpu = postgresql_cpu_of_sign_ins(database, mode)
+        print(f"PostgreSQL CPU of a sign-in by {mode}: {cpu:.1f} ms")
+        results[f"PostgreSQL CPU of a sign-in by {mode}, ms"] = cpu
     print_hand_over()
 
 
@@ -170,7 +192,7 @@ def code_of(user: Any, mode: str) -> Callable[[], str]:
     return lambda: pyotp.TOTP(secret).at(timezone.now())
 
 
-def report(tables: "dict[str, dict[str, Step]]") -> None:
+def report(mode: str, tables: "dict[str, dict[str, Step]]") -> None:
     for browser, table in tables.items():
         print(f"  {browser} browser")
         total = [0, 0, 0.0]
@@ -180,14 +202,16 @@ def report(tables: "dict[str, dict[str, Step]]") -> None:
             if name != "wrong code":
                 total = [total[0] + step.statements, total[1] + step.marks, total[2] + cpu]
         print(f"    {'sign-in':13} {total[0]:3} (+{total[1]})  {total[2]:6.1f}")
+        for name, value in zip(("statements", "marks", "CPU, ms"), total, strict=True):
+            results[f"sign-in by {mode}, {browser} browser: {name}"] = value
 
 
-def postgresql_cpu_of_sign_ins(database: servers.PostgreSQL) -> float:
+def postgresql_cpu_of_sign_ins(database: servers.PostgreSQL, mode: str) -> float:
     from django.test import Client
 
     with cheap_hashing():
-        people = [person(1000 + number, "authenticator") for number in range(ROUNDS)]
-        codes = {user: code_of(user, "authenticator") for user in people}
+        people = [person(1000 + number, mode) for number in range(ROUNDS)]
+        codes = {user: code_of(user, mode) for user in people}
         before = database.cpu_seconds()
         for user in people:
             for name, act in steps_of(Client(), user, codes[user]):
@@ -215,6 +239,7 @@ def print_hand_over() -> None:
             outbox.post("accounts.email_taken", user=user, queue="bench")
         times["hand-over"].append(time.perf_counter() - begun)
     bare, ours = (statistics.median(times[name]) * 1000 for name in ("delay", "hand-over"))
+    results["hand-over of a mail / bare delay()"] = ours / bare
     print(f"hand-over of a mail: {ours:.1f} ms, a bare delay() {bare:.1f} ms, ratio {ours / bare:.1f}")
 
 
@@ -255,6 +280,7 @@ def measure_mails(database: servers.PostgreSQL, folder: Path) -> None:
         before = database.cpu_seconds()
         rate = rate_of_codes(arrivals)
         cpu = (database.cpu_seconds() - before) * 1000 / CODES
+        results["codes a second"], results["PostgreSQL CPU of a mailed code, ms"] = rate, cpu
         print(
             f"\ncodes a second, {WORKERS} x {THREADS} threads, a server of {SERVER_SECONDS * 1000:.0f} ms: {rate:.0f}, "
             f"{rate / CEILING:.2f} of the ceiling of {CEILING:.0f}; PostgreSQL CPU of a mail {cpu:.1f} ms"
@@ -348,6 +374,7 @@ def print_delays_beside_bulk(arrivals: Path) -> None:
     in_bulk = len(arrived(arrivals)) - sent_before - CODES_BESIDE_BULK
     for name, times in (("alone", alone), (f"beside bulk ({in_bulk} meanwhile)", beside)):
         p50, p99 = times[len(times) // 2], times[int(len(times) * 0.99)]
+        results[f"delay of a code {name.split(' (')[0]}, 99th percentile, s"] = p99
         print(f"delay of a code {name}: median {p50:.2f} s, 99th percentile {p99:.2f} s")
 
 
