@@ -146,7 +146,7 @@ def main() -> None:
                 [*units, *NO_DATABASE, "-m", "not browser", f"--junitxml={REPORTS}/postgresql.xml"],
                 DATABASE_URL=database,
             )
-    by_stack = ["--numprocesses", "2", "--dist", "loadgroup"]
+    by_stack = ["--numprocesses", "3", "--dist", "loadgroup"]
     step("browser tests", [*PYTEST, *by_stack, "-m", "browser", f"--junitxml={REPORTS}/browser.xml"])
     if database:
         print()

@@ -19,15 +19,22 @@ ARGUMENTS = [
 
 # Files with tests of half a minute: begun last, one would keep a single process busy after all others have ended.
 SLOW = {"test_run", "test_broker", "test_invariants", "test_histories"}
+# Files that go the same ways again and again: tracing them takes half as long again and adds no line.
+NOT_TRACED = {"test_invariants", "test_histories", "test_shares", "test_throttles", "test_budgets", "test_permissions",
+              "test_member_counts", "test_cli_contract"}  # fmt: skip
 
 
 def pytest_collection_modifyitems(items):
-    """Begin with the slow tests; with `--dist loadgroup`, keep the tests of one stack in one process."""
+    """Begin with slow tests. With `--dist loadgroup`, tests that share a stack run in one process, in two halves."""
     items.sort(key=lambda item: item.path.stem not in SLOW)
     for item in items:
         asked = getattr(item, "callspec", None)
         stack = asked.params.get("portal") if asked else None
-        item.add_marker(pytest.mark.xdist_group(stack or ("large" if "large" in item.fixturenames else "small")))
+        shared = min({"small", "large"} & {stack, *item.fixturenames}, default="a stack of its own")
+        half = "journeys" if item.path.stem == "test_journeys" else "the rest"
+        item.add_marker(pytest.mark.xdist_group(f"{shared}, {half}"))
+        if item.path.stem in NOT_TRACED:
+            item.add_marker(pytest.mark.no_cover)
 
 
 @pytest.fixture(scope="session")
