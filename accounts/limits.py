@@ -48,7 +48,8 @@ def _number(number: Number) -> int:
 
 
 def _time(time: Time) -> timedelta:
-    return getattr(settings, time) if isinstance(time, str) else time  # type: ignore[no-any-return]  # a setting
+    found: timedelta = getattr(settings, time) if isinstance(time, str) else time
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)

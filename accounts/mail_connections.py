@@ -11,8 +11,6 @@ from django.core.mail.backends.base import BaseEmailBackend
 MAX_IDLE_SECONDS = 30.0
 MAX_MAILS = 100
 
-_of_thread = threading.local()
-
 
 class KeptConnection:
     """A connection that is opened again when it is old or the server has closed it."""
@@ -53,8 +51,15 @@ class KeptConnection:
         return bool(waiting.poll(0))
 
 
+class _OfThread(threading.local):
+    connection: KeptConnection | None = None
+
+
+_of_thread = _OfThread()
+
+
 def of_this_thread() -> KeptConnection:
     """Return the connection of this thread."""
-    if not hasattr(_of_thread, "connection"):
+    if _of_thread.connection is None:
         _of_thread.connection = KeptConnection()
-    return _of_thread.connection  # type: ignore[no-any-return]  # a thread's own variable
+    return _of_thread.connection

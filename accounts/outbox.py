@@ -142,7 +142,7 @@ def deliver(mail_id: str, *, over: KeptConnection | None = None) -> timedelta | 
 TAKE_ONE = f"""
 UPDATE {Mail._meta.db_table} SET state = %s, tries = tries + 1, due_at = %s
 WHERE id = %s AND (state = %s OR state = %s AND due_at < %s) RETURNING *
-"""  # noqa: S608  (the table's name, no values)
+"""
 
 
 def _take_one(mail_id: str) -> Mail | None:

@@ -46,7 +46,7 @@ class SessionStore(DatabaseStore):
     @property
     def user(self) -> User | None:
         """The user of the session, read together with it; None if it has none or has not been saved yet."""
-        self._get_session()  # type: ignore[attr-defined]  # Django's own; the types leave it out
+        self.keys()  # reads the row, if it was not read yet
         return self._user
 
     def create_model_instance(self, data: dict[str, Any]) -> Session:
@@ -67,13 +67,14 @@ class SessionStore(DatabaseStore):
 
     def cycle_key(self) -> None:
         """Set a new key. The save that stores it deletes the row of the old one."""
-        self._session_cache = self._get_session()  # type: ignore[attr-defined]  # read by the old key
+        self.keys()  # by the old key
         if not self._is_new:
             self._replaces = self.session_key or ""
         self._new_key()
 
     def _new_key(self) -> None:
-        self._session_key = self._get_new_session_key()  # type: ignore[attr-defined]
+        self._session_cache = dict(self.items())
+        self._session_key = self._get_new_session_key()
         self._is_new = self.modified = True
 
     def _get_new_session_key(self) -> str:
@@ -92,7 +93,7 @@ class SessionStore(DatabaseStore):
         """
         if self.session_key is None:
             self._new_key()
-        row = self.create_model_instance(self._get_session(no_load=must_create))  # type: ignore[attr-defined]
+        row = self.create_model_instance(dict(self.items()))
         if self._is_new or must_create:
             self._insert(row)
         elif not Session.objects.filter(pk=row.pk).update(**{column: getattr(row, column) for column in COLUMNS}):
@@ -122,8 +123,8 @@ class SessionStore(DatabaseStore):
 
     def _delete_row(self, session_key: str | None) -> int:
         # Nothing depends on a session: one statement, where ``delete`` would add a transaction.
-        rows = Session.objects.filter(pk=row_key(session_key))
-        return int(rows._raw_delete(rows.db))  # type: ignore[attr-defined]  # Django's own, stable since 1.8
+        rows: Any = Session.objects.filter(pk=row_key(session_key))
+        return int(rows._raw_delete(rows.db))
 
     def _get_session_from_db(self) -> Session | None:
         now = timezone.now()

@@ -143,7 +143,7 @@ def give_back(slots: Collection[Slot]) -> None:
 def _deleted(always: set[str], if_new: set[str]) -> set[str]:
     """Delete rows, some of them only if no other try has been counted there; return which. One statement."""
     rows = Throttle.objects.raw(
-        f"DELETE FROM {TABLE} WHERE digest IN ({_places(always)}) "  # noqa: S608  (the table's name, no values)
+        f"DELETE FROM {TABLE} WHERE digest IN ({_places(always)}) "
         f"OR tries = 1 AND digest IN ({_places(if_new)}) RETURNING digest",
         [*always, *if_new],
     )
@@ -188,7 +188,7 @@ def _inserted_or_locked(new: list[Throttle]) -> Iterator[Throttle]:
     values = [field.get_db_prep_save(getattr(row, field.attname), connection) for row in new for field in fields]
     row_of_places = f"({_places(fields)})"
     yield from Throttle.objects.raw(
-        f"INSERT INTO {TABLE} ({COLUMNS}) VALUES {', '.join([row_of_places] * len(new))} "  # noqa: S608  (names only)
+        f"INSERT INTO {TABLE} ({COLUMNS}) VALUES {', '.join([row_of_places] * len(new))} "
         f"ON CONFLICT (digest) DO UPDATE SET tries = {TABLE}.tries + 1 RETURNING {COLUMNS}",
         values,
     )

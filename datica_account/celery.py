@@ -4,6 +4,7 @@ import os
 
 from celery import Celery
 from celery.signals import setup_logging, worker_process_init
+from django.db import connections
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "datica_account.settings")
 
@@ -21,6 +22,4 @@ def keep_our_logging(**_kwargs: object) -> None:
 @worker_process_init.connect
 def use_no_pool(**_kwargs: object) -> None:
     """Open single connections in a process of ``--pool prefork``, where Celery would close a pool after each task."""
-    from django.db import connections  # noqa: PLC0415  (the settings need not be complete when this module is read)
-
     connections.settings["default"]["OPTIONS"].pop("pool", None)

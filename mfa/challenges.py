@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import structlog
 from django.conf import settings
@@ -219,8 +219,7 @@ class Answer:
     @property
     def finished(self) -> signin.Finished:
         """The sign-in that the code finished. Only of an answer to a sign-in."""
-        assert self.sign_in is not None  # noqa: S101  (for the types)
-        return self.sign_in
+        return cast("signin.Finished", self.sign_in)
 
 
 def answer(challenge: Challenge, otp: str, origin: Origin) -> Answer:

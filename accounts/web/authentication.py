@@ -1,6 +1,7 @@
 """Who makes a request, and whether a factor has proven it: without a query besides the one that reads the session."""
 
 from functools import partial
+from typing import Any, cast
 
 from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.auth import middleware as django_auth
@@ -24,8 +25,8 @@ def user_of(request: HttpRequest) -> User | AnonymousUser:
 
     Does what ``django.contrib.auth.get_user`` does, with the user that was read together with the session.
     """
-    session = request.session
-    user: User | None = session.user  # type: ignore[attr-defined]  # of our own store
+    session: Any = request.session  # of our own store
+    user: User | None = session.user
     if user is None or not user.is_active or SESSION_KEY not in session:
         return AnonymousUser()
     fingerprint = session.get(HASH_SESSION_KEY, "")
@@ -40,18 +41,18 @@ def user_of(request: HttpRequest) -> User | AnonymousUser:
     return AnonymousUser()
 
 
-def _with_factor(request: HttpRequest) -> User | AnonymousUser:
+def _with_factor(request: HttpRequest) -> Any:
     """Return the user of the request, with what django-otp's middleware adds to it.
 
     A factor is there if its mode is among the user's enabled ones: no query.
     """
-    user = user_of(request)
-    user.otp_device = _factor_of(request, user) if isinstance(user, User) else None  # type: ignore[union-attr]
-    user.is_verified = partial(is_verified, user)  # type: ignore[union-attr]
+    user: Any = user_of(request)
+    user.otp_device = _factor_of(request, user) if isinstance(user, User) else None
+    user.is_verified = partial(is_verified, user)
     return user
 
 
-def _factor_of(request: HttpRequest, user: User) -> object | None:
+def _factor_of(request: HttpRequest, user: User) -> Any:
     """Return the factor that has proven the session, read when it is looked at; None if it is no longer there."""
     session = request.session
     device_id, mode = session.get(DEVICE_ID_SESSION_KEY), session.get(FACTOR_MODE)
@@ -59,11 +60,11 @@ def _factor_of(request: HttpRequest, user: User) -> object | None:
         return None
     if mode in user.modes:
         return SimpleLazyObject(partial(Device.from_persistent_id, device_id))
-    factor = Device.from_persistent_id(device_id) if mode is None else None  # a session of an older release
+    factor: Any = Device.from_persistent_id(device_id) if mode is None else None  # a session of an older release
     if factor is None or factor.user_id != user.pk:
         del session[DEVICE_ID_SESSION_KEY]
         return None
-    return factor  # type: ignore[no-any-return]  # django-otp has no types
+    return factor
 
 
 class AuthenticationMiddleware(django_auth.AuthenticationMiddleware):
@@ -71,7 +72,7 @@ class AuthenticationMiddleware(django_auth.AuthenticationMiddleware):
 
     def process_request(self, request: HttpRequest) -> None:
         """Set the user."""
-        request.user = SimpleLazyObject(partial(_with_factor, request))  # type: ignore[assignment]
+        request.user = cast("Any", SimpleLazyObject(partial(_with_factor, request)))
 
 
 def note_factor(request: HttpRequest, factor: Factor) -> None:
