@@ -270,3 +270,15 @@ def test_the_command_line_has_the_same_limit(client, dana, clock):
     assert answer.status_code == 429
     assert answer.json()["code"] == 4290
     assert answer.headers["Retry-After"] == "5"
+
+
+def test_a_refused_try_is_counted_nowhere():
+    """SR-7: not even where it would have been the first."""
+    full, empty = (Limit(what="x", per="y", key=key, tries=1, window=timedelta(1)).of("z") for key in ("full", "empty"))
+    throttles.count([full])
+
+    with transaction.atomic():
+        assert throttles.try_take([full, empty])
+
+    assert throttles.left(empty) == 1
+    assert not Throttle.objects.filter(digest=empty.digest).exists()

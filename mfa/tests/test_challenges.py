@@ -6,9 +6,9 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from accounts.models import Channel
+from accounts.models import Channel, KnownBrowser, Mail
 from accounts.security_log import Origin
-from mfa import assisted_reset, challenges
+from mfa import assisted_reset, challenges, codes
 from mfa.models import AssistedReset, Challenge, RememberedBrowser
 from mfa.tasks import forget_expired
 
@@ -143,3 +143,24 @@ def test_its_mail_is_wanted_once_asked_for_and_while_it_is_open(clock, step_up):
 
     move_to(clock, step_up.expires_at)
     assert not challenges.code_is_wanted(step_up)
+
+
+@pytest.mark.parametrize("changed", [{"mode": "authenticator"}, {"ended_at": timezone.now()}])
+def test_no_code_is_mailed_of_a_mode_that_mails_none_or_after_the_end(clock, step_up, changed):
+    """SR-50."""
+    Challenge.objects.filter(pk=step_up.pk).update(**changed)
+
+    with pytest.raises(challenges.ChallengeOver):
+        challenges.send_code(step_up, ORIGIN)
+    assert not Mail.objects.exists()
+
+
+def test_a_sign_in_at_the_command_line_makes_no_known_browser(clock, dana_with_email):
+    """SR-5."""
+    begun = challenges.begin_sign_in(dana_with_email, channel=Channel.CLI, origin=ORIGIN)
+
+    answer = challenges.answer_sign_in(str(begun.pk), codes.mailed_code(begun.secret), ORIGIN, channel=Channel.CLI)
+
+    assert answer.proved_by == answer.finished.mode == "email"
+    assert not begun.by_key
+    assert not KnownBrowser.objects.exists()
