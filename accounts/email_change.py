@@ -24,7 +24,7 @@ UNDOING = "accounts.undo_address"
 HOUR = timedelta(hours=1)
 CHANGES_OF_USER = Limit(what="changes of the email address", per="user", key="change-email", tries=5, window=HOUR)
 CHANGES_FROM_NETWORK = Limit(
-    what="changes of the email address", per="client network", key="change-email",
+    what="changes of the email address", per="client network", key="change-email-network",
     tries="IP_MAILS_PER_HOUR", window=HOUR,
 )  # fmt: skip
 

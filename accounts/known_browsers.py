@@ -30,9 +30,7 @@ def with_browser(users: QuerySet[User], origin: Origin) -> QuerySet[User]:
     """Read users together with their rows for the browser of ``origin``, which ``find`` then needs no query for."""
     if not origin.browser_tokens:
         return users
-    digests = [digest_of(token) for token in origin.browser_tokens]
-    since = timezone.now() - KNOWN_BROWSER_LIFETIME
-    this = Q(known_browsers__digest__in=digests, known_browsers__last_used_at__gt=since)
+    this = Q(known_browsers__digest__in=_digests(origin), known_browsers__last_used_at__gt=_forgotten_before())
     columns = {f"{READ}{column}": F(f"this_browser__{column}") for column in COLUMNS}
     joined = users.annotate(this_browser=FilteredRelation("known_browsers", condition=this))
     return joined.annotate(**columns).order_by(f"{READ}id")
@@ -52,9 +50,15 @@ def find(user: User, origin: Origin) -> KnownBrowser | None:
 
 
 def _of_tokens(user: User, origin: Origin) -> QuerySet[KnownBrowser]:
-    digests = [digest_of(token) for token in origin.browser_tokens]
-    since = timezone.now() - KNOWN_BROWSER_LIFETIME
-    return KnownBrowser.objects.filter(user=user, digest__in=digests, last_used_at__gt=since)
+    return KnownBrowser.objects.filter(user=user, digest__in=_digests(origin), last_used_at__gt=_forgotten_before())
+
+
+def _digests(origin: Origin) -> list[str]:
+    return [digest_of(token) for token in origin.browser_tokens]
+
+
+def _forgotten_before() -> datetime:
+    return timezone.now() - KNOWN_BROWSER_LIFETIME
 
 
 def place_of(user: User, origin: Origin, *, channel: Channel, by_factor: bool = False) -> str:
@@ -91,7 +95,7 @@ def _name_of(digest: str) -> str:
 
 def is_at(place: str, origin: Origin) -> bool:
     """Return whether a request comes from the browser that ``place_of`` has named ``place``."""
-    return place in {_name_of(digest_of(token)) for token in origin.browser_tokens}
+    return place in map(_name_of, _digests(origin))
 
 
 def note_use(user: User, origin: Origin) -> None:

@@ -186,7 +186,7 @@ def _attempt(mail: Mail, over: KeptConnection | None = None) -> timedelta | None
 
 
 def _release_database() -> None:
-    """Give this thread's database connection back to the pool: the mail server may take its time."""
+    """Return this thread's database connection to the pool while the mail server is waited for."""
     if getattr(connection, "pool", None) and not connection.in_atomic_block:
         connection.close()
 

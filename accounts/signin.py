@@ -39,7 +39,7 @@ WRONG_PASSWORDS_FOR_NAME = Limit(
 )  # fmt: skip
 WRONG_PASSWORDS_IN_KNOWN_PLACE = replace(WRONG_PASSWORDS_FOR_NAME, per="known place of a user", key="password-in-place")
 WRONG_PASSWORDS_FROM_NETWORK = Limit(
-    what="wrong passwords at sign-in", per="client network, outside known places", key="password",
+    what="wrong passwords at sign-in", per="client network, outside known places", key="password-network",
     tries="IP_LOGIN_FAILURES", window="IP_LOGIN_FAILURE_WINDOW",
 )  # fmt: skip
 

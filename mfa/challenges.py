@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import structlog
 from django.conf import settings
@@ -238,12 +238,12 @@ def answer_sign_in(challenge_id: str, otp: str, origin: Origin, *, channel: Chan
 
 
 def _answer(challenge: Challenge, otp: str, origin: Origin) -> Answer:
-    factor, known = _read_factor(challenge, otp, origin)
-    check = partial(_spend, challenge, factor, otp, origin)
-    proved_by = judge(challenge, otp, origin, check, has_failures=known.has_failures)
-    if known.reset_is_open and proved_by != assisted_reset.MODE:
+    read = _read_factor(challenge, otp, origin)
+    check = partial(_spend, challenge, read.factor, otp, origin)
+    proved_by = judge(challenge, otp, origin, check, has_failures=read.has_failures)
+    if read.reset_is_open and proved_by != assisted_reset.MODE:
         assisted_reset.cancel(challenge.user, origin)
-    answered = Answer(challenge, factor, proved_by)
+    answered = Answer(challenge, read.factor, proved_by)
     if challenge.purpose != Challenge.Purpose.SIGN_IN:
         return answered
     finished = signin.finish(
@@ -253,33 +253,33 @@ def _answer(challenge: Challenge, otp: str, origin: Origin) -> Answer:
         mode=proved_by,
         by_factor=answered.is_by_factor,
         is_known=answered.is_by_factor and known_browsers.is_at(challenge.known_place, origin),
-        is_first=not known.has_browsers,
+        is_first=not read.has_browsers,
     )
     return replace(answered, sign_in=finished)
 
 
 @dataclass(frozen=True)
-class _Known:
-    """What is known of an account under its lock. Usually nothing that costs a further statement."""
+class _Read:
+    """A factor, and what else of its account decides. Usually nothing of it costs a further statement."""
 
+    factor: Factor
     reset_is_open: bool
     has_failures: bool
     has_browsers: bool
 
 
-def _read_factor(challenge: Challenge, otp: str, origin: Origin) -> "tuple[Factor, _Known]":
+def _read_factor(challenge: Challenge, otp: str, origin: Origin) -> _Read:
     """Read the factor of a locked challenge, and in the same query what else decides."""
     rows = Factor.objects.filter(user=challenge.user, mode=challenge.mode).annotate(
         reset_is_open=assisted_reset.is_open_for(OuterRef("user")),
         has_failures=throttles.has_tries(_slot_of(challenge, otp, origin)),
         has_browsers=known_browsers.exist_for(OuterRef("user")),
     )
-    factor: Factor | None = next(iter(rows), None)
-    if factor is None:
+    row: Any = next(iter(rows), None)
+    if row is None:
         raise ChallengeOver
-    factor.user = challenge.user
-    facts = {name: getattr(factor, name) for name in _Known.__annotations__}
-    return factor, _Known(**facts)
+    row.user = challenge.user
+    return _Read(row, row.reset_is_open, row.has_failures, row.has_browsers)
 
 
 def judge(
@@ -371,12 +371,6 @@ def _add_tries_left(refusal: RefusedCode, challenge: Challenge, slot: Slot) -> N
     if not challenge.is_at_command_line:
         refusal.is_last = challenge.ended_at is not None
         refusal.left = remaining_tries.left_in_words(challenge, slot)
-
-
-def cancel(challenge: Challenge) -> None:
-    """End a sign-in that its user has cancelled. Notify the user if it is suspicious."""
-    with transaction.atomic():
-        unfinished_sign_ins.end(challenge)
 
 
 def code_is_wanted(challenge: Challenge) -> bool:

@@ -15,9 +15,10 @@ REPORT_INTERVAL = timedelta(days=1)
 
 
 def end(challenge: Challenge) -> None:
-    """End a sign-in that has had no correct code; notify its user if it is suspicious. Call within a transaction."""
-    if Challenge.objects.filter(pk=challenge.pk, ended_at=None).update(ended_at=timezone.now()):
-        report_if_suspicious(challenge)
+    """End a sign-in that was cancelled or expired without a correct code; notify its user if it is suspicious."""
+    with transaction.atomic():
+        if Challenge.objects.filter(pk=challenge.pk, ended_at=None).update(ended_at=timezone.now()):
+            report_if_suspicious(challenge)
 
 
 def report() -> int:
@@ -31,8 +32,7 @@ def report() -> int:
     )
     count = 0
     for challenge in expired.select_related("user").order_by("expires_at")[:BATCH_SIZE]:
-        with transaction.atomic():
-            end(challenge)
+        end(challenge)
         count += 1
     return count
 

@@ -68,6 +68,13 @@ def test_lines_of_pages_fit_on_a_screen(file):
     assert [line for line in file.read_text().splitlines() if len(line) > 160] == []
 
 
+def test_no_two_limits_share_a_count():
+    """SR-57: a username that reads like a network must not reset the count of that network."""
+    keys = [limit.key for _file, limit in limits_table.limits() if limit.key]
+
+    assert len(keys) == len(set(keys))
+
+
 def test_the_table_of_limits_is_the_one_of_the_code():
     """SR-57: `make limits` writes it."""
     assert limits_table.PAGE.read_text() == limits_table.page()

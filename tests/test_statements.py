@@ -84,12 +84,12 @@ def test_a_wrong_code_costs_so_much(client, dana, mode):
 def test_a_wrong_password_costs_the_same_for_an_unknown_account(client, another_browser, dana):
     """SR-3: but for the line in the security log of the account that there is."""
     sent = {}
-    for name, address in (("dana", "192.0.2.1"), ("nobody", "192.0.2.2")):
+    for name, address in (("dana", "192.0.2.1"), ("unknown", "192.0.2.2")):
         with recorded() as sent[name]:
             give_credentials(another_browser(REMOTE_ADDR=address), name, "wrong")
 
-    assert sent["nobody"].statements == sent["dana"].statements - 1
-    assert sent["nobody"].marks == sent["dana"].marks
+    assert sent["unknown"].statements == sent["dana"].statements - 1
+    assert sent["unknown"].marks == sent["dana"].marks
 
 
 PAGES = {

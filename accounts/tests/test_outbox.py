@@ -328,7 +328,7 @@ def test_links_in_mail_come_from_the_setting_not_from_the_request(client, settin
 def test_what_expired_is_forgotten_in_batches(client, dana_with_email, monkeypatch):
     monkeypatch.setattr(housekeeping, "BATCH", 2)
     for _number in range(3):
-        give_credentials(client, f"nobody{_number}")
+        give_credentials(client, f"unknown{_number}")
     client.post("/account/password/reset", {"identifier": "dana"})
 
     with time_machine.travel(timezone.now() + timedelta(days=30)):

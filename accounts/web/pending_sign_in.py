@@ -52,8 +52,9 @@ def begin(request: HttpRequest, user: User, *, may_remember: bool, next_path: st
     A signed cookie holds the pending sign-in: a session would be written for each password and deleted by each code.
     """
     empty_session(request)
-    challenge = challenges.begin_sign_in(user, channel=Channel.BROWSER, origin=origin_of(request))
-    known_browsers.note_use(user, origin_of(request))
+    origin = origin_of(request)
+    challenge = challenges.begin_sign_in(user, channel=Channel.BROWSER, origin=origin)
+    known_browsers.note_use(user, origin)
     if challenge.mail_refusal:
         messages.warning(request, challenge.mail_refusal.text)
     may_remember = may_remember and timedelta(0) < settings.REMEMBERED_BROWSER_LIFETIME

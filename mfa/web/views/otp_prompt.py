@@ -17,7 +17,7 @@ from accounts.web.access import public
 from accounts.web.form_pages import bound, refusals_on, render_form
 from accounts.web.origin import origin_of
 from accounts.web.pending_sign_in import PendingSignIn
-from mfa import assisted_reset, challenges, recovery
+from mfa import assisted_reset, challenges, recovery, unfinished_sign_ins
 from mfa.web import prompt
 from mfa.web.enrolments import begin_enrolment
 from mfa.web.forms import OtpForm
@@ -106,6 +106,6 @@ def cancel(request: HttpRequest) -> HttpResponse:
     """Cancel the pending sign-in."""
     challenge = pending_sign_in.find(request)
     if challenge is not None:
-        challenges.cancel(challenge)
+        unfinished_sign_ins.end(challenge)
     pending_sign_in.forget(request)
     return redirect("accounts:login")
