@@ -10,6 +10,7 @@ the table, sends them over one connection and gives way to other tasks (``send_b
 from collections.abc import Callable
 from datetime import timedelta
 from functools import cache, partial
+from math import ceil
 from time import monotonic
 from urllib.parse import urlsplit
 
@@ -39,6 +40,8 @@ SWEEP_BATCH = 500
 INSERT_BATCH_SIZE = 1000
 # Bulk mails that one worker takes at a time. If the worker dies, they are late by OUTBOX_SEND_TIMEOUT.
 SEND_BATCH_SIZE = 20
+# Connections over which bulk mails of one call go at once, if the worker has as many threads free.
+BULK_CONNECTIONS = 4
 # Where one worker serves all queues, a code waits at most this long for bulk mail.
 BULK_TURN_SECONDS = 2.0
 SERVER_AWAY_PAUSE = timedelta(seconds=20)
@@ -82,11 +85,11 @@ def post_many(mails: list[Mail]) -> None:
 
 
 def post_in_bulk(mails: list[Mail]) -> None:
-    """Write bulk mails into the outbox; a worker is called when the surrounding transaction commits."""
+    """Write bulk mails into the outbox; workers are called when the surrounding transaction commits."""
     for mail in mails:
         mail.queue = BULK_QUEUE
     Mail.objects.bulk_create(mails, batch_size=INSERT_BATCH_SIZE)
-    if mails:
+    for _batch in range(min(BULK_CONNECTIONS, ceil(len(mails) / SEND_BATCH_SIZE))):
         transaction.on_commit(partial(call, BULK_TASK, queue=BULK_QUEUE))
 
 

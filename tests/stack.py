@@ -16,6 +16,7 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
+from datica_account.run import HUGE_PAGES
 from tests import servers
 from tests.check import PRODUCTION
 
@@ -171,6 +172,7 @@ def large() -> Iterator[Stack]:
                 "SITE_URL": f"http://localhost:{port}",
                 "ALLOWED_HOSTS": "localhost",
                 "DATA_DIR": str(folder),
+                "GLIBC_TUNABLES": HUGE_PAGES,
             }
         )
         _run(["collectstatic", "--no-input", "--verbosity", "0"], environment)
