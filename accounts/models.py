@@ -58,6 +58,8 @@ class User(AbstractBaseUser, PermissionsMixin):  # type: ignore[django-manager-m
     preferred_mode = models.CharField(max_length=16, blank=True, editable=False)
     # The enabled modes, by name and with a blank between. A trigger of the mfa app keeps it in step with the factors.
     enabled_modes = models.CharField(max_length=64, blank=True, default="", editable=False)
+    # When to offer a passkey again after a sign-in with a code; null: at once.
+    offer_passkey_from = models.DateTimeField(null=True, editable=False)
     # Raised under the lock on this row by each change that ends the other sessions (SR-25).
     credential_version = models.PositiveIntegerField(default=0, editable=False)
     is_active = models.BooleanField(default=True)
@@ -128,6 +130,7 @@ class SignedIn(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     last_used_at = models.DateTimeField(default=timezone.now)
     mode = models.CharField(max_length=16, blank=True)  # blank: no second factor
+    factor_name = models.CharField(max_length=64, blank=True, default="")  # of a passkey
     ip_address = models.GenericIPAddressField(null=True)
     agent = models.CharField(max_length=255, blank=True)
 
@@ -342,6 +345,7 @@ class SecurityEvent(models.Model):
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
     kind = models.CharField(max_length=40)
     mode = models.CharField(max_length=16, blank=True)
+    factor_name = models.CharField(max_length=64, blank=True, default="")  # of a passkey
     ip_address = models.GenericIPAddressField(null=True)
     agent = models.CharField(max_length=255, blank=True)
     at = models.DateTimeField(default=timezone.now)

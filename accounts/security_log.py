@@ -66,6 +66,10 @@ class Kind(models.TextChoices):
     MODE_ENABLED = "mode_enabled", _("Multi-factor authentication mode enabled")
     MODE_DISABLED = "mode_disabled", _("Multi-factor authentication mode disabled")
     MODE_PREFERRED = "mode_preferred", _("Preferred mode changed")
+    PASSKEY_ADDED = "passkey_added", _("Passkey added")
+    PASSKEY_RENAMED = "passkey_renamed", _("Passkey renamed")
+    PASSKEY_REMOVED = "passkey_removed", _("Passkey removed")
+    PASSKEY_COPIED = "passkey_copied", _("Passkey refused: it may have been copied. Remove it and add a new one")
     RECOVERY_CODES_MADE = "recovery_codes_made", _("New recovery codes created")
     RECOVERY_CODE_USED = "recovery_code_used", _("Recovery code used")
     FEW_RECOVERY_CODES = "few_recovery_codes", _("Few recovery codes left: create new ones")
@@ -89,6 +93,9 @@ NOTIFIED_BY_EMAIL = frozenset(
         Kind.MODE_ENABLED,
         Kind.MODE_DISABLED,
         Kind.MODE_PREFERRED,
+        Kind.PASSKEY_ADDED,
+        Kind.PASSKEY_REMOVED,
+        Kind.PASSKEY_COPIED,
         Kind.RECOVERY_CODES_MADE,
         Kind.RECOVERY_CODE_USED,
         Kind.FEW_RECOVERY_CODES,
@@ -102,10 +109,15 @@ NOTIFIED_BY_EMAIL = frozenset(
 )
 
 
-def record(user: User, kind: Kind, origin: Origin, *, mode: str = "") -> SecurityEvent:
-    """Record an event and queue the email to the user, if this kind has one."""
+def record(user: User, kind: Kind, origin: Origin, *, mode: str = "", factor_name: str = "") -> SecurityEvent:
+    """Record an event and queue the email to the user, if this kind has one. ``factor_name`` is that of a passkey."""
     event = SecurityEvent.objects.create(
-        user=user, kind=kind, mode=mode, ip_address=origin.ip_address, agent=origin.agent[:255]
+        user=user,
+        kind=kind,
+        mode=mode,
+        factor_name=factor_name,
+        ip_address=origin.ip_address,
+        agent=origin.agent[:255],
     )
     metrics.count(kind, mode or "none")
     if kind in NOTIFIED_BY_EMAIL:

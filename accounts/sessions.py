@@ -15,7 +15,7 @@ from accounts.session_store import row_key
 
 # Not password resets, which begin without a session: an attacker with a session must not end them.
 BEGUN_IN_SESSIONS = (EmailVerification.Purpose.CHANGE_EMAIL, EmailVerification.Purpose.CONFIRM_MAILBOX)
-COLUMNS = ("public_id", "created_at", "last_used_at", "mode", "ip_address", "agent")
+COLUMNS = ("public_id", "created_at", "last_used_at", "mode", "factor_name", "ip_address", "agent")
 
 
 def of_user(user: User) -> "QuerySet[Any, dict[str, Any]]":

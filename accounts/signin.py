@@ -124,12 +124,23 @@ def lock_checked(user: User) -> User:
 
 
 @dataclass(frozen=True)
+class Proof:
+    """What has proven a sign-in besides the password or SSH key; ``mode`` is blank if nothing."""
+
+    mode: str = ""  # of a factor, or what stood in its place
+    factor_name: str = ""  # of a passkey
+
+
+@dataclass(frozen=True)
 class Finished:
     """A finished sign-in. The session carries the fingerprint of ``user``, which was read under the lock (SR-25)."""
 
     user: User
-    mode: str  # what has proven it besides the password or SSH key; blank if nothing
+    proof: Proof
     browser_tokens: tuple[str, ...] = ()  # for the browser's cookie
+
+
+NO_PROOF = Proof()
 
 
 def finish_without_code(user: User, origin: Origin, *, channel: Channel) -> Finished:
@@ -150,27 +161,27 @@ def finish(
     origin: Origin,
     *,
     channel: Channel,
-    mode: str = "",
+    proof: Proof = NO_PROOF,
     by_factor: bool = False,
     is_known: bool = False,
     is_first: bool | None = None,
 ) -> Finished:
     """Record a sign-in. Raises ``SignInOver`` if the account does not allow it any more.
 
-    This is the last step: every proof must have been checked, under the lock on the row of ``user``. ``mode`` is what
-    proved it after the password or SSH key, blank if MFA is off; ``by_factor``: it was a factor. ``is_known``: the user
-    has signed in with this browser before, and if by a factor, then also by one; ``is_first``: with none before.
+    This is the last step: every proof must have been checked, under the lock on the row of ``user``. ``proof``: none
+    if MFA is off; ``by_factor``: it was a factor. ``is_known``: the user has signed in with this browser before, and if
+    by a factor, then also by one; ``is_first``: with none before.
     """
-    if not user.is_active or bool(mode) != user.mfa_is_on:
+    if not user.is_active or bool(proof.mode) != user.mfa_is_on:
         raise SignInOver
     user.last_login = timezone.now()
     User.objects.filter(pk=user.pk).update(last_login=user.last_login)
-    security_log.record(user, Kind.SIGNED_IN, origin, mode=mode)
+    security_log.record(user, Kind.SIGNED_IN, origin, mode=proof.mode, factor_name=proof.factor_name)
     tokens = origin.browser_tokens
     if channel == Channel.BROWSER and not is_known:
         tokens = known_browsers.note_sign_in(user, origin, by_factor=by_factor, is_first=is_first)
-    log.info("signin.finished", user_id=str(user.pk), channel=channel, mode=mode)
-    return Finished(user, mode, tokens)
+    log.info("signin.finished", user_id=str(user.pk), channel=channel, mode=proof.mode)
+    return Finished(user, proof, tokens)
 
 
 # --- Withdrawing a password: "that was not me" ----------------------------------------------------

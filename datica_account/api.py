@@ -17,7 +17,7 @@ from accounts import locks, signin, ssh_keys, throttles
 from accounts.api import endpoints as accounts_api
 from accounts.refusals import Refused
 from accounts.web.access import works_while_blocked
-from mfa import challenges, code_refusals, factors
+from mfa import challenges, code_refusals
 from organizations import environments, invitations, membership, policy, policy_changes
 from organizations.api import authorization
 from organizations.api import endpoints as organizations_api
@@ -52,7 +52,6 @@ REFUSALS: dict[type[Refused], Kind] = {
     ssh_keys.AccountNotNamed: SIGN_IN_FAILED,
     ssh_keys.ClockOff: SIGN_IN_FAILED,
     ssh_keys.SignatureUsed: SIGN_IN_FAILED,
-    factors.NotTyped: SIGN_IN_FAILED,
     code_refusals.WrongCode: WRONG_CODE,
     challenges.NotACode: WRONG_CODE,
     code_refusals.ClockOff: WRONG_CODE,

@@ -3,7 +3,9 @@
 Settings with which the portal must not start are refused earlier, all in one message (``datica_account.refusal``).
 """
 
+from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Tags, Warning, register  # noqa: A004  (Django's name for it)
@@ -45,6 +47,33 @@ def proxies(**_kwargs: Any) -> list[CheckMessage]:
     hint = "Set TRUSTED_PROXIES to the network of the proxy, or to unix for one at a Unix socket."
     text = "SITE_URL is https, so a proxy stands in front, but no proxy is trusted: all clients share one limit."
     return [Warning(text, hint=hint, id="datica.W004")]
+
+
+@register(Tags.security)
+def passkeys(**_kwargs: Any) -> list[CheckMessage]:
+    """Warn of addresses at which browsers refuse passkeys (WebAuthn 3 sections 5.1.3 and 13.4.9)."""
+    hosts = {origin: urlsplit(origin).hostname or "" for origin in settings.RP_ORIGINS}
+    wrong = [
+        origin
+        for origin, host in hosts.items()
+        if not (host == settings.RP_ID or host.endswith(f".{settings.RP_ID}"))
+        or not (origin.startswith("https://") or host == "localhost" or host.endswith(".localhost"))
+        or is_ip_address(host)
+    ]
+    if not wrong:
+        return []
+    hint = "SITE_URL must be https:// and a host name, not an IP address; RP_ID must be that name or a domain above it."
+    text = f"Passkeys cannot be used at {', '.join(wrong)} with the RP_ID {settings.RP_ID!r}."
+    return [Warning(text, hint=hint, id="datica.W006")]
+
+
+def is_ip_address(host: str) -> bool:
+    """Return whether a host is an IP address: no passkey can be bound to one."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 @register(Tags.security, deploy=True)

@@ -11,6 +11,7 @@ from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import dj_database_url
 import dj_email_url
@@ -53,6 +54,21 @@ def required(name: str, development: str | None) -> str:
     return str(env.str(name, default=development) if DEVELOPMENT else env.str(name, validate=not_blank))
 
 
+def host_of(url: str) -> str:
+    """Return the host of an address, blank if it is none."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
+def origin_of(url: str) -> str:
+    """Return the origin of an address as browsers write it: without a path, and without the usual port."""
+    scheme, _colon, rest = url.lower().partition("://")
+    usual = {"https": ":443", "http": ":80"}.get(scheme, "")
+    return f"{scheme}://{rest.split('/')[0].removesuffix(usual)}"
+
+
 # --- keys and addresses ---------------------------------------------------------------------
 
 SECRET_KEY = required("SECRET_KEY", development_key("secret-key"))
@@ -66,6 +82,10 @@ ALLOWED_HOSTS = env.list(
 )
 CSRF_TRUSTED_ORIGINS = [SITE_URL]
 SECURE = SITE_URL.startswith("https://")
+# Passkeys: the domain that they are bound to, and the origins whose pages may ask for them (WebAuthn 3).
+RP_ID = env.str("RP_ID", default=host_of(SITE_URL))
+RP_NAME = env.str("RP_NAME", default=SITE_NAME)
+RP_ORIGINS: list[str] = env.list("RP_ORIGINS", default=[origin_of(SITE_URL)])
 
 # --- applications ---------------------------------------------------------------------------
 
@@ -335,6 +355,7 @@ CONTENT_SECURITY_POLICY = {
         "script-src": [SELF],
         "style-src": [SELF],
         "img-src": [SELF],
+        "connect-src": [SELF],  # a page fetches itself anew when its passkey ceremony is too old
         "form-action": [SELF],
         "base-uri": [NONE],
         "frame-ancestors": [NONE],

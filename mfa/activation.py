@@ -62,7 +62,7 @@ def find(enrolment_id: str | None) -> Challenge | None:
 def complete(
     enrolment: Challenge, otp: str, *, set_as_preferred: bool, origin: Origin, session_key: str | None = None
 ) -> Factor:
-    """Enable the mode of an enrolment and return its factor. Spends ``otp`` (six ASCII digits).
+    """Enable the mode of an enrolment and return its factor. Spends ``otp``: six ASCII digits, or a new passkey.
 
     A spent code cannot be used to sign in afterwards (RFC 6238 section 5.2, SR-11). Ends the user's other sessions,
     sign-ins and enrolments, so that none that began with the password alone outlives the first factor. Raises a

@@ -23,6 +23,7 @@ from accounts.limits import Limit
 from accounts.models import Channel, User
 from accounts.refusals import Refused, counted
 from accounts.security_log import Kind, Origin
+from accounts.signin import Proof
 from accounts.throttles import Slot
 from mfa import assisted_reset, code_failures, codes, factors, modes, recovery, remaining_tries, unfinished_sign_ins
 from mfa.code_refusals import RefusedCode, WrongCode
@@ -31,7 +32,7 @@ from mfa.models import Challenge, Factor
 
 log = structlog.get_logger(__name__)
 
-Proof = TypeVar("Proof")
+Checked = TypeVar("Checked")
 
 WRONG_CODES = Limit(what="wrong one-time passwords", per="challenge", tries="OTP_FAILURES_PER_CHALLENGE")
 MAILS = Limit(
@@ -99,14 +100,21 @@ def begin_sign_in(user: User, *, channel: Channel, origin: Origin, by_key: bool 
     ``user`` is the row that the proof was checked against. If an email limit is used up, ``mail_refusal`` is set.
     """
     mode = factors.for_terminal(user) if channel == Channel.CLI else user.preferred_mode
-    challenge = _new(user, Challenge.Purpose.SIGN_IN, mode=mode)
-    challenge.channel, challenge.by_key = channel, by_key
-    challenge.ip_address, challenge.agent = origin.ip_address, origin.agent[:255]
-    challenge.known_place = known_browsers.place_of(user, origin, channel=channel, by_factor=True)
+    challenge = new_sign_in(user, mode, channel=channel, origin=origin)
+    challenge.by_key = by_key
     if modes.get(mode).is_mailed:
         _save_and_mail(challenge, origin)
     else:
         challenge.save(force_insert=True)
+    return challenge
+
+
+def new_sign_in(user: User, mode: str, *, channel: Channel, origin: Origin) -> Challenge:
+    """Return the unsaved challenge of a sign-in."""
+    challenge = _new(user, Challenge.Purpose.SIGN_IN, mode=mode)
+    challenge.channel = channel
+    challenge.ip_address, challenge.agent = origin.ip_address, origin.agent[:255]
+    challenge.known_place = known_browsers.place_of(user, origin, channel=channel, by_factor=True)
     return challenge
 
 
@@ -208,13 +216,13 @@ class Answer:
 
     challenge: Challenge
     factor: Factor
-    proved_by: str  # the factor's mode, a recovery code or an assisted reset
+    proof: Proof  # by the factor's mode, a recovery code or an assisted reset
     sign_in: signin.Finished | None = None
 
     @property
     def is_by_factor(self) -> bool:
         """Whether the code was the factor's own."""
-        return self.proved_by in modes.ALL
+        return self.proof.mode in modes.ALL
 
     @property
     def finished(self) -> signin.Finished:
@@ -222,8 +230,20 @@ class Answer:
         return cast("signin.Finished", self.sign_in)
 
 
+@dataclass(frozen=True)
+class Read:
+    """A factor, and what else of its account decides. Usually nothing of it costs a further statement."""
+
+    factor: Factor
+    reset_is_open: bool
+    has_failures: bool
+    has_browsers: bool
+
+
 def answer(challenge: Challenge, otp: str, origin: Origin) -> Answer:
-    """Spend ``otp`` (six ASCII digits, or a recovery code) on a challenge, and finish its sign-in, if it is one.
+    """Spend ``otp`` on a challenge, and finish its sign-in, if it is one.
+
+    ``otp``: six ASCII digits, a recovery code, or what a browser signed with a passkey.
 
     Raises a ``RefusedCode`` (counted), or ``TooManyFailures`` or ``ChallengeOver`` (``otp`` was not checked).
     """
@@ -238,19 +258,27 @@ def answer_sign_in(challenge_id: str, otp: str, origin: Origin, *, channel: Chan
 
 
 def _answer(challenge: Challenge, otp: str, origin: Origin) -> Answer:
-    read = _read_factor(challenge, otp, origin)
+    read = read_factor(challenge, _slot_of(challenge, otp, origin))
     check = partial(_spend, challenge, read.factor, otp, origin)
-    proved_by = judge(challenge, otp, origin, check, has_failures=read.has_failures)
-    if read.reset_is_open and proved_by != assisted_reset.MODE:
+    proof = judge(challenge, otp, origin, check, has_failures=read.has_failures)
+    return finish(challenge, read, proof, origin)
+
+
+def finish(challenge: Challenge, read: Read, proof: Proof, origin: Origin) -> Answer:
+    """Return the answer to a challenge whose proof was right, and finish its sign-in, if it is one.
+
+    Call under the lock on the user's row.
+    """
+    if read.reset_is_open and proof.mode != assisted_reset.MODE:
         assisted_reset.cancel(challenge.user, origin)
-    answered = Answer(challenge, read.factor, proved_by)
+    answered = Answer(challenge, read.factor, proof)
     if challenge.purpose != Challenge.Purpose.SIGN_IN:
         return answered
     finished = signin.finish(
         challenge.user,
         origin,
         channel=Channel(challenge.channel),
-        mode=proved_by,
+        proof=proof,
         by_factor=answered.is_by_factor,
         is_known=answered.is_by_factor and known_browsers.is_at(challenge.known_place, origin),
         is_first=not read.has_browsers,
@@ -258,33 +286,23 @@ def _answer(challenge: Challenge, otp: str, origin: Origin) -> Answer:
     return replace(answered, sign_in=finished)
 
 
-@dataclass(frozen=True)
-class _Read:
-    """A factor, and what else of its account decides. Usually nothing of it costs a further statement."""
-
-    factor: Factor
-    reset_is_open: bool
-    has_failures: bool
-    has_browsers: bool
-
-
-def _read_factor(challenge: Challenge, otp: str, origin: Origin) -> _Read:
+def read_factor(challenge: Challenge, slot: Slot) -> Read:
     """Read the factor of a locked challenge, and in the same query what else decides."""
     rows = Factor.objects.filter(user=challenge.user, mode=challenge.mode).annotate(
         reset_is_open=assisted_reset.is_open_for(OuterRef("user")),
-        has_failures=throttles.has_tries(_slot_of(challenge, otp, origin)),
+        has_failures=throttles.has_tries(slot),
         has_browsers=known_browsers.exist_for(OuterRef("user")),
     )
     row: Any = next(iter(rows), None)
     if row is None:
         raise ChallengeOver
     row.user = challenge.user
-    return _Read(row, row.reset_is_open, row.has_failures, row.has_browsers)
+    return Read(row, row.reset_is_open, row.has_failures, row.has_browsers)
 
 
 def judge(
-    challenge: Challenge, otp: str, origin: Origin, check: Callable[[], Proof], *, has_failures: bool = True
-) -> Proof:
+    challenge: Challenge, otp: str, origin: Origin, check: Callable[[], Checked], *, has_failures: bool = True
+) -> Checked:
     """Call ``check`` to check a code, and return its result. Call under the lock, within ``counted()``.
 
     ``has_failures``: wrong codes may be counted where this one is. A correct code ends the challenge. Raises the
@@ -333,24 +351,25 @@ def _lock(**filters: object) -> Challenge:
     return challenge
 
 
-def _spend(challenge: Challenge, factor: Factor, otp: str, origin: Origin) -> str:
-    """Spend six digits, a recovery code or the code of an assisted reset; return what it proves. Raises a refusal."""
+def _spend(challenge: Challenge, factor: Factor, otp: str, origin: Origin) -> Proof:
+    """Spend what proves the mode in use, a recovery code or the code of an assisted reset. Raises a refusal."""
     if len(otp) != recovery.LENGTH:
-        _spend_digits(challenge, factor, otp, timezone.now())
-        return str(factor.mode)
+        return Proof(str(factor.mode), _spend_factor(challenge, factor, otp, origin))
     if recovery.spend(challenge.user, otp, origin):
-        return recovery.MODE
+        return Proof(recovery.MODE)
     # Only in a browser: its session is limited to enrolling a new factor, and a command-line token cannot be.
     in_browser = challenge.channel == Channel.BROWSER
     if in_browser and assisted_reset.spend(challenge.user, otp, origin):
-        return assisted_reset.MODE
+        return Proof(assisted_reset.MODE)
     raise WrongCode
 
 
-def _spend_digits(challenge: Challenge, factor: Factor, otp: str, now: datetime) -> None:
-    modes.get(factor.mode).spend(factor, challenge, otp, now=now)
+def _spend_factor(challenge: Challenge, factor: Factor, proof: str, origin: Origin) -> str:
+    now = timezone.now()
+    factor_name = modes.get(factor.mode).spend(factor, challenge, proof, origin=origin, now=now)
     factor.last_used_at = now
     factor.save(update_fields=["last_step", "drift", "last_used_at"])
+    return factor_name
 
 
 def _count_failure(challenge: Challenge, slot: Slot, now: datetime, origin: Origin) -> None:

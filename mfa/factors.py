@@ -12,7 +12,7 @@ from accounts.locks import lock_unchanged
 from accounts.models import User
 from accounts.refusals import Refused
 from accounts.security_log import Kind, Origin
-from mfa import modes, recovery, remembered_browsers
+from mfa import modes, passkeys, recovery, remembered_browsers
 from mfa.models import Challenge, Factor
 from mfa.modes import Enrolled
 
@@ -37,33 +37,34 @@ def enabled(user: User) -> list[Factor]:
     return list(Factor.objects.filter(user=user).order_by("created_at", "pk"))
 
 
-class NotTyped(Refused):
-    """None of the user's modes can be typed at the command line."""
-
-    message = _("None of your modes can be used at the command line. Enable email or authenticator in the browser.")
-
-
 def for_terminal(user: User) -> str:
-    """Return the mode for the command line: the preferred one, or else the oldest that can be typed."""
+    """Return the mode for the command line: the preferred one if it can be typed, else the oldest that can.
+
+    Without any, the preferred one: a page of the portal then shows a code to type (``mfa.shown_codes``).
+    """
     if modes.get(user.preferred_mode).is_typed:
         return user.preferred_mode
-    for factor in enabled(user):
-        if modes.get(factor.mode).is_typed:
-            return str(factor.mode)
-    raise NotTyped
+    typed = [str(factor.mode) for factor in enabled(user) if modes.get(factor.mode).is_typed]
+    return typed[0] if typed else user.preferred_mode
 
 
 def add(user: User, mode: str, enrolled: Enrolled, *, prefer: bool, origin: Origin) -> Factor:
-    """Enable or replace a mode. Call only under the lock on the user's row, after a right code."""
-    factor = Factor.objects.filter(user=user, mode=mode).first() or Factor(user=user, mode=mode, name=mode)
-    factor.last_step, factor.drift, factor.refused_steps, factor.created_at = enrolled.last_step, 0, [], timezone.now()
-    if enrolled.secret is not None:
-        factor.secret = enrolled.secret
-    factor.save()
+    """Enable or replace a mode, or add a passkey. Call only under the lock on the user's row, after a right proof."""
+    factor = Factor.objects.filter(user=user, mode=mode).first()
+    is_another = factor is not None and modes.get(mode).has_several
+    factor = factor or Factor(user=user, mode=mode, name=mode)
+    if not is_another:
+        factor.last_step, factor.drift, factor.refused_steps = enrolled.last_step, 0, []
+        factor.created_at = timezone.now()
+        if enrolled.secret is not None:
+            factor.secret = enrolled.secret
+        factor.save()
+    name = passkeys.add(factor, enrolled.passkey, origin).name if enrolled.passkey else ""
     if prefer or not user.preferred_mode:
         user.preferred_mode = mode
         user.save(update_fields=["preferred_mode"])
-    security_log.record(user, Kind.MODE_ENABLED, origin, mode=mode)
+    kind = Kind.PASSKEY_ADDED if is_another else Kind.MODE_ENABLED
+    security_log.record(user, kind, origin, mode=mode, factor_name=name)
     return factor
 
 

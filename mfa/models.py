@@ -67,6 +67,33 @@ class Factor(SealedSecret, Device):  # type: ignore[misc]  # django-otp has no t
         return f"{self.mode} of {self.user_id}"
 
 
+class Passkey(models.Model):
+    """A passkey of a user. All of them together are the user's factor of this mode, which goes with the last one."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    factor = models.ForeignKey(Factor, on_delete=models.CASCADE, related_name="passkeys")
+    name = models.CharField(_("name"), max_length=64)
+    credential_id = models.BinaryField(editable=False)  # up to 1023 bytes, so its digest is what is indexed
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    public_key = models.BinaryField(editable=False)  # COSE
+    sign_count = models.BigIntegerField(default=0, editable=False)
+    transports = models.JSONField(default=list, editable=False)
+    aaguid = models.UUIDField(editable=False)  # the authenticator's model; zeros if it does not tell
+    can_sync = models.BooleanField(editable=False)  # backup eligibility, which never changes
+    is_synced = models.BooleanField(editable=False)  # backup state: it is on other devices of its owner too
+    verifies_user = models.BooleanField(editable=False)  # it asked for a fingerprint, face or PIN when it was added
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    last_used_at = models.DateTimeField(null=True, editable=False)
+    last_ip_address = models.GenericIPAddressField(null=True, editable=False)
+    last_agent = models.CharField(max_length=255, blank=True, editable=False)
+
+    class Meta:
+        ordering: ClassVar = ["created_at", "pk"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class Challenge(SealedSecret, Expiring):
     """One code asked for. Found by an id that only the browser's cookie or session, or the CLI's ``mfaID``, knows.
 
@@ -95,6 +122,9 @@ class Challenge(SealedSecret, Expiring):
     by_key = models.BooleanField(default=False)  # an SSH key stood in place of the password
     # Of its user when it was begun: it does not outlive a change of password, email or factors (SR-25).
     credential_fingerprint = models.CharField(max_length=64, default="")  # blank, of an older release, is never right
+    # Of a command-line sign-in: what proved the browser that shows its code, and until when that code is right.
+    shown_by = models.CharField(max_length=16, blank=True, default="")
+    shown_until = models.DateTimeField(null=True)
     failures = models.PositiveSmallIntegerField(default=0)
     mails = models.PositiveSmallIntegerField(default=0)
     last_mail_at = models.DateTimeField(null=True)

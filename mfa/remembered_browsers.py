@@ -79,7 +79,7 @@ def sign_in(user: User, tokens: tuple[str, ...], origin: Origin) -> signin.Finis
         ):
             return None
         RememberedBrowser.objects.filter(pk=row.pk).update(last_used_at=timezone.now())
-        return signin.finish(user, origin, channel=Channel.BROWSER, mode=MODE)
+        return signin.finish(user, origin, channel=Channel.BROWSER, proof=signin.Proof(MODE))
 
 
 def of_user(user: User) -> QuerySet[RememberedBrowser]:

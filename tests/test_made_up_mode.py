@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import User
+from accounts.security_log import Origin
 from accounts.tests.factories import PASSWORD
 from mfa import codes, modes
 from mfa.code_refusals import WrongCode
@@ -34,15 +35,16 @@ class Lantern(modes.Mode):
     def activation_context(self, enrolment: Challenge) -> dict[str, object]:
         return {"number": codes.base32(enrolment.secret)}
 
-    def enrol(self, enrolment: Challenge, otp: str, *, now: datetime) -> modes.Enrolled:
-        if not codes.same(shown(enrolment.secret, 1), otp):
+    def enrol(self, enrolment: Challenge, proof: str, *, now: datetime) -> modes.Enrolled:
+        if not codes.same(shown(enrolment.secret, 1), proof):
             raise WrongCode
         return modes.Enrolled(secret=enrolment.secret, last_step=1)
 
-    def spend(self, factor: Factor, challenge: Challenge, otp: str, *, now: datetime) -> None:
-        if not codes.same(shown(factor.secret, factor.last_step + 1), otp):
+    def spend(self, factor: Factor, challenge: Challenge, proof: str, *, origin: Origin, now: datetime) -> str:
+        if not codes.same(shown(factor.secret, factor.last_step + 1), proof):
             raise WrongCode
         factor.last_step += 1
+        return ""
 
 
 def shown(secret: bytes, count: int) -> str:

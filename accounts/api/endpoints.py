@@ -80,7 +80,7 @@ def _begin(request: HttpRequest, user: User, *, by_key: bool) -> dict[str, str]:
 
 
 def _token(request: HttpRequest, finished: signin.Finished, *, by_key: bool) -> dict[str, str]:
-    token = tokens.issue(finished.user, origin_of(request), mode=finished.mode, by_key=by_key)
+    token = tokens.issue(finished.user, origin_of(request), mode=finished.proof.mode, by_key=by_key)
     return {**_person(finished.user), "sessionToken": token}
 
 

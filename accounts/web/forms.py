@@ -54,6 +54,11 @@ class SignInForm(CredentialsForm):
 
     next = forms.CharField(widget=forms.HiddenInput, required=False, max_length=2000)
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # Browsers list passkeys with the names that they fill in.
+        self.fields["identifier"].widget.attrs["autocomplete"] = "username webauthn"
+
     def clean_next(self) -> str:
         """Return the path if it is one of this site, else an empty string (SR-9)."""
         return safe_path(self.cleaned_data["next"])

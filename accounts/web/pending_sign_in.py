@@ -86,13 +86,19 @@ def complete(request: HttpRequest, answer: challenges.Answer, *, remember: bool)
 
     ``remember``: remember this browser; ignored after a recovery code or an assisted reset.
     """
-    forget(request)
     finished = answer.finished
-    start_session(request, finished)
-    proofs.note_proof(request, answer.factor, answer.proved_by)  # starting the session gave it a new key
+    start(request, answer)
     if remember and answer.is_by_factor:
         tokens = remembered_browsers.note(finished.user, tokens_in_cookie(request, REMEMBERED), origin_of(request))
         set_cookie(request, REMEMBERED, ".".join(tokens))
+
+
+def start(request: HttpRequest, answer: challenges.Answer) -> None:
+    """Start the session of a finished sign-in, and forget the pending one."""
+    forget(request)
+    start_session(request, answer.finished)
+    # Starting the session gave it a new key.
+    proofs.note_proof(request, answer.factor, answer.proof)
 
 
 def sign_in_remembered(request: HttpRequest, user: User) -> bool:

@@ -6,6 +6,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.session_store import SIGNED_IN
+from accounts.signin import Proof
 from accounts.web.authentication import note_factor
 from accounts.web.kept_forms import keep_form
 from accounts.web.session import note_mode
@@ -20,26 +21,26 @@ def mode_of_session(request: HttpRequest) -> str:
     return str(request.session.get(SIGNED_IN, {}).get("mode", ""))
 
 
-def remember_proof(request: HttpRequest, factor: Factor, proved_by: str = "") -> None:
+def remember_proof(request: HttpRequest, factor: Factor, proof: Proof | None = None) -> None:
     """Record that this session's user has just proven a factor, and rotate the session key (SR-8).
 
-    ``proved_by`` is what stood in its place, such as a recovery code; blank: its own code.
+    ``proof``: by what, such as a recovery code; None: by the factor's own code.
     """
-    note_proof(request, factor, proved_by)
+    note_proof(request, factor, proof)
     request.session.cycle_key()
 
 
-def note_proof(request: HttpRequest, factor: Factor, proved_by: str = "") -> None:
+def note_proof(request: HttpRequest, factor: Factor, proof: Proof | None = None) -> None:
     """Record a factor that was just proven, in a session whose key is new."""
     note_factor(request, factor)
-    note_mode(request, proved_by or factor.mode)
+    note_mode(request, proof or Proof(factor.mode))
     request.session[PROVEN_AT] = timezone.now().timestamp()
 
 
 def forget_proof(request: HttpRequest) -> None:
     """Record that this session's user has no factor any more."""
     request.session.pop(PROVEN_AT, None)
-    note_mode(request, "")
+    note_mode(request, Proof())
 
 
 def remember_password(request: HttpRequest) -> None:

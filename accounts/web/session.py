@@ -1,5 +1,6 @@
 """The start, changes and end of a browser's session."""
 
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from uuid import uuid4
 
@@ -10,7 +11,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.session_store import KEEP_UNTIL, SIGNED_IN
-from accounts.signin import Finished
+from accounts.signin import Finished, Proof
 from accounts.web.cookies import know_browser, remember_invitation
 from accounts.web.origin import origin_of
 
@@ -39,7 +40,7 @@ def start_session(request: HttpRequest, finished: Finished) -> None:
     request.session[SIGNED_IN] = {
         "public_id": str(uuid4()),
         "created_at": now.isoformat(),
-        "mode": finished.mode,
+        **asdict(finished.proof),
         "ip_address": origin.ip_address,
         "agent": origin.agent[:255],
     }
@@ -53,6 +54,6 @@ def keep_session(request: HttpRequest, user: User) -> None:
     request.session[auth.HASH_SESSION_KEY] = user.get_session_auth_hash()
 
 
-def note_mode(request: HttpRequest, mode: str) -> None:
+def note_mode(request: HttpRequest, proof: Proof) -> None:
     """Record what has proved this session besides the password."""
-    request.session[SIGNED_IN] = {**request.session.get(SIGNED_IN, {}), "mode": mode}
+    request.session[SIGNED_IN] = {**request.session.get(SIGNED_IN, {}), **asdict(proof)}

@@ -8,10 +8,11 @@ from itertools import combinations as subsets
 from mfa.modes.authenticator import Authenticator
 from mfa.modes.base import Enrolled, Mode
 from mfa.modes.email import Email
+from mfa.modes.passkey import Passkey
 
 __all__ = ["ALL", "Enrolled", "Mode", "combinations", "demandable", "get"]
 
-ALL: dict[str, Mode] = {mode.name: mode for mode in (Authenticator(), Email())}
+ALL: dict[str, Mode] = {mode.name: mode for mode in (Authenticator(), Email(), Passkey())}
 
 
 def get(name: str) -> Mode:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
+from accounts.security_log import Origin
 from mfa import codes, qr
 from mfa.code_refusals import ClockAhead, ClockOff, CodeOvertaken, CodeTooOld, CodeUsed, RefusedCode, WrongCode
 from mfa.modes.base import Enrolled, Mode
@@ -32,21 +33,22 @@ class Authenticator(Mode):
             "otpauth_uri": uri,
         }
 
-    def enrol(self, enrolment: "Challenge", otp: str, *, now: datetime) -> Enrolled:
+    def enrol(self, enrolment: "Challenge", proof: str, *, now: datetime) -> Enrolled:
         """Check the app's first code; its time step is the first that cannot be used again (SR-11)."""
-        step = codes.matching_step(enrolment.secret, otp, now=now, after=0)
+        step = codes.matching_step(enrolment.secret, proof, now=now, after=0)
         if step is None:
-            near = codes.recognised_step(enrolment.secret, otp, now=now)
+            near = codes.recognised_step(enrolment.secret, proof, now=now)
             raise WrongCode if near is None else _clock_off(near, now)
         return Enrolled(secret=enrolment.secret, last_step=step)
 
-    def spend(self, factor: "Factor", challenge: "Challenge", otp: str, *, now: datetime) -> None:
+    def spend(self, factor: "Factor", challenge: "Challenge", proof: str, *, origin: Origin, now: datetime) -> str:
         """Check the app's code and remember its time step, so that no step up to it works again (SR-11)."""
-        del challenge
-        step = codes.matching_step(factor.secret, otp, now=now, after=factor.last_step, drift=factor.drift)
+        del challenge, origin
+        step = codes.matching_step(factor.secret, proof, now=now, after=factor.last_step, drift=factor.drift)
         if step is None or step in factor.refused_steps:
-            raise _why_refused(factor, otp, now)
+            raise _why_refused(factor, proof, now)
         factor.last_step, factor.drift = step, codes.drift_of(step, now)
+        return ""
 
 
 def _why_refused(factor: "Factor", otp: str, now: datetime) -> RefusedCode:

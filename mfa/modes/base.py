@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, ClassVar
 from django.conf import settings
 from django.utils.functional import Promise
 
+from accounts.security_log import Origin
+from mfa.ceremonies import Created
+
 if TYPE_CHECKING:  # the models ask the modes for their constraints
     from accounts.models import User
     from mfa.models import Challenge, Factor
@@ -19,6 +22,7 @@ class Enrolled:
 
     secret: bytes | None = None
     last_step: int = 0  # RFC 6238 time step of the code that completed it
+    passkey: Created | None = None  # a new one, beside the others of the factor
 
 
 class Mode(ABC):
@@ -34,6 +38,7 @@ class Mode(ABC):
     is_typed: ClassVar[bool] = True  # its proof can be typed at the command line
     is_mailed: ClassVar[bool] = False  # its code comes by mail, so its first right code proves the mailbox
     keeps_secret: ClassVar[bool] = True  # its factor holds a secret of its own
+    has_several: ClassVar[bool] = False  # enrolling it again adds to its factor; otherwise it replaces the old one
     can_be_demanded: ClassVar[bool] = True  # an organization can accept this mode alone
 
     def enrolment_lifetime(self) -> timedelta:
@@ -50,18 +55,27 @@ class Mode(ABC):
         del enrolment
         return {}
 
+    def prompt_context(self, challenge: "Challenge") -> dict[str, object]:
+        """Return what its prompt template shows besides the form."""
+        del challenge
+        return {}
+
     @property
     def templates(self) -> str:
         """The folder of its templates: ``prompt.html`` (sign-in and step-up) and ``activation.html``."""
         return f"mfa/modes/{self.name}"
 
     @abstractmethod
-    def enrol(self, enrolment: "Challenge", otp: str, *, now: datetime) -> Enrolled:
-        """Check the first code of an enrolment. Raise ``RefusedCode`` if it is wrong. Call under the user's lock."""
+    def enrol(self, enrolment: "Challenge", proof: str, *, now: datetime) -> Enrolled:
+        """Check the first proof of an enrolment: six digits, or what a browser signed with a passkey.
+
+        Raise ``RefusedCode`` if it is wrong. Call under the user's lock.
+        """
 
     @abstractmethod
-    def spend(self, factor: "Factor", challenge: "Challenge", otp: str, *, now: datetime) -> None:
-        """Check a code and use it up, writing into ``factor`` what must not work twice; the caller saves it.
+    def spend(self, factor: "Factor", challenge: "Challenge", proof: str, *, origin: Origin, now: datetime) -> str:
+        """Check a proof and use it up, writing into ``factor`` what must not work twice; the caller saves it.
 
-        Raise ``RefusedCode`` if it is wrong. Call under the user's lock (SR-11, SR-12).
+        Return the name of what was used, if the factor has several; else blank. Raise ``RefusedCode`` if the proof is
+        wrong. Call under the user's lock (SR-11, SR-12).
         """

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
 from accounts.identifiers import masked
+from accounts.security_log import Origin
 from mfa import codes
 from mfa.code_refusals import WrongCode
 from mfa.modes.base import Enrolled, Mode
@@ -34,16 +35,17 @@ class Email(Mode):
         """Return the masked address."""
         return masked(user.email)
 
-    def enrol(self, enrolment: "Challenge", otp: str, *, now: datetime) -> Enrolled:
+    def enrol(self, enrolment: "Challenge", proof: str, *, now: datetime) -> Enrolled:
         """Check the mailed code of an enrolment."""
         del now
-        _check(enrolment, otp)
+        _check(enrolment, proof)
         return Enrolled()
 
-    def spend(self, factor: "Factor", challenge: "Challenge", otp: str, *, now: datetime) -> None:
+    def spend(self, factor: "Factor", challenge: "Challenge", proof: str, *, origin: Origin, now: datetime) -> str:
         """Check the mailed code; the challenge, which ends with it, is what is used up."""
-        del factor, now
-        _check(challenge, otp)
+        del factor, origin, now
+        _check(challenge, proof)
+        return ""
 
 
 def _check(challenge: "Challenge", otp: str) -> None:

@@ -161,6 +161,6 @@ def test_a_sign_in_at_the_command_line_makes_no_known_browser(clock, dana_with_e
 
     answer = challenges.answer_sign_in(str(begun.pk), codes.mailed_code(begun.secret), ORIGIN, channel=Channel.CLI)
 
-    assert answer.proved_by == answer.finished.mode == "email"
+    assert answer.proof.mode == answer.finished.proof.mode == "email"
     assert not begun.by_key
     assert not KnownBrowser.objects.exists()

@@ -9,7 +9,9 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.web.forms import CredentialsForm, EmailCodeField, password_field
 from accounts.web.redirection import safe_path
-from mfa import challenges, modes
+from mfa import ceremonies, challenges, modes
+
+NO_PASSKEY = _("Your browser has sent no passkey. Try again, or use another way.")
 
 
 class OneTimePasswordInput(forms.TextInput):
@@ -62,7 +64,7 @@ class OtpOrRecoveryCodeField(OneTimePasswordField):
 class OtpForm(forms.Form):
     """A one-time password or a recovery code."""
 
-    otp = OtpOrRecoveryCodeField()
+    otp: forms.Field = OtpOrRecoveryCodeField()
     remember = forms.BooleanField(required=False)
 
     def __init__(self, *args: Any, recovery: bool = False, may_remember: bool = False, **kwargs: Any) -> None:
@@ -77,6 +79,33 @@ class OtpForm(forms.Form):
             field.label = _("Recovery code")
             field.error_messages["invalid"] = _("Enter a recovery code as it was shown to you.")
             field.widget.attrs |= {"inputmode": "text", "autocomplete": "off", "autocapitalize": "characters"}
+
+
+class PasskeyField(forms.CharField):
+    """What the browser signed with a passkey, or the passkey that it made: JSON that a script put here."""
+
+    widget = forms.HiddenInput
+
+    def __init__(self) -> None:
+        super().__init__(max_length=ceremonies.MAX_LENGTH, error_messages={"required": NO_PASSKEY})
+
+    def to_python(self, value: object) -> str:
+        """Return the JSON."""
+        text = super().to_python(value) or ""
+        if text and not is_passkey(text):
+            raise forms.ValidationError(NO_PASSKEY, code="invalid")
+        return text
+
+
+def is_passkey(text: str) -> bool:
+    """Return whether a posted proof is what a browser signed, not a typed code."""
+    return text.startswith("{")
+
+
+class PasskeyForm(OtpForm):
+    """What the browser signed with a passkey."""
+
+    otp = PasskeyField()
 
 
 class RecoveryCodeForm(forms.Form):
@@ -106,6 +135,12 @@ class StepUpForm(OtpForm):
         return safe_path(self.cleaned_data["next"])
 
 
+class StepUpByPasskeyForm(StepUpForm):
+    """What the browser signed with a passkey, and the path to open next."""
+
+    otp = PasskeyField()
+
+
 class ActivateForm(CredentialsForm):
     """The mode to enable, and the credentials of the account."""
 
@@ -129,3 +164,15 @@ class CompleteActivationForm(OtpForm):
     """The first one-time password of a new mode."""
 
     set_as_preferred = forms.BooleanField(label=_("Set as preferred:"), required=False, initial=True)
+
+
+class CompletePasskeyForm(CompleteActivationForm):
+    """A new passkey."""
+
+    otp = PasskeyField()
+
+
+class PasskeyNameForm(forms.Form):
+    """The name of a passkey."""
+
+    name = forms.CharField(label=_("Name of the passkey"), max_length=64)

@@ -12,6 +12,7 @@ from accounts.web.origin import origin_of
 from mfa import challenges, modes
 from mfa.code_refusals import RefusedCode
 from mfa.models import Challenge
+from mfa.web.forms import OtpForm, is_passkey
 
 
 def settings_page() -> str:
@@ -27,6 +28,7 @@ def prompt_context(challenge: Challenge) -> dict[str, object]:
         "prompt_template": f"{mode.templates}/prompt.html",
         "other_modes": sorted(challenge.user.modes - {mode.name}),
         **mail_context(challenge),
+        **mode.prompt_context(challenge),
     }
 
 
@@ -40,6 +42,17 @@ def mail_context(challenge: Challenge) -> dict[str, object]:
         "email": masked(challenge.user.email),
         "expires_at": challenge.expires_at,
     }
+
+
+def form_class(request: HttpRequest, typed: type[OtpForm], by_passkey: type[OtpForm]) -> type[OtpForm]:
+    """Return the form of a posted answer: what a browser signed with a passkey, or a typed code."""
+    return by_passkey if is_passkey(request.POST.get("otp", "")) else typed
+
+
+def is_for_other_mode(form: OtpForm, challenge: Challenge, *, by_recovery: bool = False) -> bool:
+    """Return whether an answer was typed where a passkey is asked for, or the other way round: from an old page."""
+    is_typed = by_recovery or modes.get(challenge.mode).is_typed
+    return form.is_bound and is_typed == is_passkey(form.data.get("otp", ""))
 
 
 def ended_by(refused: Refused | None) -> str:

@@ -3,6 +3,7 @@
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -45,6 +46,7 @@ def settings(request: AuthenticatedHttpRequest) -> HttpResponse:
                 "enabled": mode.name in enabled,
                 "preferred": mode.name == user.preferred_mode,
                 "target": mode.target_of(user),
+                "list_url": reverse("mfa:passkeys") if mode.has_several else "",
                 "needed_by": [
                     organization.name
                     for organization in required_by

@@ -13,11 +13,12 @@ from accounts import security_log, signin
 from accounts.models import Channel, User
 from accounts.web import pending_sign_in, proofs
 from accounts.web.access import public, works_during_assisted_reset
-from accounts.web.form_pages import bound, refusals_on, render_form
+from accounts.web.form_pages import bound, refusals_on
 from accounts.web.forms import SignInForm
 from accounts.web.origin import origin_of
 from accounts.web.redirection import safe_path
 from accounts.web.session import empty_session, sign_out, start_session
+from accounts.web.sign_in_page import render_sign_in
 from organizations import policy
 
 FORBIDDEN = "remembering_forbidden"  # of a user: an organization forbids remembered browsers
@@ -41,7 +42,7 @@ def login(request: HttpRequest) -> HttpResponse:
                 annotations={FORBIDDEN: policy.remembering_is_forbidden(OuterRef("pk"))},
             )
             return _sign_in(request, user, form.cleaned_data["next"])
-    return render_form(request, "accounts/login.html", form)
+    return render_sign_in(request, form)
 
 
 def _sign_in(request: HttpRequest, user: User, next_path: str) -> HttpResponse:

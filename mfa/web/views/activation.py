@@ -22,7 +22,7 @@ from accounts.web.session import keep_session
 from mfa import activation, modes
 from mfa.models import Challenge, Factor
 from mfa.web import enrolments, prompt
-from mfa.web.forms import ActivateForm, CompleteActivationForm
+from mfa.web.forms import ActivateForm, CompleteActivationForm, CompletePasskeyForm
 
 
 @never_cache
@@ -97,7 +97,8 @@ def complete(request: HttpRequest) -> HttpResponse:
     enrolment = enrolments.find(request)
     if enrolment is None:
         return _enrolment_is_over(request)
-    form = bound(request, CompleteActivationForm)
+    is_typed = modes.get(enrolment.mode).is_typed
+    form = bound(request, CompleteActivationForm if is_typed else CompletePasskeyForm)
     if form.is_valid():
         session_key = request.session.session_key if request.user.is_authenticated else None
         with refusals_on(request, form, "otp") as refusal:
@@ -122,7 +123,8 @@ def _activated(request: HttpRequest, factor: Factor) -> HttpResponse:
         return redirect(reverse("accounts:login", query={"next": invitation} if invitation else None))
     proofs.remember_proof(request, factor)
     keep_session(request, factor.user)
-    return redirect(invitation or prompt.settings_page())
+    page = reverse("mfa:passkeys") if modes.get(factor.mode).has_several else prompt.settings_page()
+    return redirect(invitation or page)
 
 
 def _context(request: HttpRequest, enrolment: Challenge) -> dict[str, object]:
@@ -133,6 +135,7 @@ def _context(request: HttpRequest, enrolment: Challenge) -> dict[str, object]:
         "cancel_url": _cancel_url(request),
         **prompt.mail_context(enrolment),
         **mode.activation_context(enrolment),
+        "is_typed": mode.is_typed,
     }
 
 

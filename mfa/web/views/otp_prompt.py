@@ -20,7 +20,7 @@ from accounts.web.pending_sign_in import PendingSignIn
 from mfa import assisted_reset, challenges, recovery, unfinished_sign_ins
 from mfa.web import prompt
 from mfa.web.enrolments import begin_enrolment
-from mfa.web.forms import OtpForm
+from mfa.web.forms import OtpForm, PasskeyForm
 
 
 @never_cache
@@ -31,7 +31,8 @@ def otp_prompt(request: HttpRequest) -> HttpResponse:
     """Ask for the code that completes a sign-in."""
     pending = pending_sign_in.read(request)
     by_recovery = "recovery" in request.GET
-    form = bound(request, OtpForm, recovery=by_recovery, may_remember=pending.may_remember and not by_recovery)
+    form_class = prompt.form_class(request, OtpForm, PasskeyForm)
+    form = bound(request, form_class, recovery=by_recovery, may_remember=pending.may_remember and not by_recovery)
     refused = None
     if form.is_valid() and pending.challenge:
         with refusals_on(request, form, "otp") as refusal:
@@ -44,6 +45,9 @@ def otp_prompt(request: HttpRequest) -> HttpResponse:
     challenge = pending_sign_in.find(request)
     if challenge is None:
         return _sign_in_is_over(request, refused)
+    if prompt.is_for_other_mode(form, challenge, by_recovery=by_recovery):
+        messages.warning(request, refused.text if refused else challenges.NotACode.message)
+        return redirect(request.get_full_path())
     context = {"by_recovery": by_recovery, **prompt.prompt_context(challenge)}
     return render_form(request, "mfa/otp_prompt.html", form, **context)
 

@@ -16,7 +16,7 @@ from accounts.web.redirection import safe_path
 from mfa import challenges, step_up
 from mfa.models import Challenge
 from mfa.web import prompt
-from mfa.web.forms import PasswordForm, StepUpForm
+from mfa.web.forms import PasswordForm, StepUpByPasskeyForm, StepUpForm
 
 STEP_UP = "step_up"  # of a session: the id of its challenge
 
@@ -31,14 +31,17 @@ def prove(request: AuthenticatedHttpRequest) -> HttpResponse:
         return _prove_by_password(request, next_path)
     challenge = _challenge(request)
     by_recovery = "recovery" in request.GET
-    form = bound(request, StepUpForm, initial={"next": next_path}, recovery=by_recovery)
+    form_class = prompt.form_class(request, StepUpForm, StepUpByPasskeyForm)
+    form = bound(request, form_class, initial={"next": next_path}, recovery=by_recovery)
     if form.is_valid():
         with refusals_on(request, form, "otp"):
             answer = challenges.answer(challenge, form.cleaned_data["otp"], origin_of(request))
             request.session.pop(STEP_UP, None)
-            proofs.remember_proof(request, answer.factor, answer.proved_by)
+            proofs.remember_proof(request, answer.factor, answer.proof)
             return redirect(next_path)
         challenge = _challenge(request)
+    if prompt.is_for_other_mode(form, challenge, by_recovery=by_recovery):
+        return _back(request)
     context = {
         "next": next_path,
         "by_recovery": by_recovery,
