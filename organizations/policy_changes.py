@@ -95,7 +95,7 @@ def set_policy(
 def blocks_more(organization: Organization, settings: PolicySettings) -> bool:
     """Return whether ``settings`` would at once block members whom the policy does not block now."""
     holds = organization.mfa_required or (settings.required_from or timezone.now()) <= timezone.now()
-    tightens = bool(settings.accepted_modes) and settings.accepted_modes != organization.accepted_modes
+    tightens = accepted_modes.is_stricter(settings.accepted_modes, than=organization.accepted_modes)
     return settings.required and holds and (tightens or not organization.mfa_required)
 
 
@@ -134,7 +134,7 @@ def _starts_at(organization: Organization, settings: PolicySettings) -> datetime
 def _note(organization: Organization, before: PolicySettings, user: User, origin: Origin) -> None:
     """Log what has changed, and schedule the mails to the members concerned."""
     at, was_at = organization.mfa_required_at, before.required_from
-    tightened = organization.accepted_modes not in {before.accepted_modes, ""}
+    tightened = accepted_modes.is_stricter(organization.accepted_modes, than=before.accepted_modes)
     if at != was_at:
         words = _in_words(at) if organization.mfa_announced else ""
         _record(organization, user, _kind_of(organization, was_at), origin, subject=words, effective_at=at)

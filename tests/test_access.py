@@ -95,6 +95,7 @@ def test_the_checks_come_in_one_order():
     assert [check.__name__ for check in CHECKS] == [
         "_ask_for_code",
         "_ask_for_new_factor",
+        "_ask_for_accepted_mode",
         "_ask_for_recent_proof",
         "_ask_for_mfa",
         "_ask_for_code_in_remembered_browser",

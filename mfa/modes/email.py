@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.identifiers import masked
 from mfa import codes
 from mfa.code_refusals import WrongCode
-from mfa.modes.base import Enrolled, Mode
+from mfa.modes.base import Enrolled, Level, Mode
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -24,7 +24,7 @@ class Email(Mode):
     icon = "mail"
     is_mailed = True
     keeps_secret = False
-    can_be_demanded = False  # who reads the mailbox can also reset the password: no independent factor
+    level = Level.MAILED
 
     def enrolment_lifetime(self) -> timedelta:
         """Return the lifetime of a mailed code (SR-14)."""
