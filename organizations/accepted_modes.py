@@ -8,10 +8,19 @@ from collections.abc import Collection
 from enum import StrEnum
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from mfa import modes
+from mfa.modes import Level
 
 ANY = ""  # value of ``Organization.accepted_modes``; any other value is the name of a mode, the weakest one accepted
+
+
+EXPLANATIONS = {
+    Level.MAILED: gettext_lazy("a code by email is enough, so an account is as safe as its mailbox"),
+    Level.OWN_DEVICE: gettext_lazy("the member's own device is needed, not only the mailbox"),
+    Level.PHISHING_RESISTANT: gettext_lazy("members cannot be tricked into passing on a code"),
+}
 
 
 class Verdict(StrEnum):
@@ -30,6 +39,11 @@ def values() -> list[str]:
 def choices() -> list[tuple[str, str]]:
     """Return the values that ``Organization.accepted_modes`` can be set to, with their labels."""
     return [(value, label_of(value)) for value in values()]
+
+
+def explained_choices() -> list[tuple[str, str]]:
+    """Return the values and their labels, each with a few words about its level."""
+    return [(value, f"{label}: {EXPLANATIONS[modes.accepted(value)[0].level]}") for value, label in choices()]
 
 
 def label_of(accepted: str) -> str:

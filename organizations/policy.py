@@ -38,25 +38,24 @@ class MfaMissing(Refused):
 
 
 class ModeNotProved(Refused):
-    """The member has a mode that the organization accepts, but this token was proved by another one (SR-60)."""
+    """The account has a mode that the organization accepts, but this token was proved by another one (SR-60)."""
 
     message = _("%(name)s requires %(modes)s, and you signed in with another mode.")
 
-    def __init__(self, member: Membership) -> None:
+    def __init__(self, organization: Organization, user: User) -> None:
         super().__init__()
-        self.member = member
+        self.organization, self.user = organization, user
 
     @property
     def text(self) -> str:
         """Return the message with the organization's name and the modes that it accepts."""
-        organization = self.member.organization
-        accepted = accepted_modes.in_words(organization.accepted_modes)
-        return str(self.message) % {"name": organization.name, "modes": accepted}
+        modes_in_words = accepted_modes.in_words(self.organization.accepted_modes)
+        return str(self.message) % {"name": self.organization.name, "modes": modes_in_words}
 
     @property
     def owned(self) -> list[str]:
-        """The names of the member's modes that the organization accepts."""
-        return accepted_modes.owned(self.member.organization.accepted_modes, self.member.user.modes)
+        """The names of the user's modes that the organization accepts, the lowest level first."""
+        return accepted_modes.owned(self.organization.accepted_modes, self.user.modes)
 
 
 def authorize(
@@ -82,7 +81,7 @@ def authorize(
     if is_blocked(found):
         raise MfaMissing(found.organization)
     if found.organization.mfa_required and _verdict(found, proved) is Verdict.NOT_PROVED:
-        raise ModeNotProved(found)
+        raise ModeNotProved(found.organization, user)
     if found.organization.is_rehearsing and not is_met(found):
         rehearsal.note(found.organization, user, channel, origin)
     if found.role not in roles:

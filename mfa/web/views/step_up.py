@@ -17,6 +17,7 @@ from mfa import challenges, modes, step_up
 from mfa.models import Challenge
 from mfa.web import prompt
 from mfa.web.forms import PasswordForm, StepUpForm
+from organizations import accepted_modes
 
 STEP_UP = "step_up"  # of a session: the id of its challenge
 
@@ -44,6 +45,7 @@ def prove(request: AuthenticatedHttpRequest) -> HttpResponse:
         "next": next_path,
         "by_recovery": by_recovery,
         "accepted": weakest,
+        "accepted_in_words": accepted_modes.in_words(weakest) if weakest else "",
         **prompt.prompt_context(challenge, step_up.accepted_of(request.user, weakest)),
     }
     return render_form(request, "mfa/step_up.html", form, **context)

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 from accounts.web.access import AuthenticatedHttpRequest, policy_status_of, works_while_blocked
 from organizations import accepted_modes, policy
 from organizations import membership as memberships
-from organizations.models import Membership
+from organizations.models import Membership, Organization
 
 PER_PAGE = 25
 
@@ -67,10 +67,10 @@ def asked_of_me(request: AuthenticatedHttpRequest) -> HttpResponse:
     page = Paginator(memberships.of_user(user), PER_PAGE).get_page(request.GET.get("page"))
     for membership in page:
         membership.user = user
-    combined = policy.combined(user)
+    combined, asking = policy.combined(user), policy_status_of(request).asking
     context = {
         "page": page,
-        "rows": [_rules_of(row) for row in page],
+        "rows": [_rules_of(row, asking) for row in page],
         "combined": combined,
         "accepted_modes": accepted_modes.in_words(combined.accepted_modes) if combined.accepted_modes else "",
     }
@@ -89,10 +89,11 @@ class RuleRow:
     remembering_forbidden: bool
     exempt_until: datetime | None
     is_met: bool
+    asks_for: str  # the accepted modes, if this session still has to prove one
     activation: str
 
 
-def _rules_of(row: Membership) -> RuleRow:
+def _rules_of(row: Membership, asking: list[Organization]) -> RuleRow:
     organization = row.organization
     return RuleRow(
         name=organization.name,
@@ -103,5 +104,6 @@ def _rules_of(row: Membership) -> RuleRow:
         remembering_forbidden=organization.remembering_forbidden,
         exempt_until=row.exempt_until if row.is_exempt else None,
         is_met=policy.is_met(row),
+        asks_for=accepted_modes.in_words(organization.accepted_modes) if organization in asking else "",
         activation=organization.activation_path,
     )
