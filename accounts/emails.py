@@ -8,7 +8,7 @@ from accounts import email_change, email_verification, outbox, signin
 from accounts.compose import compose
 from accounts.identifiers import in_groups, masked
 from accounts.models import EmailChange, EmailVerification, Mail, SecurityEvent
-from accounts.security_log import Kind, agent_in_words
+from accounts.security_log import ENDS_SESSIONS, Kind, agent_in_words
 
 
 @outbox.email
@@ -56,6 +56,8 @@ def security_notice(mail: Mail) -> EmailMultiAlternatives | None:
         to=event.user.email,
         what=Kind(event.kind).label,
         event=event,
+        factor_name=event.factor_name,
+        ended_sessions=event.kind in ENDS_SESSIONS,
         browser=agent_in_words(event.agent),
         not_me_path=_not_me_path(event),
         mfa_is_on=event.user.mfa_is_on,

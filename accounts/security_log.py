@@ -81,6 +81,8 @@ class Kind(models.TextChoices):
     ASSISTED_RESET_USED = "assisted_reset_used", _("Signed in with the code of an assisted reset")
 
 
+# Those that sign out all other sessions, which their mail says (SR-25).
+ENDS_SESSIONS = frozenset({Kind.MODE_ENABLED, Kind.MODE_DISABLED, Kind.PASSKEY_ADDED, Kind.PASSKEY_REMOVED})
 NOTIFIED_BY_EMAIL = frozenset(
     {
         Kind.NEW_BROWSER,

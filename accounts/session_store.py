@@ -16,6 +16,7 @@ from django.utils.crypto import get_random_string
 from accounts.models import Session, User
 
 SIGNED_IN = "signed_in"  # the columns of ``SignedIn`` except ``last_used_at``, which every save sets
+PROVED = "proved"  # of a session: the modes that it has proved; a session of an older release has only its last one
 KEEP_UNTIL = "keep_until"  # of a session without a user: Unix time up to which it is needed
 # How often the last use is written: a page view should rarely write to the database.
 LAST_USED_INTERVAL = timedelta(minutes=1)

@@ -17,7 +17,7 @@ from accounts import locks, signin, ssh_keys, throttles
 from accounts.api import endpoints as accounts_api
 from accounts.refusals import Refused
 from accounts.web.access import works_while_blocked
-from mfa import challenges, code_refusals
+from mfa import challenges, code_refusals, modes
 from organizations import environments, invitations, membership, policy, policy_changes
 from organizations.api import authorization
 from organizations.api import endpoints as organizations_api
@@ -45,6 +45,8 @@ ALL = (
     NOT_FOUND, NO_SERVICES, METHOD, CONFLICT, TOO_LARGE, TOO_MANY, SERVER_ERROR,
 )  # fmt: skip
 
+CLI_CODE_PATH = "/account/cli-code"  # shows a code for a sign-in that waits at the command line
+
 # Any other refusal is a bad request. One with a time to try again is always TOO_MANY.
 REFUSALS: dict[type[Refused], Kind] = {
     signin.WrongCredentials: SIGN_IN_FAILED,
@@ -68,6 +70,7 @@ REFUSALS: dict[type[Refused], Kind] = {
     membership.RoleMissing: FORBIDDEN,
     membership.LastOwner: FORBIDDEN,
     policy.MfaMissing: MFA_MISSING,
+    policy.ModeNotProved: MFA_MISSING,
     policy_changes.OwnMfaIsOff: FORBIDDEN,
     authorization.ProofTooOld: FORBIDDEN,
     membership.NewOwnerWithoutMfa: FORBIDDEN,
@@ -129,10 +132,22 @@ def _refused(_request: HttpRequest, refused: Refused) -> HttpResponse:
     if isinstance(refused, policy.MfaMissing):
         url = settings.SITE_URL + reverse("mfa:activate")
         description += " " + _("Activate it at %(url)s and sign in again.") % {"url": url}
+    if isinstance(refused, policy.ModeNotProved):
+        description += " " + _how_to_prove(refused)
     response = error(TOO_MANY if refused.retry_at else kind, description)
     if refused.retry_at:
         response.headers["Retry-After"] = str(refused.seconds_to_wait)
     return response
+
+
+def _how_to_prove(refused: policy.ModeNotProved) -> str:
+    """Return how to sign in with an accepted mode at the command line, where some modes cannot be typed."""
+    values = {"mode": "", "url": settings.SITE_URL + CLI_CODE_PATH}
+    typed = [name for name in refused.owned if modes.get(name).is_typed]
+    if not typed:
+        return _("Sign in again with a code from %(url)s.") % values
+    text = _("Sign in again with it: make %(mode)s your preferred mode in the browser, or get a code at %(url)s.")
+    return text % {**values, "mode": typed[0]}
 
 
 def _invalid(_request: HttpRequest, invalid: ValidationError) -> HttpResponse:

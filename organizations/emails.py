@@ -65,7 +65,7 @@ def reminder(mail: Mail) -> EmailMultiAlternatives | None:
         required=organization.mfa_required,
         required_at=organization.mfa_required_at,
         days_left=organization.days_left,
-        mode=organization.accepted_modes,
+        modes=organization.accepted_modes_label if organization.accepted_modes else "",
         has_another=member.mfa_is_on,
         activate_path=organization.activation_path,
         required_path=reverse("organizations:asked_of_me"),

@@ -53,36 +53,39 @@ def of_organization(organization: Organization) -> QuerySet[Environment]:
 
 @dataclass(frozen=True)
 class Listed:
-    """An environment of a user's organization; ``is_closed`` if the user does not meet the organization's policy."""
+    """An environment of a user's organization; ``is_closed`` if the organization's policy is not met."""
 
     environment: Environment
     is_closed: bool
 
 
-def of_user(user: User, *, pod: str = "", channel: Channel, origin: Origin) -> list[Listed]:
+def of_user(user: User, *, pod: str = "", proved: frozenset[str], channel: Channel, origin: Origin) -> list[Listed]:
     """Return the environments of a user's organizations, ordered by name, closed ones too (SR-41).
 
     A closed environment is listed with its name: without it, the client would offer another environment instead of
-    showing why the command is refused. ``pod`` is the name of one pod, or blank for all. Rehearsals record what they
-    would block with ``channel`` and ``origin``.
+    showing why the command is refused. ``pod`` is the name of one pod, or blank for all. ``proved`` are the modes
+    that proved the token (SR-60). Rehearsals record what they would block with ``channel`` and ``origin``.
     """
-    status = policy.status_of(user)
+    status = policy.status_of(user, proved=proved)
     for organization in status.rehearsing:
         rehearsal.note(organization, user, channel, origin)
-    closed = {organization.pk for organization in status.blocking}
+    closed = {organization.pk for organization in (*status.blocking, *status.asking)}
     mine = Membership.objects.filter(user=user).values("organization")
     on_pod = Q(pod__name=pod) if pod else Q()
     rows = Environment.objects.filter(on_pod, organization__in=mine).order_by("name", "pk")
     return [Listed(row, is_closed=row.organization_id in closed) for row in rows]
 
 
-def find(user: User, environment_id: UUID, *, channel: Channel, origin: Origin) -> Environment:
-    """Return an environment of a user's organization. Raise ``NoSuchEnvironment`` or ``MfaMissing``."""
+def find(user: User, environment_id: UUID, *, proved: frozenset[str], channel: Channel, origin: Origin) -> Environment:
+    """Return an environment of a user's organization. ``proved`` are the modes that proved the token.
+
+    Raise ``NoSuchEnvironment``, ``MfaMissing`` or ``ModeNotProved``.
+    """
     environment = Environment.objects.filter(pk=environment_id).first()
     if environment is None:
         raise NoSuchEnvironment
     try:
-        policy.authorize(user, environment.organization_id, channel=channel, origin=origin)
+        policy.authorize(user, environment.organization_id, proved=proved, channel=channel, origin=origin)
     except membership.OrganizationNotFound:
         raise NoSuchEnvironment from None
     return environment

@@ -14,6 +14,7 @@ from accounts.refusals import Refused
 from accounts.security_log import Origin
 from mfa import modes
 from organizations import accepted_modes, membership, rehearsal
+from organizations.accepted_modes import Verdict
 from organizations.membership import Memberships
 from organizations.models import EVERYBODY, EventKind, Membership, Organization, OrganizationEvent, Role
 
@@ -29,20 +30,49 @@ class MfaMissing(Refused):
 
     @property
     def text(self) -> str:
-        """Return the message with the organization's name and the mode that it accepts."""
+        """Return the message with the organization's name and the modes that it accepts."""
         text = str(self.message) % {"name": self.organization.name}
-        if mode := self.organization.accepted_modes:
-            text += " " + gettext("The only accepted mode is %(mode)s.") % {"mode": modes.get(mode).label}
+        if self.organization.accepted_modes:
+            text += " " + gettext("Accepted modes: %(modes)s.") % {"modes": self.organization.accepted_modes_label}
         return text
 
 
+class ModeNotProved(Refused):
+    """The account has a mode that the organization accepts, but this token was proved by another one (SR-60)."""
+
+    message = _("%(name)s requires %(modes)s, and you signed in with another mode.")
+
+    def __init__(self, organization: Organization, user: User) -> None:
+        super().__init__()
+        self.organization, self.user = organization, user
+
+    @property
+    def text(self) -> str:
+        """Return the message with the organization's name and the modes that it accepts."""
+        modes_in_words = accepted_modes.in_words(self.organization.accepted_modes)
+        return str(self.message) % {"name": self.organization.name, "modes": modes_in_words}
+
+    @property
+    def owned(self) -> list[str]:
+        """The names of the user's modes that the organization accepts, the lowest level first."""
+        return accepted_modes.owned(self.organization.accepted_modes, self.user.modes)
+
+
 def authorize(
-    user: User, organization_id: UUID, *, channel: Channel, origin: Origin, roles: Collection[Role] = EVERYBODY
+    user: User,
+    organization_id: UUID,
+    *,
+    proved: frozenset[str],
+    channel: Channel,
+    origin: Origin,
+    roles: Collection[Role] = EVERYBODY,
 ) -> Membership:
     """Return the membership of ``user`` in an organization, if its policy is met and its role is in ``roles``.
 
-    One query. If a rehearsed policy would block the user, record it with ``channel`` and ``origin``. Raise
-    ``OrganizationNotFound``, ``MfaMissing`` or ``RoleMissing``.
+    One query. ``proved`` are the modes that proved the token. If a rehearsed policy would block the user, record it
+    with ``channel`` and ``origin``.
+
+    Raise ``OrganizationNotFound``, ``MfaMissing``, ``ModeNotProved`` or ``RoleMissing``.
     """
     found = membership.find(user, organization_id)
     if found is None:
@@ -50,6 +80,8 @@ def authorize(
     found.user = user
     if is_blocked(found):
         raise MfaMissing(found.organization)
+    if found.organization.mfa_required and _verdict(found, proved) is Verdict.NOT_PROVED:
+        raise ModeNotProved(found.organization, user)
     if found.organization.is_rehearsing and not is_met(found):
         rehearsal.note(found.organization, user, channel, origin)
     if found.role not in roles:
@@ -63,8 +95,17 @@ def is_blocked(member: Membership) -> bool:
 
 
 def is_met(member: Membership) -> bool:
-    """Return whether a member meets the policy, in force or not. The modes of ``member.user`` must be up to date."""
-    return member.is_exempt or member.organization.is_met_by(member.user.modes)
+    """Return whether a member owns what the policy, in force or not, asks for.
+
+    The modes of ``member.user`` must be up to date.
+    """
+    return _verdict(member, None) is Verdict.MET
+
+
+def _verdict(member: Membership, proved: Collection[str] | None) -> Verdict:
+    if member.is_exempt:
+        return Verdict.MET
+    return accepted_modes.verdict(member.organization.accepted_modes, member.user.modes, proved)
 
 
 def _with_policies(user: User, among: Memberships | None = None) -> list[Membership]:
@@ -103,24 +144,33 @@ class PolicyStatus:
     """The organizations whose policy a user does not meet."""
 
     blocking: list[Organization]  # block the user now
+    asking: list[Organization]  # ask this session or token for a proof by a mode that the user has (SR-60)
     announcing: list[Organization]  # will block the user from a date on, nearest date first
     rehearsing: list[Organization]  # would block the user if the rehearsed policy were in force
 
 
-NOTHING = PolicyStatus([], [], [])
+NOTHING = PolicyStatus([], [], [], [])
 
 
-def status_of(user: User, read: Callable[[], Memberships] | None = None) -> PolicyStatus:
-    """Return which policies a user does not meet. No query if the user's modes meet every policy.
+def status_of(
+    user: User, *, proved: frozenset[str] | None, read: Callable[[], Memberships] | None = None
+) -> PolicyStatus:
+    """Return which policies a user does not meet. No query if every policy is met, whatever it accepts.
 
-    ``read`` returns the memberships that the request reads for all its purposes.
+    ``proved`` are the modes that proved the session or token, None without one. ``read`` returns the memberships that
+    the request reads for all its purposes.
     """
-    if accepted_modes.all_are_met_by(user.modes):
+    if accepted_modes.all_are_met_by(user.modes, proved):
         return NOTHING
     rows = _with_policies(user, read() if read else None)
     unmet = [row.organization for row in rows if not is_met(row)]
     return PolicyStatus(
         blocking=[organization for organization in unmet if organization.mfa_required],
+        asking=[
+            row.organization
+            for row in rows
+            if row.organization.mfa_required and _verdict(row, proved) is Verdict.NOT_PROVED
+        ],
         announcing=_announcing(rows),
         rehearsing=[organization for organization in unmet if organization.is_rehearsing],
     )
@@ -143,7 +193,7 @@ def _will_be_met(row: Membership) -> bool:
 
 def blocking(user: User) -> list[Organization]:
     """Return the organizations that block this user now, ordered by name."""
-    return status_of(user).blocking
+    return status_of(user, proved=None).blocking
 
 
 def forbidding_remembering(user: User) -> list[Organization]:
@@ -168,21 +218,21 @@ class CombinedPolicy:
     """The combined requirements of all organizations of a user."""
 
     required: bool
-    sole_accepted_modes: frozenset[str]  # names of modes, each of which is the only one that some organization accepts
+    accepted_modes: str  # the strictest of the organizations' accepted modes
     remembering_forbidden: bool
 
 
 def combined(user: User) -> CombinedPolicy:
     """Return the combined requirements of a user's organizations now. One query."""
-    now, demandable = timezone.now(), [mode.name for mode in modes.demandable()]
+    now, names = timezone.now(), [mode.name for mode in modes.accepted(accepted_modes.ANY)]
     holds = Q(organization__mfa_required_at__lte=now) & ~Q(exempt_until__gt=now)
     numbers = Membership.objects.filter(user=user).aggregate(
         required=Count("pk", filter=holds),
-        **{name: Count("pk", filter=holds & Q(organization__accepted_modes=name)) for name in demandable},
+        **{name: Count("pk", filter=holds & Q(organization__accepted_modes=name)) for name in names},
         forbidding=Count("pk", filter=Q(organization__remembering_forbidden=True)),
     )
     return CombinedPolicy(
         required=numbers["required"] > 0,
-        sole_accepted_modes=frozenset(name for name in demandable if numbers[name]),
+        accepted_modes=accepted_modes.strictest([name for name in names if numbers[name]]),
         remembering_forbidden=numbers["forbidding"] > 0,
     )

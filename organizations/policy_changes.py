@@ -15,7 +15,9 @@ from accounts.models import User
 from accounts.refusals import Refused
 from accounts.security_log import Origin
 from organizations import accepted_modes, compliance, membership, rehearsal, reminders
+from organizations.accepted_modes import Verdict
 from organizations.models import MANAGERS, EventKind, Membership, Organization
+from organizations.policy import ModeNotProved
 
 ENDED_BATCH_SIZE = 500
 MAX_DAYS_AHEAD = timedelta(days=731)
@@ -25,6 +27,12 @@ class OwnMfaIsOff(Refused):
     """The owner's own account does not meet the policy that they require (SR-40)."""
 
     message = _("Enable multi-factor authentication for your own account first. Then you can require it of others.")
+
+
+class OwnModeNotProved(ModeNotProved):
+    """The owner demands a mode that this session or token has not proved: the change could lock them out (SR-60)."""
+
+    message = _("To require %(modes)s in %(name)s, prove first that you can sign in with it yourself.")
 
 
 class RequiredAlready(Refused):
@@ -71,9 +79,13 @@ def settings_of(organization: Organization) -> PolicySettings:
     )
 
 
-def require(owner: Membership, origin: Origin) -> None:
-    """Require MFA of every member from now on, and change nothing else. Raise ``OwnMfaIsOff`` or ``RoleMissing``."""
-    _change(owner, origin, required=True, required_from=None)
+def require(owner: Membership, origin: Origin, *, proved: frozenset[str] | None = None) -> None:
+    """Require MFA of every member from now on, and change nothing else.
+
+    ``proved`` are the modes that proved the owner's session or token; None outside of one. Raise ``OwnMfaIsOff``,
+    ``OwnModeNotProved`` or ``RoleMissing``.
+    """
+    _change(owner, origin, proved=proved, required=True, required_from=None)
 
 
 def stop_requiring(owner: Membership, origin: Origin) -> None:
@@ -82,24 +94,36 @@ def stop_requiring(owner: Membership, origin: Origin) -> None:
 
 
 def set_policy(
-    owner: Membership, settings: PolicySettings, origin: Origin, *, seen: PolicySettings | None = None
+    owner: Membership,
+    settings: PolicySettings,
+    origin: Origin,
+    *,
+    seen: PolicySettings | None = None,
+    proved: frozenset[str] | None = None,
 ) -> None:
     """Set the policy as a whole. If MFA is already required and stays so, the start date does not change.
 
-    ``seen`` is the policy that the owner saw before. Raise ``OwnMfaIsOff``, ``TooFarAhead``, ``RoleMissing`` or
-    ``ChangedMeanwhile`` without changing anything.
+    ``seen`` is the policy that the owner saw before; ``proved`` as for ``require``. Raise ``OwnMfaIsOff``,
+    ``OwnModeNotProved``, ``TooFarAhead``, ``RoleMissing`` or ``ChangedMeanwhile`` without changing anything.
     """
-    _change(owner, origin, seen, **vars(settings))
+    _change(owner, origin, seen=seen, proved=proved, **vars(settings))
 
 
 def blocks_more(organization: Organization, settings: PolicySettings) -> bool:
     """Return whether ``settings`` would at once block members whom the policy does not block now."""
     holds = organization.mfa_required or (settings.required_from or timezone.now()) <= timezone.now()
-    tightens = bool(settings.accepted_modes) and settings.accepted_modes != organization.accepted_modes
+    tightens = accepted_modes.is_stricter(settings.accepted_modes, than=organization.accepted_modes)
     return settings.required and holds and (tightens or not organization.mfa_required)
 
 
-def _change(owner: Membership, origin: Origin, seen: PolicySettings | None = None, **changes: Any) -> None:
+def _change(
+    owner: Membership,
+    origin: Origin,
+    *,
+    seen: PolicySettings | None = None,
+    proved: frozenset[str] | None = None,
+    **changes: Any,
+) -> None:
     with transaction.atomic(durable=True):
         user, organization = _lock(owner)
         before = settings_of(organization)
@@ -109,10 +133,17 @@ def _change(owner: Membership, origin: Origin, seen: PolicySettings | None = Non
         organization.accepted_modes = settings.accepted_modes
         if settings.required and not organization.is_met_by(user.modes):
             raise OwnMfaIsOff
+        if settings.required and is_unproved(user, organization, proved):
+            raise OwnModeNotProved(organization, user)
         organization.remembering_forbidden = settings.remembering_forbidden
         organization.mfa_required_at = _starts_at(organization, settings)
         organization.save(update_fields=["accepted_modes", "remembering_forbidden", "mfa_required_at"])
         _note(organization, before, user, origin)
+
+
+def is_unproved(user: User, organization: Organization, proved: frozenset[str] | None) -> bool:
+    """Return whether the modes that ``organization`` accepts still have to be proved by their owner (SR-60)."""
+    return accepted_modes.verdict(organization.accepted_modes, user.modes, proved) is Verdict.NOT_PROVED
 
 
 def _starts_at(organization: Organization, settings: PolicySettings) -> datetime | None:
@@ -134,7 +165,7 @@ def _starts_at(organization: Organization, settings: PolicySettings) -> datetime
 def _note(organization: Organization, before: PolicySettings, user: User, origin: Origin) -> None:
     """Log what has changed, and schedule the mails to the members concerned."""
     at, was_at = organization.mfa_required_at, before.required_from
-    tightened = organization.accepted_modes not in {before.accepted_modes, ""}
+    tightened = accepted_modes.is_stricter(organization.accepted_modes, than=before.accepted_modes)
     if at != was_at:
         words = _in_words(at) if organization.mfa_announced else ""
         _record(organization, user, _kind_of(organization, was_at), origin, subject=words, effective_at=at)

@@ -28,6 +28,7 @@ PUBLIC = {
     "mfa:resend",
     "mfa:switch",
     "mfa:cancel_sign_in",
+    "mfa:sign_in_by_passkey",
     "mfa:activate",
     "mfa:complete_activation",
     "mfa:confirm_mailbox",
@@ -95,6 +96,7 @@ def test_the_checks_come_in_one_order():
     assert [check.__name__ for check in CHECKS] == [
         "_ask_for_code",
         "_ask_for_new_factor",
+        "_ask_for_accepted_mode",
         "_ask_for_recent_proof",
         "_ask_for_mfa",
         "_ask_for_code_in_remembered_browser",

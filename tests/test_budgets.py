@@ -44,6 +44,8 @@ SIGNED_IN = {
     "accounts:verify_email": 3,
     "mfa:activate": 4,
     "mfa:recovery_codes": 5,
+    "mfa:passkeys": 4,
+    "mfa:add_passkey": 4,
     "mfa:step_up": 10,  # the first look begins the step-up and writes it into the session
     "organizations:list": 6,
     "organizations:mfa_required": 3,
@@ -123,7 +125,7 @@ def test_every_page_has_a_budget():
     tested = {*STRANGER, *SIGNED_IN, *SIGNED_IN_BY_MODE}
     named = {reverse(name) for name in (*STRANGER, *SIGNED_IN)}
     named |= {reverse(name, args=["email"]) for name in SIGNED_IN_BY_MODE}
-    post_only = ("logout", "resend", "switch", "cancel", "send", "codes/confirm")
+    post_only = ("logout", "resend", "switch", "cancel", "send", "codes/confirm", "login/passkey")
     rest = {
         address
         for address in every_address()
@@ -135,6 +137,8 @@ def test_every_page_has_a_budget():
     assert rest == {
         "/account/password/reset/complete",
         f"/account/sessions/{SOME_ID}/end",
+        f"/account/mfa/passkeys/{SOME_ID}/rename",
+        f"/account/mfa/passkeys/{SOME_ID}/remove",
         f"/account/keys/{SOME_ID}/remove",
         "/account/not-me/forged:token",
         "/account/email/undo/forged:token",

@@ -149,10 +149,11 @@ def test_another_mode_becomes_preferred_and_it_is_disabled(client, dana_with_lan
     assert (dana_with_lantern.preferred_mode, dana_with_lantern.enabled_modes) == ("email", "email")
 
 
-def demand_lantern(owner, clinic) -> None:
-    """Accept the lantern alone, and require MFA."""
+def demand_its_level(owner, clinic) -> None:
+    """Accept only modes of its level or above, and require MFA. The first mode of a level names it."""
     page = reverse("organizations:policy", args=[clinic.pk])
-    owner.post(page, {"counting": "lantern", "required_from": "", "seen": owner.get(page).context["form"].current})
+    seen = owner.get(page).context["form"].current
+    owner.post(page, {"counting": "authenticator", "required_from": "", "seen": seen})
     owner.post(f"{clinic.get_absolute_url()}/require")
 
 
@@ -160,20 +161,20 @@ def test_a_policy_can_demand_it_and_lists_and_counts_know_it(client, dana_with_l
     clinic = OrganizationFactory()
     MembershipFactory(organization=clinic, user=dana_with_lantern, role=Role.OWNER)
     MembershipFactory(organization=clinic, user=sam)
-    assert "lantern only" in text_of(client.get(reverse("organizations:policy", args=[clinic.pk])))
+    assert "authenticator, lantern or passkey" in text_of(client.get(reverse("organizations:policy", args=[clinic.pk])))
 
-    demand_lantern(client, clinic)
+    demand_its_level(client, clinic)
 
     clinic.refresh_from_db()
     assert clinic.mfa_required
-    assert clinic.accepted_modes == "lantern"
+    assert clinic.accepted_modes == "authenticator"
     assert member_counts.of(clinic).by_state == {"email lantern": 1, "": 1}
     assert policy_impact.missing(clinic).examples == [sam.email]
     assert "email + lantern" in text_of(client.get(f"{clinic.get_absolute_url()}/members?mfa=email+lantern"))
     browser = another_browser()
     sign_in(browser, sam)
     assert browser.get(clinic.get_absolute_url()).url == "/account/mfa/required"
-    assert "type=lantern" in browser.get("/account/mfa/required").content.decode()
+    assert "Accepted modes: authenticator, lantern or passkey" in text_of(browser.get("/account/mfa/required"))
     assert Membership.objects.get(user=dana_with_lantern).modes == "email lantern"
 
 
@@ -181,7 +182,7 @@ def test_a_reminder_asks_for_it(client, dana_with_lantern, sam):
     clinic = OrganizationFactory()
     MembershipFactory(organization=clinic, user=dana_with_lantern, role=Role.OWNER)
     MembershipFactory(organization=clinic, user=sam)
-    demand_lantern(client, clinic)
+    demand_its_level(client, clinic)
 
     client.post(f"{clinic.get_absolute_url()}/remind")
     reminders.fan_out()

@@ -25,7 +25,7 @@ from accounts.refusals import Refused
 from accounts.web import pending_sign_in, proofs
 from accounts.web.origin import origin_of
 from mfa import assisted_reset, remembered_browsers
-from organizations import membership, policy, rehearsal
+from organizations import accepted_modes, membership, policy, rehearsal
 from organizations.membership import Memberships
 from organizations.models import Organization
 from organizations.policy import PolicyStatus
@@ -97,7 +97,10 @@ def policy_status_of(request: HttpRequest) -> PolicyStatus:
     """Return which policies the signed-in user does not meet. At most one query per request."""
     if not hasattr(request, POLICY_STATUS):
         user = request.user
-        status = policy.status_of(user, partial(memberships_of, request)) if isinstance(user, User) else policy.NOTHING
+        status = policy.NOTHING
+        if isinstance(user, User):
+            read = partial(memberships_of, request)
+            status = policy.status_of(user, proved=proofs.proved_modes(request), read=read)
         setattr(request, POLICY_STATUS, status)
     return cast("PolicyStatus", getattr(request, POLICY_STATUS))
 
@@ -166,6 +169,26 @@ def _ask_for_new_factor(visit: Visit) -> HttpResponse | None:
     return redirect("mfa:activate") if by_reset and Mark.WORKS_DURING_ASSISTED_RESET not in visit.marks else None
 
 
+def _ask_for_accepted_mode(visit: Visit) -> HttpResponse | None:
+    """Redirect to a step-up if an organization accepts only modes that this session has not proved (SR-60).
+
+    The user has an accepted mode, so only pages of this organization ask. It comes before the check of a recent proof,
+    which it replaces.
+    """
+    if visit.organization_id is None or Mark.WORKS_WHILE_BLOCKED in visit.marks:
+        return None
+    asking = policy_status_of(visit.request).asking
+    organization = next((one for one in asking if one.pk == visit.organization_id), None)
+    if organization is None:
+        return None
+    values = {"name": organization.name, "modes": accepted_modes.in_words(organization.accepted_modes)}
+    messages.info(visit.request, _("%(name)s requires %(modes)s. Confirm with it to continue.") % values)
+    # Pages that need a recent proof can be opened by GET and show what was typed again.
+    is_kept = visit.request.method == "GET" or Mark.NEEDS_RECENT_PROOF in visit.marks
+    back = visit.request.get_full_path() if is_kept else organization.get_absolute_url()
+    return proofs.ask_for_proof(visit.request, back=back, accepted=organization.accepted_modes)
+
+
 def _ask_for_recent_proof(visit: Visit) -> HttpResponse | None:
     """Redirect a sensitive change to the step-up (SR-22)."""
     checks_itself = Mark.PROVES_ITSELF in visit.marks and not visit.request.user.mfa_is_on
@@ -204,6 +227,7 @@ def _ask_for_code_in_remembered_browser(visit: Visit) -> HttpResponse | None:
 CHECKS: tuple[Callable[[Visit], HttpResponse | None], ...] = (
     _ask_for_code,
     _ask_for_new_factor,
+    _ask_for_accepted_mode,
     _ask_for_recent_proof,
     _ask_for_mfa,
     _ask_for_code_in_remembered_browser,

@@ -5,7 +5,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.session_store import SIGNED_IN
+from accounts.session_store import PROVED, SIGNED_IN
 from accounts.signin import Proof
 from accounts.web.authentication import note_factor
 from accounts.web.kept_forms import keep_form
@@ -21,6 +21,19 @@ def mode_of_session(request: HttpRequest) -> str:
     return str(request.session.get(SIGNED_IN, {}).get("mode", ""))
 
 
+def proved_modes(request: HttpRequest) -> frozenset[str]:
+    """Return the modes that this session has proved, one time or another, and that its user still has (SR-60).
+
+    A recovery code, an assisted reset and a remembered browser prove no mode.
+    """
+    user = request.user
+    return user.modes & frozenset(_noted_modes(request)) if user.is_authenticated else frozenset()
+
+
+def _noted_modes(request: HttpRequest) -> list[str]:
+    return list(request.session.get(PROVED, [mode_of_session(request)]))
+
+
 def remember_proof(request: HttpRequest, factor: Factor, proof: Proof | None = None) -> None:
     """Record that this session's user has just proven a factor, and rotate the session key (SR-8).
 
@@ -33,13 +46,25 @@ def remember_proof(request: HttpRequest, factor: Factor, proof: Proof | None = N
 def note_proof(request: HttpRequest, factor: Factor, proof: Proof | None = None) -> None:
     """Record a factor that was just proven, in a session whose key is new."""
     note_factor(request, factor)
-    note_mode(request, proof or Proof(factor.mode))
+    proof = proof or Proof(factor.mode)
+    if proof.mode == factor.mode:
+        # Added to the others: a step-up by mail does not weaken a session that an authenticator has proved.
+        request.session[PROVED] = sorted({*_noted_modes(request), factor.mode})
+    note_mode(request, proof)
     request.session[PROVEN_AT] = timezone.now().timestamp()
+
+
+def forget_mode(request: HttpRequest, mode: str, remaining: Factor) -> None:
+    """Record that a mode was disabled. A remaining factor keeps the session verified, proved here or not (SR-60)."""
+    request.session[PROVED] = [noted for noted in _noted_modes(request) if noted != mode]
+    note_factor(request, remaining)
+    request.session.cycle_key()
 
 
 def forget_proof(request: HttpRequest) -> None:
     """Record that this session's user has no factor any more."""
     request.session.pop(PROVEN_AT, None)
+    request.session[PROVED] = []
     note_mode(request, Proof())
 
 
@@ -63,8 +88,12 @@ def has_proven_factor(request: HttpRequest) -> bool:
     return device is not None and step_up.is_recent(request.session.get(PROVEN_AT), timezone.now())
 
 
-def ask_for_proof(request: HttpRequest, *, back: str = "") -> HttpResponse:
-    """Redirect to the step-up, and from there to ``back`` or this page. Keep what was typed into its form."""
+def ask_for_proof(request: HttpRequest, *, back: str = "", accepted: str = "") -> HttpResponse:
+    """Redirect to the step-up, and from there to ``back`` or this page. Keep what was typed into its form.
+
+    ``accepted`` is the weakest mode that the step-up takes, blank for any (SR-60).
+    """
     if request.method == "POST":
         keep_form(request)
-    return redirect(reverse("mfa:step_up", query={"next": back or request.get_full_path()}))
+    query = {"next": back or request.get_full_path(), **({"accepted": accepted} if accepted else {})}
+    return redirect(reverse("mfa:step_up", query=query))

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts.models import User
-from accounts.session_store import KEEP_UNTIL, SIGNED_IN
+from accounts.session_store import KEEP_UNTIL, PROVED, SIGNED_IN
 from accounts.signin import Finished, Proof
 from accounts.web.cookies import know_browser, remember_invitation
 from accounts.web.origin import origin_of
@@ -44,6 +44,7 @@ def start_session(request: HttpRequest, finished: Finished) -> None:
         "ip_address": origin.ip_address,
         "agent": origin.agent[:255],
     }
+    request.session[PROVED] = []  # Django keeps the content of the session in which the same user signs in again
     know_browser(request, finished.browser_tokens)
     # Use does not extend the session (SR-34).
     request.session.set_expiry(now + timedelta(seconds=settings.SESSION_COOKIE_AGE))

@@ -6,11 +6,11 @@ To add one: its module, its templates, one migration, this list.
 from itertools import combinations as subsets
 
 from mfa.modes.authenticator import Authenticator
-from mfa.modes.base import Enrolled, Mode
+from mfa.modes.base import Enrolled, Level, Mode
 from mfa.modes.email import Email
 from mfa.modes.passkey import Passkey
 
-__all__ = ["ALL", "Enrolled", "Mode", "combinations", "demandable", "get"]
+__all__ = ["ALL", "Enrolled", "Level", "Mode", "accepted", "combinations", "get", "naming_levels"]
 
 ALL: dict[str, Mode] = {mode.name: mode for mode in (Authenticator(), Email(), Passkey())}
 
@@ -20,9 +20,26 @@ def get(name: str) -> Mode:
     return ALL[name]
 
 
-def demandable() -> list[Mode]:
-    """Return the modes that an organization can demand of its members, each alone."""
-    return [mode for mode in ALL.values() if mode.can_be_demanded]
+def naming_levels() -> list[Mode]:
+    """Return the modes that name the levels which an organization can demand, the lowest level first.
+
+    A level is named by its first mode in ``ALL``. The level of mailed codes cannot be demanded: every mode reaches it.
+    """
+    first: dict[Level, Mode] = {}
+    for mode in ALL.values():
+        first.setdefault(mode.level, mode)
+    return [mode for level, mode in sorted(first.items()) if level > Level.MAILED]
+
+
+def accepted(weakest: str) -> list[Mode]:
+    """Return the modes of at least the level of the mode ``weakest``, the lowest level first; all if it is blank.
+
+    A name that is no mode's, such as one of a later release, accepts no mode: the policy stays closed.
+    """
+    if weakest and weakest not in ALL:
+        return []
+    lowest = ALL[weakest].level if weakest else Level.MAILED
+    return sorted((mode for mode in ALL.values() if mode.level >= lowest), key=lambda mode: mode.level)
 
 
 def combinations() -> list[str]:

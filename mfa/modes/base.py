@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import IntEnum
 from typing import TYPE_CHECKING, ClassVar
 
 from django.conf import settings
@@ -25,6 +26,14 @@ class Enrolled:
     passkey: Created | None = None  # a new one, beside the others of the factor
 
 
+class Level(IntEnum):
+    """How much a proof by a mode is worth. A mode of a higher level is accepted wherever a lower one is (SR-60)."""
+
+    MAILED = 0  # who reads the mailbox can also reset the password: no independent factor
+    OWN_DEVICE = 1  # only a device of the user shows the code, but the user can be tricked into passing it on
+    PHISHING_RESISTANT = 2  # there is nothing that a user could pass on to another site
+
+
 class Mode(ABC):
     """A way to prove an account.
 
@@ -39,7 +48,7 @@ class Mode(ABC):
     is_mailed: ClassVar[bool] = False  # its code comes by mail, so its first right code proves the mailbox
     keeps_secret: ClassVar[bool] = True  # its factor holds a secret of its own
     has_several: ClassVar[bool] = False  # enrolling it again adds to its factor; otherwise it replaces the old one
-    can_be_demanded: ClassVar[bool] = True  # an organization can accept this mode alone
+    level: ClassVar[Level] = Level.OWN_DEVICE
 
     def enrolment_lifetime(self) -> timedelta:
         """Return how long an enrolment waits for its first code."""

@@ -10,7 +10,7 @@ from accounts.identifiers import masked
 from accounts.security_log import Origin
 from mfa import codes
 from mfa.code_refusals import WrongCode
-from mfa.modes.base import Enrolled, Mode
+from mfa.modes.base import Enrolled, Level, Mode
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -25,7 +25,7 @@ class Email(Mode):
     icon = "mail"
     is_mailed = True
     keeps_secret = False
-    can_be_demanded = False  # who reads the mailbox can also reset the password: no independent factor
+    level = Level.MAILED
 
     def enrolment_lifetime(self) -> timedelta:
         """Return the lifetime of a mailed code (SR-14)."""

@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.security_log import Origin
 from mfa import ceremonies, passkey_proofs
-from mfa.modes.base import Enrolled, Mode
+from mfa.modes.base import Enrolled, Level, Mode
 from mfa.passkey_proofs import RefusedPasskey, UnknownPasskey, ceremony_of
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ class Passkey(Mode):
     is_typed = False
     keeps_secret = False  # public keys only
     has_several = True
+    level = Level.PHISHING_RESISTANT
 
     def activation_context(self, enrolment: "Challenge") -> dict[str, object]:
         """Return the options with which the browser makes a passkey."""

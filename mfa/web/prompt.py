@@ -1,5 +1,7 @@
 """Helpers that the OTP prompt, the step-up and the activation share."""
 
+from collections.abc import Collection
+
 from django.contrib import messages
 from django.http import HttpRequest
 from django.urls import reverse
@@ -20,13 +22,13 @@ def settings_page() -> str:
     return reverse("accounts:settings", query={"mfa": "open"}, fragment="mfa")
 
 
-def prompt_context(challenge: Challenge) -> dict[str, object]:
-    """Return the template context of a challenge for both prompts."""
+def prompt_context(challenge: Challenge, accepted: Collection[str] | None = None) -> dict[str, object]:
+    """Return the template context of a challenge for both prompts. ``accepted``: the modes to offer, None for all."""
     mode = modes.get(challenge.mode)
     return {
         "mode": mode.name,
         "prompt_template": f"{mode.templates}/prompt.html",
-        "other_modes": sorted(challenge.user.modes - {mode.name}),
+        "other_modes": sorted(challenge.user.modes.intersection(accepted or challenge.user.modes) - {mode.name}),
         **mail_context(challenge),
         **mode.prompt_context(challenge),
     }

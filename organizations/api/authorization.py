@@ -41,6 +41,21 @@ def channel_of(request: HttpRequest) -> Channel:
 def membership_of_token(
     request: HttpRequest, organization_id: UUID, *, roles: Collection[Role] = EVERYBODY
 ) -> Membership:
-    """Return the membership of a token's user. Raise ``OrganizationNotFound``, ``MfaMissing`` or ``RoleMissing``."""
-    user = token_of(request).user
-    return policy.authorize(user, organization_id, roles=roles, channel=channel_of(request), origin=origin_of(request))
+    """Return the membership of a token's user.
+
+    Raise ``OrganizationNotFound``, ``MfaMissing``, ``ModeNotProved`` or ``RoleMissing``.
+    """
+    return policy.authorize(
+        token_of(request).user,
+        organization_id,
+        roles=roles,
+        proved=proved_modes(request),
+        channel=channel_of(request),
+        origin=origin_of(request),
+    )
+
+
+def proved_modes(request: HttpRequest) -> frozenset[str]:
+    """Return the mode that proved the token, if its user still has it; empty after a recovery code (SR-60)."""
+    token = token_of(request)
+    return token.user.modes & {token.mode}

@@ -10,7 +10,7 @@ from accounts.api.authentication import bearer, token_of
 from accounts.api.schemas import ERRORS, Nothing, Text
 from accounts.web.origin import origin_of
 from organizations import environments, invitations, membership
-from organizations.api.authorization import channel_of, membership_of_token, needs_fresh_token
+from organizations.api.authorization import channel_of, membership_of_token, needs_fresh_token, proved_modes
 from organizations.models import MANAGERS, Environment, Role
 
 router = Router(tags=["Organizations and environments"])
@@ -149,14 +149,19 @@ def list_environments(
     refused with 4031.
     """
     listed = environments.of_user(
-        token_of(request).user, pod=pod, channel=channel_of(request), origin=origin_of(request)
+        token_of(request).user,
+        pod=pod,
+        proved=proved_modes(request),
+        channel=channel_of(request),
+        origin=origin_of(request),
     )
     return [_closed_environment(row.environment) if row.is_closed else _environment(row.environment) for row in listed]
 
 
 def _find_environment(request: HttpRequest, environment_id: UUID) -> Environment:
     user = token_of(request).user
-    return environments.find(user, environment_id, channel=channel_of(request), origin=origin_of(request))
+    proved, channel = proved_modes(request), channel_of(request)
+    return environments.find(user, environment_id, proved=proved, channel=channel, origin=origin_of(request))
 
 
 @router.get(

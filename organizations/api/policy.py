@@ -14,7 +14,7 @@ from accounts.api.schemas import ERRORS, ShortText
 from accounts.identifiers import key_of
 from accounts.web.origin import origin_of
 from organizations import accepted_modes, member_counts, member_list, membership, policy_changes
-from organizations.api.authorization import ProofTooOld, membership_of_token, needs_fresh_token
+from organizations.api.authorization import ProofTooOld, membership_of_token, needs_fresh_token, proved_modes
 from organizations.models import OWNERS, Membership
 
 router = Router(tags=["Policy (for owners)"])
@@ -25,7 +25,7 @@ ANY_MODE = "any"
 
 
 def _accepted_names() -> list[str]:
-    return [value or ANY_MODE for value, _label in accepted_modes.choices()]
+    return [value or ANY_MODE for value in accepted_modes.values()]
 
 
 def _states() -> list[str]:
@@ -41,12 +41,18 @@ def _one_of(names: Callable[[], list[str]]) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _documented(names: list[str]) -> WithJsonSchema:
-    return WithJsonSchema({"type": "string", "enum": names})
+def _documented(names: list[str], description: str = "") -> WithJsonSchema:
+    about = {"description": description} if description else {}
+    return WithJsonSchema({"type": "string", "enum": names, **about})
+
+
+def _meanings() -> str:
+    meanings = "; ".join(f"{value or ANY_MODE}: {label}" for value, label in accepted_modes.choices())
+    return f"The weakest mode that is accepted, of the member and of each session or token ({meanings})."
 
 
 # Each request is checked against the modes of that moment; the document lists those of the start.
-AcceptedModes = Annotated[str, _one_of(_accepted_names), _documented(_accepted_names())]
+AcceptedModes = Annotated[str, _one_of(_accepted_names), _documented(_accepted_names(), _meanings())]
 State = Annotated[str, _one_of(_states), _documented(_states())]
 
 
@@ -60,7 +66,10 @@ class Mine(Schema):
 
 
 class Policy(Schema):
-    """The policy, and how many members meet it. With ``required`` false, ``requiredFrom`` is a date to come or null."""
+    """The policy, and how many members have an accepted mode.
+
+    With ``required`` false, ``requiredFrom`` is a date to come or null. ``modes``: "any" or the weakest accepted mode.
+    """
 
     required: bool
     requiredFrom: datetime | None
@@ -73,7 +82,10 @@ class Policy(Schema):
 
 
 class NewPolicy(Schema):
-    """The new policy. If ``requiredFrom`` is left out or in the past, MFA is required now."""
+    """The new policy. If ``requiredFrom`` is left out or in the past, MFA is required now.
+
+    ``modes`` is "any" or the weakest accepted mode: stronger ones are accepted too.
+    """
 
     required: bool
     requiredFrom: AwareDatetime | None = None
@@ -82,7 +94,7 @@ class NewPolicy(Schema):
 
 
 class MemberState(Schema):
-    """A member with the enabled modes."""
+    """A member with the enabled modes; ``meetsPolicy``: one of them is accepted."""
 
     id: str
     email: str
@@ -111,7 +123,7 @@ def _policy(owner: Membership) -> dict[str, object]:
     return {
         "required": organization.mfa_required,
         "requiredFrom": organization.mfa_required_at,
-        "modes": organization.accepted_modes or ANY_MODE,
+        "modes": accepted_modes.name_of(organization.accepted_modes) or ANY_MODE,
         "rememberedBrowsersForbidden": organization.remembering_forbidden,
         "rehearsalUntil": organization.rehearsal_until if organization.is_rehearsing else None,
         "members": sum(counts.by_state.values()),
@@ -157,7 +169,7 @@ def set_policy(request: HttpRequest, org_id: UUID, new: NewPolicy) -> dict[str, 
         accepted_modes="" if new.modes == ANY_MODE else new.modes,
         remembering_forbidden=new.rememberedBrowsersForbidden,
     )
-    policy_changes.set_policy(owner, settings, origin)
+    policy_changes.set_policy(owner, settings, origin, proved=proved_modes(request))
     return _policy(_owner(request, org_id))
 
 

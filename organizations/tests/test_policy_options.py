@@ -114,7 +114,10 @@ class TestBeforeTheClick:
 
         assert "3 of 4 members do not meet this policy yet" in page
         assert "2 members have no mode yet" in page
-        assert "1 member has only a mode that is not accepted and must add this one: authenticator." in page
+        assert (
+            "1 member has only a mode that is not accepted and must add an accepted one: authenticator or passkey."
+            in page
+        )
         assert "At least 1 member has not verified their email" in page
         assert "1 pending invitation can be accepted only with multi-factor authentication." in page
         for line in ("No one is signed out", "Every other command is refused"):
@@ -203,7 +206,7 @@ class TestFromADateOn:
     def test_today_is_at_once_after_a_look_at_whom_it_stops(self, owner, clinic, member):
         page = options(owner, clinic, required_from="2026-11-24", counting="authenticator")
 
-        assert "Require this from now on? Accepted modes: authenticator only." in text_of(page)
+        assert "Require this from now on? Accepted modes: authenticator or passkey." in text_of(page)
         assert "1 of 2 members does not meet this policy yet" in text_of(page)
         clinic.refresh_from_db()
         assert clinic.mfa_required_at is None
@@ -374,10 +377,10 @@ class TestWhichModesCount:
         set_policy(owner, clinic, required_from="2026-11-24", counting="authenticator")
 
         assert client.get(clinic.get_absolute_url()).url == REQUIRED
-        assert "The only accepted mode is authenticator" in text_of(client.get(REQUIRED))
+        assert "Accepted modes: authenticator or passkey" in text_of(client.get(REQUIRED))
         assert cli(client, dana, clinic) == 403
         add_mode(dana, "authenticator")
-        assert is_open(client, clinic)
+        assert client.get(clinic.get_absolute_url()).url.startswith("/account/confirm?")  # it proves the app (SR-60)
 
     def test_whoever_has_email_only_gets_the_code_that_adding_the_app_needs(
         self, owner, clinic, member, client, dana, clock
@@ -707,7 +710,7 @@ class TestWhatMembersSee:
 
         page = text_of(client.get("/account/mfa/organizations"))
 
-        assert "Together, your organizations require multi-factor authentication with authenticator." in page
+        assert "Together, your organizations require multi-factor authentication with authenticator or passkey." in page
         assert "You enter a one-time password at every sign-in" in page
         assert "Clinic does not meet the rule Activate required since 24 November 2026, 10:00 UTC, authenti" in page
         assert "Lab meets the rule required from 27 November 2026, 10:00 UTC, any mode forbidden" in page
@@ -723,7 +726,7 @@ class TestWhatMembersSee:
         assert answer.status_code == 403
         assert answer.json()["description"] == (
             "Clinic requires multi-factor authentication, and your account does not meet this yet. "
-            "The only accepted mode is authenticator. "
+            "Accepted modes: authenticator or passkey. "
             "Activate it at http://testserver/account/mfa/activate and sign in again."
         )
 

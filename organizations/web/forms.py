@@ -70,9 +70,9 @@ class PolicyForm(forms.Form):
     )
     counting = forms.ChoiceField(
         label=_("Accepted modes"),
-        choices=accepted_modes.choices,
+        choices=accepted_modes.explained_choices,
         required=False,
-        widget=forms.Select,
+        widget=forms.RadioSelect,
     )
     remembering_forbidden = forms.BooleanField(
         label=_("Ask for a one-time password at every sign-in, also in remembered browsers"),
@@ -90,7 +90,8 @@ class PolicyForm(forms.Form):
         kwargs["initial"] = {"seen": self.current, **kwargs.get("initial", {})}
         super().__init__(*args, **kwargs)
         self.fields["counting"].help_text = _(
-            "Members must enable one of the accepted modes. They can still sign in with any mode that they have."
+            "Members must enable an accepted mode, and use it when they open this organization. They can still sign in "
+            "to their account with any mode that they have."
         )
         self.was = at.date() if at else None
         if organization.mfa_required:  # the start date is in the past and does not change

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from accounts.refusals import Refused
-from organizations import member_list, policy_impact
+from organizations import accepted_modes, member_list, policy_impact
 from organizations.member_counts import Counts
 from organizations.models import Membership, Organization
 from organizations.policy_changes import OwnMfaIsOff
@@ -136,11 +136,11 @@ def consequences(organization: Organization, impact: Impact) -> list[str]:
         lines.append(text % {"n": number})
     if number := impact.with_another:
         text = ngettext(
-            "%(n)d member has only a mode that is not accepted and must add this one: %(mode)s.",
-            "%(n)d members have only a mode that is not accepted and must add this one: %(mode)s.",
+            "%(n)d member has only a mode that is not accepted and must add an accepted one: %(modes)s.",
+            "%(n)d members have only a mode that is not accepted and must add an accepted one: %(modes)s.",
             number,
         )
-        lines.append(text % {"n": number, "mode": organization.accepted_modes})
+        lines.append(text % {"n": number, "modes": accepted_modes.in_words(organization.accepted_modes)})
     if impact.counts.missing:
         lines.append(
             _(

@@ -68,7 +68,7 @@ def _row_of(event: SecurityEvent) -> EventRow:
     return EventRow(
         at=event.at,
         what=str(security_log.Kind(kind).label) if kind in security_log.Kind.values else kind,
-        mode=event.mode,
+        mode=f"{event.mode} {event.factor_name}".rstrip(),
         ip_address=event.ip_address or "–",
         browser=security_log.agent_in_words(event.agent),
     )

@@ -98,7 +98,7 @@ def _disable(
         text = _("Multi-factor authentication is now off. Only your password protects your account.")
         messages.success(request, text)
     else:
-        proofs.remember_proof(request, disabled.remaining)
+        proofs.forget_mode(request, mode, disabled.remaining)
         messages.success(request, _("The %(mode)s mode is disabled.") % {"mode": mode})
     return redirect(settings_page())
 

@@ -13,10 +13,11 @@ from accounts.web.access import AuthenticatedHttpRequest
 from accounts.web.form_pages import bound, refusals_on, render_form
 from accounts.web.origin import origin_of
 from accounts.web.redirection import safe_path
-from mfa import challenges, step_up
+from mfa import challenges, modes, step_up
 from mfa.models import Challenge
 from mfa.web import prompt
 from mfa.web.forms import PasswordForm, StepUpByPasskeyForm, StepUpForm
+from organizations import accepted_modes
 
 STEP_UP = "step_up"  # of a session: the id of its challenge
 
@@ -29,8 +30,9 @@ def prove(request: AuthenticatedHttpRequest) -> HttpResponse:
     next_path = safe_path(request.POST.get("next") or request.GET.get("next")) or prompt.settings_page()
     if not request.user.mfa_is_on:
         return _prove_by_password(request, next_path)
+    weakest = _weakest_accepted(request)
     challenge = _challenge(request)
-    by_recovery = "recovery" in request.GET
+    by_recovery = "recovery" in request.GET and not weakest
     form_class = prompt.form_class(request, StepUpForm, StepUpByPasskeyForm)
     form = bound(request, form_class, initial={"next": next_path}, recovery=by_recovery)
     if form.is_valid():
@@ -45,18 +47,27 @@ def prove(request: AuthenticatedHttpRequest) -> HttpResponse:
     context = {
         "next": next_path,
         "by_recovery": by_recovery,
-        **prompt.prompt_context(challenge),
+        "accepted": weakest,
+        "accepted_in_words": accepted_modes.in_words(weakest) if weakest else "",
+        **prompt.prompt_context(challenge, step_up.accepted_of(request.user, weakest)),
     }
     return render_form(request, "mfa/step_up.html", form, **context)
 
 
 def _challenge(request: AuthenticatedHttpRequest) -> Challenge:
-    """Return this session's step-up, or create one. The user has MFA on."""
+    """Return this session's step-up in an accepted mode, or create one. The user has MFA on."""
+    accepted = step_up.accepted_of(request.user, _weakest_accepted(request))
     challenge = step_up.find(request.session.get(STEP_UP), request.user)
-    if challenge is None:
-        challenge = step_up.begin(request.user)
+    if challenge is None or challenge.mode not in accepted:
+        challenge = step_up.begin(request.user, accepted)
         request.session[STEP_UP] = str(challenge.pk)
     return challenge
+
+
+def _weakest_accepted(request: HttpRequest) -> str:
+    """Return the weakest mode that the step-up takes, blank for any. To alter it opens nothing: the policy decides."""
+    weakest = request.POST.get("accepted") or request.GET.get("accepted", "")
+    return weakest if weakest in modes.ALL else ""
 
 
 def _prove_by_password(request: AuthenticatedHttpRequest, next_path: str) -> HttpResponse:
@@ -86,4 +97,7 @@ def switch(request: AuthenticatedHttpRequest) -> HttpResponse:
 
 
 def _back(request: HttpRequest) -> HttpResponse:
-    return redirect(reverse("mfa:step_up", query={"next": safe_path(request.POST.get("next"))}))
+    query = {"next": safe_path(request.POST.get("next"))}
+    if weakest := _weakest_accepted(request):
+        query["accepted"] = weakest
+    return redirect(reverse("mfa:step_up", query=query))

@@ -11,10 +11,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from accounts.web.access import AuthenticatedHttpRequest, policy_status_of, works_while_blocked
-from mfa import modes
 from organizations import accepted_modes, policy
 from organizations import membership as memberships
-from organizations.models import Membership
+from organizations.models import Membership, Organization
 
 PER_PAGE = 25
 
@@ -43,7 +42,7 @@ def mfa_required(request: AuthenticatedHttpRequest) -> HttpResponse:
         BlockingRow(
             name=organization.name,
             mfa_required_at=organization.mfa_required_at,
-            accepted_modes=organization.accepted_modes,
+            accepted_modes=organization.accepted_modes_label if organization.accepted_modes else "",
             required_by=who.get(organization.pk, ""),
             leave_url=reverse("organizations:leave", args=[organization.pk]),
         )
@@ -54,7 +53,7 @@ def mfa_required(request: AuthenticatedHttpRequest) -> HttpResponse:
         "blocking": rows,
         "others": [membership.organization for membership in mine],
         "has_another": request.user.mfa_is_on,
-        "mode": next((one.accepted_modes for one in blocking if one.accepted_modes), ""),
+        "mode": accepted_modes.strictest([organization.accepted_modes for organization in blocking]),
     }
     return render(request, "organizations/mfa_required.html", context)
 
@@ -68,13 +67,12 @@ def asked_of_me(request: AuthenticatedHttpRequest) -> HttpResponse:
     page = Paginator(memberships.of_user(user), PER_PAGE).get_page(request.GET.get("page"))
     for membership in page:
         membership.user = user
-    combined = policy.combined(user)
-    sole = ", ".join(str(modes.get(name).label) for name in sorted(combined.sole_accepted_modes))
+    combined, asking = policy.combined(user), policy_status_of(request).asking
     context = {
         "page": page,
-        "rows": [_rules_of(row) for row in page],
+        "rows": [_rules_of(row, asking) for row in page],
         "combined": combined,
-        "sole_accepted_modes": sole,
+        "accepted_modes": accepted_modes.in_words(combined.accepted_modes) if combined.accepted_modes else "",
     }
     return render(request, "organizations/asked_of_me.html", context)
 
@@ -91,10 +89,11 @@ class RuleRow:
     remembering_forbidden: bool
     exempt_until: datetime | None
     is_met: bool
+    asks_for: str  # the accepted modes, if this session still has to prove one
     activation: str
 
 
-def _rules_of(row: Membership) -> RuleRow:
+def _rules_of(row: Membership, asking: list[Organization]) -> RuleRow:
     organization = row.organization
     return RuleRow(
         name=organization.name,
@@ -105,5 +104,6 @@ def _rules_of(row: Membership) -> RuleRow:
         remembering_forbidden=organization.remembering_forbidden,
         exempt_until=row.exempt_until if row.is_exempt else None,
         is_met=policy.is_met(row),
+        asks_for=accepted_modes.in_words(organization.accepted_modes) if organization in asking else "",
         activation=organization.activation_path,
     )

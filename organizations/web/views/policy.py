@@ -1,6 +1,7 @@
 """Pages on which owners set an organization's MFA policy."""
 
 from copy import copy
+from dataclasses import replace
 from datetime import UTC, datetime, time
 from uuid import UUID
 
@@ -12,13 +13,14 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from accounts.refusals import Refused
-from accounts.web import kept_forms
+from accounts.web import kept_forms, proofs
 from accounts.web.access import AuthenticatedHttpRequest, needs_recent_proof
 from accounts.web.confirmation import confirm
 from accounts.web.form_pages import bound, refusals_on, render_form
 from accounts.web.origin import origin_of
 from organizations import accepted_modes, member_counts, policy_changes, policy_impact
 from organizations.models import OWNERS, Organization
+from organizations.policy_changes import PolicySettings
 from organizations.web.forms import PolicyForm
 from organizations.web.memberships import membership_of
 from organizations.web.wording import consequences, impact_in_words, missing_in_words, show_refusal
@@ -30,8 +32,11 @@ def require(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpRes
     """Require MFA of every member from now on: one click on the organization's page."""
     owner = membership_of(request, organization_id, roles=OWNERS)
     if request.method == "POST":
+        settings = replace(policy_changes.settings_of(owner.organization), required=True)
+        if asked := _asked_to_prove(request, owner.organization, settings):
+            return asked
         try:
-            policy_changes.require(owner, origin_of(request))
+            policy_changes.require(owner, origin_of(request), proved=proofs.proved_modes(request))
         except Refused as refused:
             return show_refusal(request, owner.organization, refused)
         done = _("Multi-factor authentication is now required of every member.")
@@ -88,7 +93,7 @@ def options(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpRes
     owner = membership_of(request, organization_id, roles=OWNERS)
     organization = owner.organization
     initial: dict[str, object] = {
-        "counting": organization.accepted_modes,
+        "counting": accepted_modes.name_of(organization.accepted_modes),
         "remembering_forbidden": organization.remembering_forbidden,
         "required_from": organization.mfa_required_at.date() if organization.mfa_required_at else None,
     }
@@ -97,21 +102,39 @@ def options(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpRes
     form = bound(request, PolicyForm, initial=initial, organization=organization)
     if form.is_valid():
         settings = _settings(organization, form)
+        if asked := _asked_to_prove(request, organization, settings):
+            return asked
         if policy_changes.blocks_more(organization, settings) and "confirmed" not in request.POST:
             return _confirm(request, organization, settings)
         with refusals_on(request, form):
-            seen = policy_changes.settings_of(organization)
-            policy_changes.set_policy(owner, settings, origin_of(request), seen=seen)
+            seen, proved = policy_changes.settings_of(organization), proofs.proved_modes(request)
+            policy_changes.set_policy(owner, settings, origin_of(request), seen=seen, proved=proved)
             messages.success(request, _("The policy is saved."))
             return redirect(organization)
     context = {"organization": organization, "impact": policy_impact.missing(organization)}
     return render_form(request, "organizations/policy.html", form, **context)
 
 
-def _confirm(request: HttpRequest, organization: Organization, settings: policy_changes.PolicySettings) -> HttpResponse:
-    """Ask for confirmation of settings that would block members at once, and show whom."""
+def _asked_to_prove(
+    request: AuthenticatedHttpRequest, organization: Organization, settings: PolicySettings
+) -> HttpResponse | None:
+    """Redirect an owner who demands more than this session has proved to a step-up, and then back to the form."""
+    proposed = _with_modes(organization, settings)
+    if not settings.required or not policy_changes.is_unproved(request.user, proposed, proofs.proved_modes(request)):
+        return None
+    messages.info(request, policy_changes.OwnModeNotProved(proposed, request.user).text)
+    return proofs.ask_for_proof(request, accepted=proposed.accepted_modes)
+
+
+def _with_modes(organization: Organization, settings: PolicySettings) -> Organization:
     proposed = copy(organization)
     proposed.accepted_modes = settings.accepted_modes
+    return proposed
+
+
+def _confirm(request: HttpRequest, organization: Organization, settings: PolicySettings) -> HttpResponse:
+    """Ask for confirmation of settings that would block members at once, and show whom."""
+    proposed = _with_modes(organization, settings)
     impact = policy_impact.of(proposed)
     return confirm(
         request,
@@ -129,11 +152,11 @@ def _confirm(request: HttpRequest, organization: Organization, settings: policy_
     )
 
 
-def _settings(organization: Organization, form: PolicyForm) -> policy_changes.PolicySettings:
+def _settings(organization: Organization, form: PolicyForm) -> PolicySettings:
     asked = form.cleaned_data
     starts, at = asked.get("required_from"), organization.mfa_required_at
     is_the_same = at is not None and starts == at.date()  # the form has only days; the API may have set an hour
-    return policy_changes.PolicySettings(
+    return PolicySettings(
         required=organization.mfa_required or starts is not None,
         required_from=at if is_the_same else datetime.combine(starts, time(), UTC) if starts else None,
         accepted_modes=asked["counting"],
