@@ -45,8 +45,6 @@ ALL = (
     NOT_FOUND, NO_SERVICES, METHOD, CONFLICT, TOO_LARGE, TOO_MANY, SERVER_ERROR,
 )  # fmt: skip
 
-CLI_CODE_PATH = "/account/cli-code"  # shows a code for a sign-in that waits at the command line
-
 # Any other refusal is a bad request. One with a time to try again is always TOO_MANY.
 REFUSALS: dict[type[Refused], Kind] = {
     signin.WrongCredentials: SIGN_IN_FAILED,
@@ -57,6 +55,7 @@ REFUSALS: dict[type[Refused], Kind] = {
     code_refusals.WrongCode: WRONG_CODE,
     challenges.NotACode: WRONG_CODE,
     code_refusals.ClockOff: WRONG_CODE,
+    code_refusals.CodeIsShown: WRONG_CODE,
     code_refusals.CodeUsed: WRONG_CODE,
     challenges.ChallengeOver: SIGN_IN_OVER,
     signin.SignInOver: SIGN_IN_OVER,
@@ -142,7 +141,7 @@ def _refused(_request: HttpRequest, refused: Refused) -> HttpResponse:
 
 def _how_to_prove(refused: policy.ModeNotProved) -> str:
     """Return how to sign in with an accepted mode at the command line, where some modes cannot be typed."""
-    values = {"mode": "", "url": settings.SITE_URL + CLI_CODE_PATH}
+    values = {"mode": "", "url": settings.SITE_URL + reverse("mfa:cli_code")}
     typed = [name for name in refused.owned if modes.get(name).is_typed]
     if not typed:
         return _("Sign in again with a code from %(url)s.") % values

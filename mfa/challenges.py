@@ -25,7 +25,17 @@ from accounts.refusals import Refused, counted
 from accounts.security_log import Kind, Origin
 from accounts.signin import Proof
 from accounts.throttles import Slot
-from mfa import assisted_reset, code_failures, codes, factors, modes, recovery, remaining_tries, unfinished_sign_ins
+from mfa import (
+    assisted_reset,
+    code_failures,
+    codes,
+    factors,
+    modes,
+    recovery,
+    remaining_tries,
+    shown_codes,
+    unfinished_sign_ins,
+)
 from mfa.code_refusals import RefusedCode, WrongCode
 from mfa.factors import NotEnabled
 from mfa.models import Challenge, Factor
@@ -104,6 +114,8 @@ def begin_sign_in(user: User, *, channel: Channel, origin: Origin, by_key: bool 
     challenge.by_key = by_key
     if modes.get(mode).is_mailed:
         _save_and_mail(challenge, origin)
+    elif channel == Channel.CLI and not modes.get(mode).is_typed:
+        _save_and_lead_to_code(challenge, origin)
     else:
         challenge.save(force_insert=True)
     return challenge
@@ -126,6 +138,18 @@ def _save_and_mail(challenge: Challenge, origin: Origin) -> None:
         challenge.save(force_insert=True)
         if challenge.mails:
             _post_code(challenge)
+
+
+def _save_and_lead_to_code(challenge: Challenge, origin: Origin) -> None:
+    """Save a sign-in at the command line whose mode cannot be typed, and mail where to find a code, if a mail may go.
+
+    The client shows a prompt and no words of ours, so the mail is the only place for them.
+    """
+    with transaction.atomic(durable=True):
+        refusal = _take_mail(challenge, origin)
+        challenge.save(force_insert=True)
+        if refusal is None:
+            outbox.post("mfa.command_line_code", user=challenge.user, about=challenge.pk, queue=outbox.OTP_QUEUE)
 
 
 def find_sign_in(challenge_id: str | None, *, channel: Channel) -> Challenge | None:
@@ -353,6 +377,8 @@ def _lock(**filters: object) -> Challenge:
 
 def _spend(challenge: Challenge, factor: Factor, otp: str, origin: Origin) -> Proof:
     """Spend what proves the mode in use, a recovery code or the code of an assisted reset. Raises a refusal."""
+    if challenge.is_at_command_line and (shown_by := shown_codes.spend(challenge, otp)):
+        return Proof(shown_by)
     if len(otp) != recovery.LENGTH:
         return Proof(str(factor.mode), _spend_factor(challenge, factor, otp, origin))
     if recovery.spend(challenge.user, otp, origin):

@@ -1,5 +1,7 @@
 """The refusals of a code, with their messages."""
 
+from django.conf import settings
+from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -37,6 +39,20 @@ class WrongCode(RefusedCode):
         if self.is_last:
             return ""
         return gettext("That code is wrong.") if self.left else str(self.message)
+
+
+class CodeIsShown(RefusedCode):
+    """At the command line, six digits for a mode that cannot be typed, and not the code that the browser shows."""
+
+    message = _(
+        "Your account signs in with a passkey, which cannot be typed. Run the command again and open %(url)s in your "
+        "browser: it shows a code for the prompt."
+    )
+
+    @property
+    def reason(self) -> str:
+        """The message, with the page's address."""
+        return str(self.message) % {"url": f"{settings.SITE_URL}{reverse('mfa:cli_code')}"}
 
 
 class ClockOff(RefusedCode):

@@ -36,6 +36,11 @@ def mailed_code(secret: bytes) -> str:
     return pyotp.HOTP(base32(secret), digits=DIGITS).at(0)
 
 
+def shown_code(secret: bytes) -> str:
+    """Return the code of a challenge that a page shows: another one than its mailed code."""
+    return pyotp.HOTP(base32(secret), digits=DIGITS).at(1)
+
+
 def same(expected: str, typed: str) -> bool:
     """Return whether two codes are equal, in constant time. Digits of other scripts are not equal (SR-16)."""
     return compare_digest(expected.encode(), typed.encode())

@@ -8,6 +8,7 @@ from accounts import outbox
 from accounts.compose import compose
 from accounts.identifiers import in_groups
 from accounts.models import Mail
+from accounts.security_log import agent_in_words
 from mfa import assisted_reset, challenges, codes
 from mfa.models import AssistedReset, Challenge
 
@@ -24,6 +25,23 @@ def one_time_password(mail: Mail) -> EmailMultiAlternatives | None:
         code=codes.mailed_code(challenge.secret),
         purpose=challenge.purpose,
         user=challenge.user,
+        asked_at=challenge.created_at,
+        expires_at=challenge.expires_at,
+    )
+
+
+@outbox.email
+def command_line_code(mail: Mail) -> EmailMultiAlternatives | None:
+    """Tell where to find the code for a sign-in at the command line whose mode cannot be typed."""
+    challenge = Challenge.objects.select_related("user").filter(pk=mail.about).first()
+    if challenge is None or not challenge.is_open(timezone.now()):
+        return None
+    return compose(
+        "command_line_code",
+        to=challenge.user.email,
+        path=reverse("mfa:cli_code"),
+        client=agent_in_words(challenge.agent),
+        ip_address=challenge.ip_address or "?",
         asked_at=challenge.created_at,
         expires_at=challenge.expires_at,
     )

@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.security_log import Origin
 from mfa import ceremonies, passkey_proofs
+from mfa.code_refusals import CodeIsShown
 from mfa.modes.base import Enrolled, Level, Mode
 from mfa.passkey_proofs import RefusedPasskey, UnknownPasskey, ceremony_of
 
@@ -57,7 +58,7 @@ class Passkey(Mode):
     def spend(self, factor: "Factor", challenge: "Challenge", proof: str, *, origin: Origin, now: datetime) -> str:
         """Check what one of the factor's passkeys has signed; return the passkey's name."""
         if challenge.is_at_command_line:
-            raise RefusedPasskey
+            raise CodeIsShown
         passkey = factor.passkeys.filter(digest=passkey_proofs.digest_of_answer(proof)).first()
         if passkey is None:
             raise UnknownPasskey
