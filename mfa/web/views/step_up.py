@@ -33,7 +33,7 @@ def prove(request: AuthenticatedHttpRequest) -> HttpResponse:
     weakest = _weakest_accepted(request)
     challenge = _challenge(request)
     by_recovery = "recovery" in request.GET and not weakest
-    form = bound(request, StepUpForm, initial={"next": next_path}, recovery=by_recovery)
+    form = bound(request, StepUpForm, initial={"next": next_path}, recovery=by_recovery, only_modes=bool(weakest))
     if form.is_valid():
         with refusals_on(request, form, "otp"):
             answer = challenges.answer(challenge, form.cleaned_data["otp"], origin_of(request))
