@@ -1,4 +1,4 @@
-"""Which modes an organization accepts: any, or those of at least one level, which its first mode names (SR-60).
+"""Which modes an organization accepts: any, or a level and those above it (SR-60; docs/decisions.md#51).
 
 The one place that decides whether a member meets a policy. Pages and endpoints also ask what proved the session or
 token. Lists, counts, previews and mails are about members without one, so they ask only what the account owns.

@@ -46,6 +46,7 @@ SIGNED_IN = {
     "mfa:recovery_codes": 5,
     "mfa:passkeys": 4,
     "mfa:add_passkey": 4,
+    "mfa:cli_code": 4,
     "mfa:step_up": 10,  # the first look begins the step-up and writes it into the session
     "organizations:list": 6,
     "organizations:mfa_required": 3,
@@ -137,6 +138,8 @@ def test_every_page_has_a_budget():
     assert rest == {
         "/account/password/reset/complete",
         f"/account/sessions/{SOME_ID}/end",
+        f"/account/cli-code/{SOME_ID}",
+        f"/account/cli-code/{SOME_ID}/end",
         f"/account/mfa/passkeys/{SOME_ID}/rename",
         f"/account/mfa/passkeys/{SOME_ID}/remove",
         f"/account/keys/{SOME_ID}/remove",

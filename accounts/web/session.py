@@ -44,7 +44,7 @@ def start_session(request: HttpRequest, finished: Finished) -> None:
         "ip_address": origin.ip_address,
         "agent": origin.agent[:255],
     }
-    request.session[PROVED] = []  # Django keeps the content of the session in which the same user signs in again
+    request.session[PROVED] = []  # until a factor is noted, nothing is proved
     know_browser(request, finished.browser_tokens)
     # Use does not extend the session (SR-34).
     request.session.set_expiry(now + timedelta(seconds=settings.SESSION_COOKIE_AGE))

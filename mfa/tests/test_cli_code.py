@@ -41,9 +41,8 @@ def another_machine(client):
 
 
 def begin(terminal) -> dict:
-    return terminal.post(
-        "/auth/signin", {"identifier": "dana", "password": PASSWORD}, content_type="application/json"
-    ).json()
+    credentials = {"identifier": "dana", "password": PASSWORD}
+    return terminal.post("/auth/signin", credentials, content_type="application/json").json()
 
 
 def type_code(terminal, begun, otp):

@@ -130,6 +130,12 @@ class StepUpForm(OtpForm):
 
     next = forms.CharField(widget=forms.HiddenInput, required=False, max_length=2000)
 
+    def __init__(self, *args: Any, only_modes: bool = False, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # A recovery code proves no mode, so it would be used up in vain (SR-60).
+        if only_modes and isinstance(self.fields["otp"], OtpOrRecoveryCodeField):
+            self.fields["otp"] = OneTimePasswordField()
+
     def clean_next(self) -> str:
         """Return the path if it is one of this site, else an empty string (SR-9)."""
         return safe_path(self.cleaned_data["next"])

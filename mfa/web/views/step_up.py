@@ -34,7 +34,7 @@ def prove(request: AuthenticatedHttpRequest) -> HttpResponse:
     challenge = _challenge(request)
     by_recovery = "recovery" in request.GET and not weakest
     form_class = prompt.form_class(request, StepUpForm, StepUpByPasskeyForm)
-    form = bound(request, form_class, initial={"next": next_path}, recovery=by_recovery)
+    form = bound(request, form_class, initial={"next": next_path}, recovery=by_recovery, only_modes=bool(weakest))
     if form.is_valid():
         with refusals_on(request, form, "otp"):
             answer = challenges.answer(challenge, form.cleaned_data["otp"], origin_of(request))
