@@ -92,6 +92,7 @@ class Created:
     can_sync: bool
     is_synced: bool
     user_verified: bool
+    is_discoverable: bool  # unless the browser says that it is not
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,8 @@ def _descriptors(credentials: Iterable[tuple[bytes, list[str]]]) -> list[PublicK
 def check_creation(ceremony: Ceremony, credential: str, now: datetime) -> Created:
     """Check a new credential (WebAuthn 3 section 7.1). Raise ``InvalidCredential``."""
     try:
-        parsed = parse_registration_credential_json(_as_object(credential))
+        read = _as_object(credential)
+        parsed = parse_registration_credential_json(read)
         challenge = _challenge_of(parsed.response.client_data_json)
         ceremony.check(challenge, now)
         verified = webauthn.verify_registration_response(
@@ -163,6 +165,7 @@ def check_creation(ceremony: Ceremony, credential: str, now: datetime) -> Create
         decoded_public_key_to_cryptography(decode_credential_public_key(verified.credential_public_key))
         transports = {transport.value for transport in parsed.response.transports or []}
         aaguid = UUID(verified.aaguid)
+        is_discoverable = read.get("clientExtensionResults", {}).get("credProps", {}).get("rk", True) is not False
     except MALFORMED as error:
         raise InvalidCredential(type(error).__name__) from error
     if parsed.raw_id != verified.credential_id or len(parsed.raw_id) > MAX_ID_BYTES:
@@ -178,6 +181,7 @@ def check_creation(ceremony: Ceremony, credential: str, now: datetime) -> Create
         can_sync=verified.credential_device_type == CredentialDeviceType.MULTI_DEVICE,
         is_synced=verified.credential_backed_up,
         user_verified=verified.user_verified,
+        is_discoverable=is_discoverable,
     )
 
 

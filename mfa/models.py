@@ -81,6 +81,7 @@ class Passkey(models.Model):
     aaguid = models.UUIDField(editable=False)  # the authenticator's model; zeros if it does not tell
     can_sync = models.BooleanField(editable=False)  # backup eligibility, which never changes
     is_synced = models.BooleanField(editable=False)  # backup state: it is on other devices of its owner too
+    signs_in_alone = models.BooleanField(default=True, editable=False)  # discoverable: without a name and a password
     verifies_user = models.BooleanField(editable=False)  # it asked for a fingerprint, face or PIN when it was added
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     last_used_at = models.DateTimeField(null=True, editable=False)

@@ -77,6 +77,7 @@ def add(factor: Factor, created: Created, origin: Origin) -> Passkey:
         aaguid=created.aaguid,
         can_sync=created.can_sync,
         is_synced=created.is_synced,
+        signs_in_alone=created.is_discoverable,
         verifies_user=created.user_verified,
     )
 

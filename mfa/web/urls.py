@@ -44,6 +44,7 @@ urlpatterns = all_work_while_blocked(
         path("account/cli-code/<uuid:challenge_id>", cli_code.show, name="show_cli_code"),
         path("account/cli-code/<uuid:challenge_id>/end", cli_code.end, name="end_cli_sign_in"),
         path("account/mfa/passkeys", passkeys.own, name="passkeys"),
+        path("account/mfa/passkeys/offer", passkeys.offer, name="offer_passkey"),
         path("account/mfa/passkeys/add", passkeys.add, name="add_passkey"),
         path("account/mfa/passkeys/<uuid:passkey_id>/rename", passkeys.rename, name="rename_passkey"),
         path("account/mfa/passkeys/<uuid:passkey_id>/remove", passkeys.remove, name="remove_passkey"),

@@ -51,6 +51,13 @@ for (const time of document.querySelectorAll("time[data-local]")) {
   time.textContent = new Intl.DateTimeFormat(language, forms[time.dataset.local]).format(at);
 }
 
+// Whether this device can hold a passkey: only then is one offered after the sign-in.
+for (const input of document.querySelectorAll("[data-can-passkey]")) {
+  window.PublicKeyCredential?.isUserVerifyingPlatformAuthenticatorAvailable?.().then((can) => {
+    input.disabled = !can;
+  });
+}
+
 // A double click submits once. Coming back by the back button, the form works again.
 document.addEventListener("submit", (event) => {
   if (event.target.dataset.sent) return event.preventDefault();

@@ -3,6 +3,7 @@
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
@@ -17,7 +18,7 @@ from accounts.web.access import public
 from accounts.web.form_pages import bound, refusals_on, render_form
 from accounts.web.origin import origin_of
 from accounts.web.pending_sign_in import PendingSignIn
-from mfa import assisted_reset, challenges, recovery, unfinished_sign_ins
+from mfa import assisted_reset, challenges, passkey_offers, recovery, unfinished_sign_ins
 from mfa.web import prompt
 from mfa.web.enrolments import begin_enrolment
 from mfa.web.forms import OtpForm, PasskeyForm
@@ -71,6 +72,8 @@ def _redirect(request: HttpRequest, user: User, pending: PendingSignIn) -> HttpR
         return redirect("mfa:activate")
     if pending.activate:
         return begin_enrolment(request, user, pending.activate)
+    if "can_passkey" in request.POST and passkey_offers.is_due(user, proved_by=proved_by):
+        return redirect(reverse("mfa:offer_passkey", query={"next": pending.next} if pending.next else None))
     return redirect(pending.next or "accounts:dashboard")
 
 

@@ -20,7 +20,7 @@ from accounts.web.origin import origin_of
 from accounts.web.redirection import safe_path
 from accounts.web.session import empty_session, keep_session
 from accounts.web.sign_in_page import browser_secret, render_refused_passkey
-from mfa import factors, passkey_sign_in, passkeys
+from mfa import factors, passkey_offers, passkey_sign_in, passkeys
 from mfa.passkey_proofs import MODE, UnknownPasskey
 from mfa.web.enrolments import begin_enrolment
 from mfa.web.forms import PasskeyNameForm
@@ -57,6 +57,17 @@ def own(request: AuthenticatedHttpRequest) -> HttpResponse:
         "details": json.dumps(user_details(request.user)),
     }
     return render(request, "mfa/passkeys.html", context)
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def offer(request: AuthenticatedHttpRequest) -> HttpResponse:
+    """Offer a passkey after a sign-in with a code; note who wants none, for now or for good."""
+    next_path = safe_path(request.POST.get("next") or request.GET.get("next")) or reverse("accounts:dashboard")
+    if request.method != "POST":
+        return render(request, "mfa/offer_passkey.html", {"next": next_path})
+    passkey_offers.put_off(request.user, for_good=request.POST.get("answer") == "never")
+    return redirect(next_path)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
