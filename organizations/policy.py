@@ -40,7 +40,7 @@ class MfaMissing(Refused):
 class ModeNotProved(Refused):
     """The account has a mode that the organization accepts, but this token was proved by another one (SR-60)."""
 
-    message = _("%(name)s requires %(modes)s, and you signed in with another mode.")
+    message = _("%(name)s requires %(modes)s, but you signed in with something else.")
 
     def __init__(self, organization: Organization, user: User) -> None:
         super().__init__()

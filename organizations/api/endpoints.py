@@ -35,7 +35,7 @@ class Pods(Schema):
 
 
 class EnvironmentOut(Schema):
-    """An environment of one of my organizations. It has no ``namespace`` if the organization's policy blocks me."""
+    """An environment of one of my organizations. It has no ``namespace`` if the organization's policy is not met."""
 
     id: str
     name: str
@@ -145,8 +145,8 @@ def list_environments(
 ) -> list[dict[str, str]]:
     """List my environments on one pod, or on all pods.
 
-    Environments of an organization whose policy blocks me are listed by id and name. Everything else about them is
-    refused with 4031.
+    Environments of an organization whose policy I or this token do not meet are listed by id and name. Everything else
+    about them is refused with 4031.
     """
     listed = environments.of_user(
         token_of(request).user,

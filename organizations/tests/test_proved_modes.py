@@ -325,7 +325,7 @@ class TestAtTheCommandLine:
 
         assert (refused.status_code, refused.json()["code"]) == (403, 4031)
         assert refused.json()["description"] == (
-            f"Clinic requires {accepted_modes.in_words('authenticator')}, and you signed in with another mode. "
+            f"Clinic requires {accepted_modes.in_words('authenticator')}, but you signed in with something else. "
             "Sign in again with it: make authenticator your preferred mode in the browser, or get a code at "
             "http://testserver/account/cli-code."
         )
