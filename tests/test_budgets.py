@@ -46,6 +46,7 @@ SIGNED_IN = {
     "mfa:recovery_codes": 5,
     "mfa:passkeys": 4,
     "mfa:add_passkey": 4,
+    "mfa:offer_passkey": 4,
     "mfa:cli_code": 4,
     "mfa:step_up": 10,  # the first look begins the step-up and writes it into the session
     "organizations:list": 6,

@@ -489,3 +489,59 @@ def test_an_account_without_the_mode_pays_nothing_for_it(client, django_assert_m
     sign_in(client, UserFactory())
     with django_assert_max_num_queries(3):
         assert client.get(OWN).status_code == 200
+
+
+class TestTheOffer:
+    """After a sign-in with a code, in a browser that can."""
+
+    PAGE = "/account/mfa/passkeys/offer"
+
+    def sign_in(self, client, user, **fields):
+        give_credentials(client, user.email)
+        with time_machine.travel(timezone.now() + timezone.timedelta(seconds=60 * self.used)):
+            self.used += 1
+            return client.post(OTP, {"otp": app_code(user), "can_passkey": "", **fields})
+
+    @pytest.fixture(autouse=True)
+    def nothing_used(self):
+        self.used = 0
+
+    def test_it_comes_after_a_code_and_leads_on(self, client, dana_with_app):
+        give_credentials(client, "dana", next="/account/view")
+        response = client.post(OTP, {"otp": app_code(dana_with_app), "can_passkey": ""})
+        assert response.url == f"{self.PAGE}?next=%2Faccount%2Fview"
+        page = client.get(response.url)
+        assert "Sign in faster and safer with a passkey" in text_of(page)
+        assert client.post(self.PAGE, {"answer": "later", "next": "/account/view"}).url == "/account/view"
+
+    def test_i_add_one_from_there(self, client, dana_with_app, phone):
+        self.sign_in(client, dana_with_app)
+        assert client.post(f"{OWN}/add").url == COMPLETE
+        page = client.post(COMPLETE, {"otp": json.dumps(phone.register(options_on(client.get(COMPLETE))))}, follow=True)
+        assert "Multi-factor Authentication successfully enabled!" in text_of(page)
+
+    def test_a_browser_that_cannot_is_not_asked(self, client, dana_with_app):
+        give_credentials(client, "dana")
+        assert client.post(OTP, {"otp": app_code(dana_with_app)}).url == "/account"
+
+    def test_not_now_is_asked_again_after_thirty_days(self, client, dana_with_app):
+        assert self.sign_in(client, dana_with_app).url == self.PAGE
+        client.post(self.PAGE, {"answer": "later"})
+        assert self.sign_in(client, dana_with_app).url == "/account"
+        with time_machine.travel(timezone.now() + timezone.timedelta(days=31)):
+            assert self.sign_in(client, dana_with_app).url == self.PAGE
+
+    def test_dont_ask_again_is_never_asked_again(self, client, dana_with_app):
+        self.sign_in(client, dana_with_app)
+        client.post(self.PAGE, {"answer": "never"})
+        with time_machine.travel(timezone.now() + timezone.timedelta(days=4000)):
+            assert self.sign_in(client, dana_with_app).url == "/account"
+
+    def test_who_has_one_is_not_asked(self, client, dana_with_app, phone):
+        add_passkey(dana_with_app, phone)
+        assert self.sign_in(client, dana_with_app).url == "/account"
+
+    def test_next_never_leads_off_the_site(self, client, dana_with_app):
+        """SR-9."""
+        self.sign_in(client, dana_with_app)
+        assert client.post(self.PAGE, {"answer": "later", "next": "//evil.example"}).url == "/account"
