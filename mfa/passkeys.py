@@ -111,7 +111,6 @@ class Removed:
 
     user: User  # reread; the kept session needs its fingerprint
     name: str
-    remaining: Factor  # holds the others
 
 
 def remove(
@@ -123,7 +122,7 @@ def remove(
     """
     with transaction.atomic(durable=True):
         user = lock_unchanged(user)
-        passkeys = list(of_user(user).select_related("factor"))
+        passkeys = list(of_user(user))
         passkey = next((passkey for passkey in passkeys if passkey.pk == passkey_id), None)
         if passkey is None:
             raise NoSuchPasskey
@@ -132,5 +131,4 @@ def remove(
         passkey.delete()
         end_everything_else(user)
         security_log.record(user, Kind.PASSKEY_REMOVED, origin, mode=MODE, factor_name=passkey.name)
-    passkey.factor.user = user
-    return Removed(user, passkey.name, passkey.factor)
+    return Removed(user, passkey.name)

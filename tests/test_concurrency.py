@@ -1,5 +1,6 @@
 """Whatever is spent is spent once: ten threads on PostgreSQL, each with its own connection."""
 
+import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -8,23 +9,25 @@ import pyotp
 import pytest
 from celery import current_app
 from cryptography.hazmat.primitives.asymmetric import rsa
+from django.conf import settings
 from django.core import mail
 from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
 from accounts import email_verification, outbox, passwords, signin, ssh_keys
-from accounts.models import Channel, EmailVerification, Session, Throttle, Token, User
+from accounts.models import Channel, EmailVerification, SecurityEvent, Session, Throttle, Token, User
 from accounts.refusals import Refused
 from accounts.security_log import Origin
 from accounts.tests.factories import PASSWORD, UserFactory
-from mfa import activation, challenges, code_failures, codes, factors, recovery
+from mfa import activation, challenges, code_failures, codes, factors, modes, passkey_sign_in, passkeys, recovery
 from mfa.models import Challenge, Factor
-from mfa.tests.factories import add_mode
+from mfa.tests.factories import add_mode, add_passkey
 from organizations import invitations, membership, policy, policy_changes, reminders
 from organizations.models import Membership, OrganizationEvent, Reminder, Role
 from organizations.tests.factories import MembershipFactory, OrganizationFactory
 from tests.cli import public_text, signed_by
+from tests.passkeys import SoftwareAuthenticator
 from tests.signing_in import OTP, give_credentials
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.django_db(transaction=True)]
@@ -456,3 +459,54 @@ def test_one_key_added_ten_times_at_once_is_one(dana):
     results = at_once(*[lambda: ssh_keys.add(dana, "laptop", text, ORIGIN)] * THREADS)
 
     assert winners(results) == 1
+
+
+def a_passkey(user) -> SoftwareAuthenticator:
+    phone = SoftwareAuthenticator(settings.RP_ORIGINS[0], settings.RP_ID)
+    add_passkey(user, phone)
+    return phone
+
+
+def test_one_signature_of_a_passkey_brought_ten_times_without_a_password_opens_one(dana):
+    """SR-58: also for a synced passkey, whose counter stays at 0."""
+    phone = a_passkey(dana)
+    signed = json.dumps(phone.sign(passkey_sign_in.options("a browser")))
+
+    results = at_once(*[lambda: passkey_sign_in.sign_in(signed, ORIGIN, browser_secret="a browser")] * THREADS)
+
+    assert winners(results) == 1
+    assert results.count("ChallengeOver") == THREADS - 1
+    assert SecurityEvent.objects.filter(kind="signed_in").count() == 1
+
+
+def test_one_signature_of_a_passkey_brought_ten_times_to_one_sign_in_opens_one(dana):
+    """SR-58, SR-12."""
+    phone = a_passkey(dana)
+    challenge = a_sign_in(dana)
+    options = modes.get("passkey").prompt_context(challenge)["passkey_options"]
+    signed = json.dumps(phone.sign(json.loads(options)))
+
+    results = at_once(*[lambda: challenges.answer(challenge, signed, ORIGIN)] * THREADS)
+
+    assert winners(results) == 1
+    assert SecurityEvent.objects.filter(kind="signed_in").count() == 1
+
+
+def test_two_passkeys_removed_at_once_leave_one(dana):
+    """SR-24: a factor without a passkey is never left."""
+    a_passkey(dana)
+    a_passkey(dana)
+    jobs = [
+        lambda passkey=passkey: (
+            passkeys.remove(
+                User.objects.get(pk=dana.pk), passkey.pk, origin=ORIGIN, end_everything_else=lambda _user: None
+            )
+            or "last"
+        )
+        for passkey in passkeys.of_user(dana)
+    ]
+
+    results = at_once(*jobs)
+
+    assert winners(results) == 1
+    assert passkeys.of_user(dana).count() == 1

@@ -4,13 +4,16 @@ from datetime import timedelta
 
 import pytest
 import time_machine
+from django.conf import settings
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from mfa.tests.factories import add_mode
+from mfa.tests.factories import add_mode, add_passkey
+from mfa.tests.test_passkeys import signed
 from organizations.tests.factories import MembershipFactory
 from tests.codes import app_code, mailed_code
+from tests.passkeys import SoftwareAuthenticator
 from tests.signing_in import LOGIN, OTP, give_credentials, sign_in
 from tests.statements import recorded
 
@@ -26,38 +29,57 @@ SIGN_INS = {
     # The mail's limit and its row, in the transaction that begins the challenge; once counted, the limit is updated.
     ("email", "first"): [(0, 0), (6, 4), (1, 0), (8, 2), (3, 0), (3, 0)],
     ("email", "known"): [(0, 0), (7, 4), (1, 0), (7, 2), (3, 0), (3, 0)],
+    # The passkeys are read for the prompt, and the one that signed is read and written.
+    ("passkey", "first"): [(0, 0), (4, 2), (2, 0), (10, 2), (3, 0), (3, 0)],
+    ("passkey", "known"): [(0, 0), (4, 2), (2, 0), (9, 2), (3, 0), (3, 0)],
+    ("passkey", "new"): [(0, 0), (4, 2), (2, 0), (12, 2), (3, 0), (3, 0)],
     ("email", "new"): [(0, 0), (7, 4), (1, 0), (10, 2), (3, 0), (3, 0)],
 }
 
 
-def costs(client: Client, user, mode: str) -> list[tuple[int, int]]:
+def proof_on(page, user, mode: str, phone: SoftwareAuthenticator) -> str:
+    """Return what proves the user on the page of the prompt."""
+    if mode == "passkey":
+        return signed(page, phone)
+    return app_code(user) if mode == "authenticator" else mailed_code()
+
+
+def costs(client: Client, user, mode: str, phone: SoftwareAuthenticator) -> list[tuple[int, int]]:
     """Sign in and out; return the statements and marks of each step."""
     found = []
 
-    def count(act) -> None:
+    def count(act) -> object:
         with recorded() as sent:
-            act()
+            result = act()
         found.append((sent.statements, sent.marks))
+        return result
 
     count(lambda: client.get(LOGIN))
     count(lambda: give_credentials(client, user.email))
-    count(lambda: client.get(OTP))
-    otp = app_code(user) if mode == "authenticator" else mailed_code()
+    page = count(lambda: client.get(OTP))
+    otp = proof_on(page, user, mode, phone)
     count(lambda: client.post(OTP, {"otp": otp}))
     count(lambda: client.get("/account/view"))
     count(lambda: client.post("/account/logout"))
     return found
 
 
-@pytest.mark.parametrize("mode", ["authenticator", "email"])
-def test_a_sign_in_costs_so_much(client, another_browser, dana, mode):
+@pytest.fixture(name="phone")
+def her_phone():
+    return SoftwareAuthenticator(settings.RP_ORIGINS[0], settings.RP_ID)
+
+
+@pytest.mark.parametrize("mode", ["authenticator", "email", "passkey"])
+def test_a_sign_in_costs_so_much(client, another_browser, dana, mode, phone):
     add_mode(dana, mode)
+    if mode == "passkey":
+        add_passkey(dana, phone)
     MembershipFactory(user=dana)
     found = {}
 
     for minutes, (name, browser) in enumerate([("first", client), ("known", client), ("new", another_browser())]):
         with time_machine.travel(timezone.now() + timedelta(minutes=2 * minutes)):
-            found[mode, name] = costs(browser, dana, mode)
+            found[mode, name] = costs(browser, dana, mode, phone)
 
     assert found == {key: steps for key, steps in SIGN_INS.items() if key[0] == mode}
 
@@ -66,8 +88,20 @@ def test_a_whole_sign_in_stays_below_what_was_promised():
     for (mode, browser), steps in SIGN_INS.items():
         statements, marks = (sum(column) for column in zip(*steps, strict=True))
         assert len(steps) == len(STEPS)
-        assert statements <= (24 if browser == "new" or mode == "email" else 20)
+        assert statements <= (24 if browser == "new" or mode != "authenticator" else 20)
         assert marks <= 8
+
+
+def test_a_sign_in_by_a_passkey_alone_costs_so_much(client, dana, phone):
+    """The refusals of its network; passkey and user; one row that shows the use; then as after a code."""
+    add_passkey(dana, phone)
+    MembershipFactory(user=dana)
+    answer = signed(client.get(LOGIN), phone)
+
+    with recorded() as sent:
+        assert client.post("/account/login/passkey", {"otp": answer}).status_code == 302
+
+    assert (sent.statements, sent.marks) == (9, 4), str(sent)
 
 
 @pytest.mark.parametrize("mode", ["authenticator", "email"])

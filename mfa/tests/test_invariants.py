@@ -1,11 +1,13 @@
 """Whatever is done in whatever order: a preferred mode is enabled, and nobody is in who did not prove it."""
 
+import json
 from datetime import timedelta
 from typing import Any
 
 import pyotp
 import pytest
 import time_machine
+from django.conf import settings as django_settings
 from django.test import Client
 from django.utils import timezone
 from hypothesis import HealthCheck, Phase, given, settings
@@ -16,6 +18,7 @@ from accounts.models import EmailVerification, Session, Throttle, User
 from accounts.tests.factories import PASSWORD, UserFactory
 from mfa import codes, modes
 from mfa.models import Challenge, Factor
+from tests.passkeys import NoKey, SoftwareAuthenticator
 from tests.shortcuts import examples
 from tests.signing_in import LOGIN, OTP
 
@@ -32,6 +35,7 @@ class Walker:
         self.user, self.client, self.owns = user, Client(), owns
         self.identifier, self.password = user.email, PASSWORD
         self.phone = b""
+        self.authenticator = SoftwareAuthenticator(django_settings.RP_ORIGINS[0], django_settings.RP_ID)
         self.recovery_codes: list[str] = []
         self.proved_password = self.proved_code = False
 
@@ -42,9 +46,25 @@ class Walker:
         """Read the mail or the phone; whoever has neither guesses."""
         if not self.owns:
             return "000000"
+        if challenge.mode == "passkey":
+            return self._signed(json.loads(modes.get("passkey").prompt_context(challenge)["passkey_options"]))
         if challenge.mode == "email":
             return codes.mailed_code(challenge.secret)
         return pyotp.TOTP(codes.base32(self.phone)).at(timezone.now()) if self.phone else "000000"
+
+    def _signed(self, options: dict[str, Any]) -> str:
+        """Unlock a passkey; whoever has none sends something else."""
+        try:
+            return json.dumps(self.authenticator.sign(options))
+        except NoKey:
+            return "{}"
+
+    def sign_in_by_passkey_alone(self, _mode: str) -> None:
+        page = self.client.get(LOGIN)
+        if page.status_code == 200:
+            signed = self._signed(json.loads(page.context["passkey_options"]))
+            if self.client.post(f"{LOGIN}/passkey", {"otp": signed}).status_code == 302:
+                self.proved_password = self.proved_code = True
 
     def _mailed(self, purpose: str) -> EmailVerification | None:
         proofs = EmailVerification.objects.filter(user=self.user, purpose=purpose, ended_at=None)
@@ -106,6 +126,9 @@ class Walker:
         secret = page.context.get("secret_plain") if page.status_code == 200 else None
         if secret:  # whoever sees the picture can scan it
             code = pyotp.TOTP(secret).at(timezone.now())
+        if page.status_code == 200 and "passkey_options" in page.context:
+            options = json.loads(page.context["passkey_options"])
+            code = json.dumps(self.authenticator.register({**options, "excludeCredentials": []}))
         self.client.post(COMPLETE, {"otp": code, "set_as_preferred": ""})
         factor = Factor.objects.filter(user=self.user, mode="authenticator").first()
         if secret and factor and codes.base32(factor.secret) == secret:
@@ -192,6 +215,11 @@ class Accounts(RuleBasedStateMachine):
             assert (preferred in enabled) if enabled else (preferred == "")
 
     @invariant()
+    def a_factor_of_passkeys_has_one(self) -> None:
+        for factor in Factor.objects.filter(mode="passkey"):
+            assert factor.passkeys.exists()
+
+    @invariant()
     def nobody_is_in_who_did_not_prove_it(self) -> None:
         """SR-30, SR-33."""
         for walker in self.walkers:
@@ -203,7 +231,7 @@ class Accounts(RuleBasedStateMachine):
             if page.context["user"].mfa_is_on:
                 assert page.context["user"].is_verified()
                 # Only the thief's own enrolment of a first factor, with password and mailbox, could change that.
-                assert walker.owns or walker.phone, "a thief with a password alone is in"
+                assert walker.owns or walker.phone or walker.authenticator.keys, "a thief with a password alone is in"
 
     @invariant()
     def whoever_had_a_way_in_still_has_one(self) -> None:

@@ -12,7 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.refusals import Refused
-from accounts.web import pending_sign_in, proofs
+from accounts.web import pending_sign_in
 from accounts.web.access import AuthenticatedHttpRequest, needs_recent_proof, public
 from accounts.web.confirmation import confirm
 from accounts.web.form_pages import RETRY_AFTER, bound, refusals_on, render_form
@@ -136,6 +136,5 @@ def remove(request: AuthenticatedHttpRequest, passkey_id: UUID) -> HttpResponse:
     if removed is None:
         return redirect("mfa:disable", MODE)
     keep_session(request, removed.user)
-    proofs.remember_proof(request, removed.remaining)
     messages.success(request, _("The passkey %(name)s is removed.") % {"name": removed.name})
     return redirect("mfa:passkeys")
