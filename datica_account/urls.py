@@ -10,7 +10,7 @@ from django.views.generic import RedirectView, TemplateView
 
 from accounts.web.access import all_check_access_themselves, public, works_during_assisted_reset, works_while_blocked
 from datica_account.api import api
-from datica_account.views import metrics
+from datica_account.views import metrics, passkey_endpoints
 
 
 def help_page(template: str) -> Callable[..., HttpResponseBase]:
@@ -28,6 +28,7 @@ urlpatterns = [
     path("", include("organizations.web.urls")),
     path("", json_endpoints),
     path("metrics", metrics, name="metrics"),
+    path(".well-known/passkey-endpoints", passkey_endpoints, name="passkey_endpoints"),
     path("admin/", admin.site.urls),
     path("help/mfa", help_page("help/mfa.html"), name="help_mfa"),
     path("help/mfa-troubleshooting", help_page("help/mfa_troubleshooting.html"), name="help_mfa_troubleshooting"),

@@ -1,11 +1,12 @@
-"""The error page of a failed CSRF check, and the metrics for operators."""
+"""The error page of a failed CSRF check, the metrics for operators, and what password managers ask."""
 
 import os
 from hmac import compare_digest
 
 from django.conf import settings
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
@@ -17,6 +18,15 @@ from accounts.web.access import public, works_while_blocked
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Answer a form without a valid CSRF token: cookies are off, or the page was open for too long."""
     return render(request, "403_csrf.html", {"reason": reason}, status=403)
+
+
+@require_safe
+@public
+@works_while_blocked
+def passkey_endpoints(_request: HttpRequest) -> JsonResponse:
+    """Name the pages where passkeys are made and managed, for password managers (W3C, passkey endpoints)."""
+    enrol, manage = (f"{settings.SITE_URL}{reverse(name)}" for name in ("mfa:add_passkey", "mfa:passkeys"))
+    return JsonResponse({"enroll": enrol, "manage": manage})
 
 
 @never_cache

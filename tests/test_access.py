@@ -29,6 +29,7 @@ PUBLIC = {
     "mfa:switch",
     "mfa:cancel_sign_in",
     "mfa:sign_in_by_passkey",
+    "passkey_endpoints",
     "mfa:activate",
     "mfa:complete_activation",
     "mfa:confirm_mailbox",

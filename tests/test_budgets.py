@@ -25,6 +25,7 @@ STRANGER = {
     "mfa:complete_activation": 0,
     "mfa:confirm_mailbox": 0,
     "metrics": 0,
+    "passkey_endpoints": 0,
     "help_mfa": 0,
     "help_mfa_troubleshooting": 0,
     "home": 0,

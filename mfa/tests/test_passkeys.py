@@ -12,6 +12,8 @@ from django.utils import timezone
 
 from accounts.models import SecurityEvent, Session
 from accounts.tests.factories import PASSWORD, UserFactory
+from datica_account import checks
+from datica_account.settings import origin_of
 from mfa import passkeys
 from mfa.models import Challenge, Factor, Passkey
 from mfa.tests.factories import add_mode, add_passkey
@@ -545,3 +547,69 @@ class TestTheOffer:
         """SR-9."""
         self.sign_in(client, dana_with_app)
         assert client.post(self.PAGE, {"answer": "later", "next": "//evil.example"}).url == "/account"
+
+
+def test_password_managers_learn_where_passkeys_are_made_and_managed(client):
+    told = client.get("/.well-known/passkey-endpoints")
+    assert told.headers["Content-Type"] == "application/json"
+    assert told.json() == {
+        "enroll": "http://testserver/account/mfa/passkeys/add",
+        "manage": "http://testserver/account/mfa/passkeys",
+    }
+
+
+def test_the_settings_tell_the_authenticator_of_a_new_name_and_address(client, dana, passkey, phone):
+    uses_passkey(client, phone)
+    client.post("/account/profile", {"name": "Dana R.", "username": "dana"})
+    page = client.get("/account/view").content.decode()
+    told = json.loads(html.unescape(re.search(r'CurrentUserDetails" data-passkey-details="([^"]*)"', page)[1]))
+    assert told["displayName"] == "Dana R."
+    assert told["name"] == "Dana@example.com"
+    assert unbase64url(told["userId"]) == phone.keys[-1].user_handle
+
+
+def test_pages_of_an_account_without_a_passkey_load_no_script_for_it(client, dana_with_app):
+    sign_in(client, dana_with_app)
+    assert b"passkeys." not in client.get("/account/view").content
+
+
+def test_the_admin_opens_for_a_session_that_a_passkey_proved(client, dana, passkey, phone):
+    """SR-52."""
+    dana.is_staff = dana.is_superuser = True
+    dana.save()
+    uses_passkey(client, phone)
+    assert client.get("/admin/").status_code == 200
+
+
+class TestTheAddressOfThePortal:
+    """Browsers bind passkeys to a domain, and refuse IP addresses and plain HTTP."""
+
+    @pytest.mark.parametrize(
+        ("rp_id", "origin", "is_right"),
+        [
+            ("portal.example.com", "https://portal.example.com", True),
+            ("example.com", "https://portal.example.com", True),
+            ("localhost", "http://localhost:8000", True),
+            ("portal.example.com", "http://portal.example.com", False),
+            ("portal.example.com", "https://example.com", False),
+            ("ample.com", "https://example.com", False),
+            ("127.0.0.1", "http://127.0.0.1:8000", False),
+            ("192.0.2.1", "https://192.0.2.1", False),
+            ("", "https://portal.example.com", False),
+        ],
+    )
+    def test_a_check_says_so(self, settings, rp_id, origin, is_right):
+        settings.RP_ID, settings.RP_ORIGINS = rp_id, [origin]
+        assert [message.id for message in checks.passkeys()] == ([] if is_right else ["datica.W006"])
+
+    @pytest.mark.parametrize(
+        ("url", "origin"),
+        [
+            ("https://Portal.example.com", "https://portal.example.com"),
+            ("https://portal.example.com:443/x", "https://portal.example.com"),
+            ("http://localhost:8000", "http://localhost:8000"),
+            ("https://portal.example.com:8443", "https://portal.example.com:8443"),
+        ],
+    )
+    def test_the_origin_is_written_as_browsers_do(self, url, origin):
+        assert origin_of(url) == origin

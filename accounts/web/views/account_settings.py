@@ -1,5 +1,7 @@
 """The dashboard, the account settings and the profile."""
 
+import json
+
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
@@ -12,7 +14,7 @@ from accounts.web.access import AuthenticatedHttpRequest, memberships_of
 from accounts.web.form_pages import bound, refusals_on, render_form
 from accounts.web.forms import ProfileForm
 from accounts.web.origin import origin_of
-from mfa import modes, recovery
+from mfa import modes, passkey_proofs, passkey_signals, recovery
 from organizations import policy
 
 
@@ -56,6 +58,7 @@ def settings(request: AuthenticatedHttpRequest) -> HttpResponse:
             for mode in modes.ALL.values()
         ],
         "mfa_open": "mfa" in request.GET,
+        "passkey_details": json.dumps(passkey_signals.user_details(user)) if passkey_proofs.MODE in enabled else "",
         "required_by": required_by,
     }
     return render(request, "accounts/settings.html", context)

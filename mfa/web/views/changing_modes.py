@@ -31,7 +31,9 @@ def enable(request: AuthenticatedHttpRequest, mode: str) -> HttpResponse:
         title=_("Enable the %(mode)s mode?") % {"mode": mode},
         icon=modes.get(mode).icon,
         text=[
-            _("We will ask for your credentials and a first one-time password."),
+            _("We will ask for your credentials and a first one-time password.")
+            if modes.get(mode).is_typed
+            else _("We will ask for your credentials. Then your browser makes a passkey."),
             _("Enabling the mode signs out your other sessions."),
         ],
         button=_("Enable"),
@@ -120,7 +122,14 @@ def prefer(request: AuthenticatedHttpRequest, mode: str) -> HttpResponse:
             request,
             title=_("Make %(mode)s your preferred mode?") % {"mode": mode},
             icon="lock",
-            text=[_("We will ask for this mode first whenever you sign in, in the browser and at the command line.")],
+            text=[
+                _("We will ask for this mode first whenever you sign in, in the browser and at the command line.")
+                if modes.get(mode).is_typed
+                else _(
+                    "We will ask for this mode first whenever you sign in with your password. The command line cannot "
+                    "use it: it asks for another mode of yours, or for a code that a page of this portal shows."
+                )
+            ],
             button=_("Make Preferred"),
             cancel_url=settings_page(),
         )

@@ -22,9 +22,9 @@ from accounts.web.session import empty_session, keep_session
 from accounts.web.sign_in_page import browser_secret, render_refused_passkey
 from mfa import factors, passkey_offers, passkey_sign_in, passkeys
 from mfa.passkey_proofs import MODE, UnknownPasskey
+from mfa.passkey_signals import accepted_credentials, unknown_credential, user_details
 from mfa.web.enrolments import begin_enrolment
 from mfa.web.forms import PasskeyNameForm
-from mfa.web.passkey_signals import accepted_credentials, unknown_credential, user_details
 
 
 @never_cache
