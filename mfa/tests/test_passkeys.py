@@ -279,6 +279,12 @@ class TestInPlaceOfThePassword:
             assert options_on(client.get(LOGIN))["userVerification"] == "required"
         assert not Challenge.objects.exists()
 
+    def test_the_page_of_a_refusal_signs_in_by_password_and_can_be_opened_again(self, client, dana, passkey, phone):
+        page = uses_passkey(client, phone, uv=False)
+        assert page.status_code == 400
+        assert re.findall(r'<form method="post" action="([^"]*)"', page.content.decode()) == [LOGIN, BY_PASSKEY]
+        assert client.get(BY_PASSKEY).url == LOGIN
+
     def test_it_needs_the_fingerprint_face_or_pin(self, client, dana, passkey, phone):
         """SR-58."""
         page = uses_passkey(client, phone, uv=False)

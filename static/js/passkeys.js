@@ -10,7 +10,7 @@ function isSupported() {
 }
 
 // A page that was open for long asks the server for itself again: its ceremony is too old, not its words.
-async function optionsOf(form) {
+async function optionsOf(form, isAutofill) {
   const age = Date.now() - Number(form.dataset.freshAt || loadedAt);
   if (age < FRESH_FOR) return JSON.parse(form.dataset.options);
   const response = await fetch(location.href, { credentials: "same-origin" }).catch(() => {
@@ -19,7 +19,8 @@ async function optionsOf(form) {
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
   const anew = page.querySelector(`form[data-passkey="${form.dataset.passkey}"]`);
   if (!response.ok || !anew) {
-    location.reload(); // what is over says so itself
+    if (isAutofill) throw new DOMException("", "InvalidStateError"); // the user may be typing a password
+    location.replace(location.pathname + location.search); // what is over says so itself; a reload would post again
     return new Promise(() => {});
   }
   form.dataset.options = anew.dataset.options;
@@ -32,7 +33,7 @@ async function ask(form, mediation) {
   running?.abort("another ceremony");
   running = new AbortController();
   const { signal } = running;
-  const json = await optionsOf(form);
+  const json = await optionsOf(form, mediation === "conditional");
   if (form.dataset.passkey === "create") {
     const publicKey = PublicKeyCredential.parseCreationOptionsFromJSON(json);
     return navigator.credentials.create({ publicKey, signal, mediation });
@@ -71,15 +72,23 @@ function setUp(form) {
       if (form.dataset.autofill) autofill(form);
     }
   });
+  // Back from the next page, the browser shows this one as it was left: after a click.
+  window.addEventListener("pageshow", (event) => {
+    if (!event.persisted) return;
+    form.querySelector("button").disabled = false;
+    if (form.dataset.autofill) autofill(form);
+  });
   if (form.dataset.autofill) autofill(form);
 }
 
 // The browser offers passkeys in the list of the username field, until one is chosen or the page is left.
 async function autofill(form) {
+  const before = running;
   if (!(await PublicKeyCredential.isConditionalMediationAvailable?.())) return;
+  if (running !== before) return; // the button was clicked meanwhile
   try {
     const asked = ask(form, "conditional");
-    renewal = setTimeout(() => autofill(form), FRESH_FOR);
+    renewal = setTimeout(() => autofill(form), FRESH_FOR + 1000); // a second, for timers that are early
     send(form, await asked);
   } catch (error) {
     // Nothing was asked of the user, so nothing is said: the button is there.

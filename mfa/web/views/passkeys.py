@@ -9,7 +9,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.refusals import Refused
 from accounts.web import pending_sign_in, proofs
@@ -28,10 +28,12 @@ from mfa.web.passkey_signals import accepted_credentials, unknown_credential, us
 
 
 @never_cache
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 @public
 def sign_in(request: HttpRequest) -> HttpResponse:
     """Sign in the holder of a passkey: no password, no one-time password."""
+    if request.method != "POST":
+        return redirect("accounts:login")  # the page after a refusal, opened again
     next_path = safe_path(request.POST.get("next", ""))
     credential = request.POST.get("otp", "")
     try:
