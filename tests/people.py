@@ -23,8 +23,9 @@ class Person:
     def goes_to(self, path: str) -> None:
         self.page.goto(self.stack.url + path)
 
-    def clicks(self, name: str) -> None:
-        self.page.get_by_role("button", name=name, exact=True).click()
+    def clicks(self, name: str, *, about: str | None = None) -> None:
+        """Click a button by its name; ``about`` is what it is described by, where several have the name."""
+        self.page.get_by_role("button", name=name, description=about, exact=True).click()
         self.page.wait_for_load_state()  # what is counted next is counted on a whole page
 
     def follows(self, name: str) -> None:

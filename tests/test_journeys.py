@@ -49,7 +49,7 @@ def test_i_add_my_app_switch_at_the_prompt_prefer_and_disable(person):
     page = person.page
 
     page.get_by_text("MFA: ENABLED").click()
-    person.clicks("Enable")
+    person.clicks("Enable", about="authenticator")
     person.reads("Enable the authenticator mode?")
     person.clicks("Enable")
     assert page.get_by_role("radio", name="authenticator").is_checked()

@@ -80,6 +80,9 @@ def test_i_sign_in_with_password_and_passkey_and_confirm_with_it(person, phone):
     assert person.page.url.endswith("/account/login")
     person.gives_credentials()
     person.reads(f"{PROMPT} passkey")
+    person.follows("Use a recovery code")
+    assert not scripts_of_passkeys(person)
+    person.follows("Use a passkey")
 
     uses(person, phone, "Use a passkey")
 

@@ -6,23 +6,27 @@ from datetime import date, timedelta
 from tests.cli import Cli
 from tests.people import Person
 from tests.stack import PASSWORD
+from tests.virtual_authenticators import Authenticators, VirtualAuthenticator
 
 A_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl dana@laptop"
 
 
 def walk(person: Person) -> Iterator[str]:
-    """Go from page to page; gives the name of each when it is shown. Ends with MFA on, in two modes."""
-    yield from _as_a_stranger(person)
+    """Go from page to page; gives the name of each when it is shown. Ends with MFA on, in three modes."""
+    authenticators = Authenticators(person.page)
+    phone = authenticators.phone()
+    yield from _as_a_stranger(person, phone)
     yield from _activating_email(person)
     yield from _in_the_settings(person)
     yield from _activating_the_app(person)
+    yield from _adding_passkeys(person, phone, authenticators)
     yield from _at_the_prompt(person)
     yield from _recovery_codes(person)
     yield from _stepping_up(person)
     yield from _in_an_organization(person)
 
 
-def _as_a_stranger(person: Person) -> Iterator[str]:
+def _as_a_stranger(person: Person, phone: VirtualAuthenticator) -> Iterator[str]:
     for path, name in (
         ("/account/login", "login"),
         ("/account/register", "register"),
@@ -38,6 +42,10 @@ def _as_a_stranger(person: Person) -> Iterator[str]:
     person.page.get_by_label("Password").fill("wrong")
     person.clicks("Submit")
     yield "login_refused"
+    with phone.touched():
+        person.clicks("Sign in with a passkey")
+        person.reads("No passkey was used")
+    yield "login_passkey_refused"
     person.goes_to("/account/password/reset")
     person.page.get_by_label("Username or Email").fill("nobody")
     person.clicks("Send code")
@@ -99,7 +107,7 @@ def _in_the_settings(person: Person) -> Iterator[str]:
 
 def _activating_the_app(person: Person) -> Iterator[str]:
     person.goes_to("/account/view?mfa=open")
-    person.clicks("Enable")
+    person.clicks("Enable", about="authenticator")
     yield "enable"
     person.clicks("Enable")
     yield "activate_authenticator"
@@ -111,6 +119,41 @@ def _activating_the_app(person: Person) -> Iterator[str]:
     yield "settings_both_modes"
 
 
+def _adding_passkeys(person: Person, phone: VirtualAuthenticator, authenticators: Authenticators) -> Iterator[str]:
+    person.goes_to("/account/mfa/passkeys")
+    yield "passkeys_none"
+    person.clicks("Add a passkey")
+    yield "add_passkey"
+    person.clicks("Add a passkey")
+    yield "complete_passkey"
+    with phone.touched():
+        _keeps_preferred(person)
+        person.reads("These passkeys sign you in")
+    person.clicks("Add a passkey")
+    person.clicks("Add a passkey")
+    with phone.touched():
+        _keeps_preferred(person)
+        person.reads("This device or security key already holds")
+    yield "complete_passkey_refused"
+    with authenticators.security_key().touched():
+        _keeps_preferred(person)
+        person.reads("this device only")
+    yield "passkeys"
+    person.page.get_by_role("link", name="Rename").first.click()
+    yield "rename_passkey"
+    person.follows("Cancel")
+    person.page.get_by_role("link", name="Remove").first.click()
+    yield "remove_passkey"
+    person.goes_to("/account/view?mfa=open")
+    yield "settings_all_modes"
+
+
+def _keeps_preferred(person: Person) -> None:
+    """Complete the activation of a passkey. The preferred mode stays."""
+    person.page.get_by_label("Set as preferred:").uncheck()
+    person.clicks("Complete MFA Activation")
+
+
 def _at_the_prompt(person: Person) -> Iterator[str]:
     person.clicks("Log Out")
     person.gives_credentials()
@@ -118,6 +161,8 @@ def _at_the_prompt(person: Person) -> Iterator[str]:
     person.follows("Use a recovery code")
     yield "prompt_recovery"
     person.follows("Use a one-time password")
+    person.clicks("passkey")
+    yield "prompt_passkey"
     before = person.stack.codes_sent_to(person.address)
     person.clicks("email")
     yield "prompt_email"
@@ -150,6 +195,8 @@ def _recovery_codes(person: Person) -> Iterator[str]:
 def _stepping_up(person: Person) -> Iterator[str]:
     person.goes_to("/account/confirm?next=/account/view")
     yield "step_up_authenticator"
+    person.clicks("passkey")
+    yield "step_up_passkey"
     person.clicks("email")
     yield "step_up_email"
 

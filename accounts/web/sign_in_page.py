@@ -5,6 +5,7 @@ import json
 from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import get_token
 from django.shortcuts import render
+from django.urls import reverse
 
 from accounts.refusals import Refused
 from accounts.web.form_pages import render_form
@@ -34,6 +35,11 @@ def render_refused_passkey(
 ) -> HttpResponse:
     """Render the page with the refusal of a passkey. ``unknown`` is for the authenticator: that it no longer works."""
     form = SignInForm(initial={"next": next_path})
-    context = {"form": form, "refusal": refused.text, "unknown": json.dumps(unknown) if unknown else ""}
+    context = {
+        "form": form,
+        "refusal": refused.text,
+        "unknown": json.dumps(unknown) if unknown else "",
+        "action": reverse("accounts:login"),  # the page has another address
+    }
     status = 429 if refused.retry_at else 400
     return render(request, TEMPLATE, {**context, **_passkey_options(request)}, status=status)
