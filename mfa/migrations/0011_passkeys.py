@@ -7,6 +7,20 @@ from django.conf import settings
 from django.db import migrations, models
 
 
+def remove_passkeys(apps, schema_editor):
+    """Remove the mode from users who have it: the code of the release before does not know it."""
+    factors = apps.get_model("mfa", "Factor").objects
+    users = apps.get_model("accounts", "User").objects
+    for factor in factors.filter(mode="passkey").iterator():
+        left = sorted(factors.filter(user=factor.user_id).exclude(mode="passkey").values_list("mode", flat=True))
+        user = users.get(pk=factor.user_id)
+        user.enabled_modes = " ".join(left)
+        if user.preferred_mode == "passkey":
+            user.preferred_mode = left[0] if left else ""
+        user.save(update_fields=["enabled_modes", "preferred_mode"])
+    factors.filter(mode="passkey").delete()
+
+
 class Migration(migrations.Migration):
     dependencies = [
         ("mfa", "0010_sign_ins_are_challenges"),
@@ -64,4 +78,5 @@ class Migration(migrations.Migration):
                 on_delete=django.db.models.deletion.CASCADE, related_name="passkeys", to="mfa.factor"
             ),
         ),
+        migrations.RunPython(migrations.RunPython.noop, remove_passkeys),
     ]
