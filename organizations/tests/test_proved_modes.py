@@ -4,6 +4,7 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from django.conf import settings
 from django.contrib.messages import get_messages
 from django.core.cache import cache
 from django.utils import timezone
@@ -15,8 +16,10 @@ from accounts.session_store import PROVED
 from accounts.tests.factories import UserFactory
 from mfa import modes, recovery
 from mfa.models import Challenge
-from mfa.tests.factories import add_mode
+from mfa.tests.factories import add_mode, add_passkey
 from mfa.tests.test_activation import activate, complete_with_app
+from mfa.tests.test_cli_code import begin, shown, type_code
+from mfa.tests.test_passkeys import signed, uses_passkey
 from organizations import (
     accepted_modes,
     invitations,
@@ -34,6 +37,7 @@ from tests.beacon import Beacon, add_beacon, next_answer
 from tests.codes import app_code, mailed_code
 from tests.emails import read_mail
 from tests.pages import text_of
+from tests.passkeys import SoftwareAuthenticator
 from tests.signing_in import OTP, give_credentials, sign_in
 
 pytestmark = pytest.mark.django_db
@@ -569,3 +573,47 @@ def test_a_status_without_a_session_asks_only_what_is_owned(dana, clinic):
     assert policy.status_of(dana, proved=frozenset({"email"})).asking == [clinic]
     with pytest.raises(policy.ModeNotProved):
         policy.authorize(dana, clinic.pk, proved=frozenset(), channel=Channel.CLI, origin=Origin())
+
+
+class TestPasskeys:
+    """SR-60: an organization that accepts passkeys only."""
+
+    @pytest.fixture(name="phone")
+    def her_phone(self, dana, clinic):
+        clinic.accepted_modes = "passkey"
+        clinic.save()
+        phone = SoftwareAuthenticator(settings.RP_ORIGINS[0], settings.RP_ID)
+        add_passkey(dana, phone)
+        return phone
+
+    def test_who_signed_in_with_the_passkey_is_in(self, client, clinic, phone):
+        uses_passkey(client, phone)
+        assert client.get(clinic.get_absolute_url()).status_code == 200
+
+    def test_who_signed_in_with_the_app_confirms_with_the_passkey(self, client, dana, clinic, phone):
+        sign_in(client, dana)
+        asked = client.get(clinic.get_absolute_url()).url
+        assert "accepted=passkey" in asked
+        page = client.get(asked)
+        assert page.context["other_modes"] == []
+        posted = {"otp": signed(page, phone), "next": clinic.get_absolute_url(), "accepted": "passkey"}
+
+        assert client.post("/account/confirm", posted).url == clinic.get_absolute_url()
+
+        assert client.get(clinic.get_absolute_url()).status_code == 200
+
+    def test_a_token_by_the_page_that_shows_a_code_is_as_good_as_what_proved_the_page(
+        self, client, dana, clinic, phone, another_browser
+    ):
+        terminal, tokens_made = another_browser(), []
+        for proves in (lambda: uses_passkey(client, phone), lambda: sign_in(client, dana)):
+            proves()
+            begun = begin(terminal)
+            answer = type_code(terminal, begun, shown(client, begun))
+            tokens_made.append(answer.json()["sessionToken"])
+            client.post("/account/logout")
+        statuses = [
+            terminal.get(f"/orgs/{clinic.pk}/users", headers={"Authorization": f"Bearer {token}"}).status_code
+            for token in tokens_made
+        ]
+        assert statuses == [200, 403]
