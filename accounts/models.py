@@ -58,6 +58,9 @@ class User(AbstractBaseUser, PermissionsMixin):  # type: ignore[django-manager-m
     preferred_mode = models.CharField(max_length=16, blank=True, editable=False)
     # The enabled modes, by name and with a blank between. A trigger of the mfa app keeps it in step with the factors.
     enabled_modes = models.CharField(max_length=64, blank=True, default="", editable=False)
+    # The last mail to this address came back; null: none did, or a later one arrived.
+    mailbox_failed_at = models.DateTimeField(null=True, editable=False)
+    mailbox_failure = models.CharField(max_length=24, blank=True, default="", editable=False)  # a ``DeliveryReason``
     # When to offer a passkey again after a sign-in with a code; null: at once.
     offer_passkey_from = models.DateTimeField(null=True, editable=False)
     # Raised under the lock on this row by each change that ends the other sessions (SR-25).
@@ -360,6 +363,30 @@ class SecurityEvent(models.Model):
         return f"{self.kind} {self.at:%Y-%m-%d %H:%M}"
 
 
+class Delivery(models.IntegerChoices):
+    """What became of a mail that was sent, in the order in which it can be told: later ones replace earlier ones."""
+
+    UNKNOWN = 0
+    ACCEPTED = 1, _("accepted")  # by the first mail server
+    DEFERRED = 2, _("held back")  # by the mailbox's own server, which will be asked again
+    DELIVERED = 3, _("delivered")
+    FAILED = 4, _("not sent on")  # the provider gave up or refused the address
+    BOUNCED = 5, _("returned")
+    COMPLAINED = 6, _("marked as spam")
+
+
+class DeliveryReason(models.TextChoices):
+    """Why a mail was deferred, returned or refused, in our words."""
+
+    NO_MAILBOX = "no_mailbox", _("there is no such mailbox")
+    FULL = "full", _("the mailbox is full")
+    BLOCKED = "blocked", _("the mailbox's server refuses our mail")
+    SPAM = "spam", _("it was taken for spam")
+    UNREACHABLE = "unreachable", _("the mailbox's server cannot be reached")
+    SUPPRESSED = "suppressed", _("our mail provider no longer sends to this address")
+    OTHER = "other", _("the mailbox's server did not say why")
+
+
 class Mail(models.Model):
     """A mail to be sent: the outbox. Committed before it is queued, so that none is lost."""
 
@@ -379,10 +406,18 @@ class Mail(models.Model):
     tries = models.PositiveSmallIntegerField(default=0)
     created_at = models.DateTimeField(default=timezone.now)
     due_at = models.DateTimeField(default=timezone.now)
-    sent_at = models.DateTimeField(null=True)
+    sent_at = models.DateTimeField(null=True)  # when a mail server accepted it
+    # What a mail server or provider has told of it since. Written by ``accounts.delivery`` alone, and only upwards.
+    delivery = models.PositiveSmallIntegerField(choices=Delivery.choices, default=Delivery.UNKNOWN)
+    delivery_at = models.DateTimeField(null=True)
+    delivery_reason = models.CharField(max_length=24, choices=DeliveryReason.choices, blank=True, default="")
+    reply = models.CharField(max_length=255, blank=True, default="")  # of the mail server that accepted it
+    provider = models.CharField(max_length=32, blank=True, default="")  # that accepted it: a host or a name of Anymail
+    message_id = models.CharField(max_length=255, blank=True, default="")  # by which its reports name it
 
     class Meta:
         indexes: ClassVar = [
+            models.Index(fields=["message_id"], condition=~Q(message_id=""), name="mail_by_message_id"),
             models.Index(fields=["queue", "due_at"], condition=Q(state__in=["queued", "sending"]), name="mail_to_send"),
             models.Index(fields=["user", "task", "created_at"], name="mail_of_user"),
             models.Index(fields=["about", "user"], name="mail_about"),
