@@ -116,6 +116,14 @@ class User(AbstractBaseUser, PermissionsMixin):  # type: ignore[django-manager-m
         return frozenset(self.enabled_modes.split())
 
     @property
+    def mailbox_problem(self) -> str:
+        """Why mail to this user does not arrive, in words; blank if it does."""
+        if self.mailbox_failed_at is None:
+            return ""
+        known = self.mailbox_failure in DeliveryReason.values
+        return str(DeliveryReason(self.mailbox_failure if known else DeliveryReason.OTHER).label)
+
+    @property
     def display_name(self) -> str:
         """What to call this person."""
         return self.name or self.username or self.email

@@ -6,7 +6,7 @@ from django.utils import timezone
 
 from accounts import outbox
 from accounts.compose import compose
-from accounts.identifiers import in_groups
+from accounts.identifiers import in_groups, tag_of
 from accounts.models import Mail
 from accounts.security_log import agent_in_words
 from mfa import assisted_reset, challenges, codes
@@ -25,6 +25,9 @@ def one_time_password(mail: Mail) -> EmailMultiAlternatives | None:
         code=codes.mailed_code(challenge.secret),
         purpose=challenge.purpose,
         user=challenge.user,
+        tag=tag_of(challenge.pk),
+        client=agent_in_words(challenge.agent) if challenge.agent else "",
+        is_at_command_line=challenge.is_at_command_line,
         asked_at=challenge.created_at,
         expires_at=challenge.expires_at,
     )

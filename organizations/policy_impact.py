@@ -12,6 +12,7 @@ from organizations.models import Invitation, Membership, Organization
 MAX_EXAMINED = 300  # members whose sessions are counted: more would make large organizations slow
 EXAMPLES = 5
 UNVERIFIED = "unverified"
+NOT_REACHED = "not reached"
 EXAMPLE = "example"
 
 
@@ -38,6 +39,7 @@ class Impact(Missing):
     command_lines: int
     keys: int
     unverified: int  # members who must verify their email before they can enable a mode
+    not_reached: int  # members to whom mail does not arrive, so that no reminder is sent
     # Open invitations, which can be accepted only with MFA; at most ``MAX_EXAMINED`` + 1.
     invitations: int
 
@@ -81,6 +83,7 @@ def of(organization: Organization) -> Impact:
         command_lines=len(emails.get(Channel.CLI, ())),
         keys=len(emails.get(Channel.KEY, ())),
         unverified=len(emails.get(UNVERIFIED, ())),
+        not_reached=len(emails.get(NOT_REACHED, ())),
         invitations=open_invitations.filter(expires_at__gt=timezone.now())[: MAX_EXAMINED + 1].count(),
     )
 
@@ -98,18 +101,20 @@ def _examples(organization: Organization) -> list[str]:
 def _emails_of_the_first(organization: Organization) -> dict[str, set[str]]:
     """Return emails of the first members who do not meet the policy, by what is known of them.
 
-    The keys are ``EXAMPLE``, ``UNVERIFIED`` and, for members who are signed in, their ``Channel``. One query. It begins
-    with the members, because no index finds the open sessions of an organization.
+    The keys are ``EXAMPLE``, ``UNVERIFIED``, ``NOT_REACHED`` and, for members who are signed in, their ``Channel``. One
+    query. It begins with the members, because no index finds the open sessions of an organization.
     """
     now, first = timezone.now(), _missing(organization, MAX_EXAMINED).order_by().values("user")
     browsers = Session.objects.filter(user__in=first, expire_date__gt=now)
     tokens = Token.objects.filter(user__in=first, expires_at__gt=now)
     channel = Case(When(by_key=True, then=Value(Channel.KEY.value)), default=Value(Channel.CLI.value))
     unverified = User.objects.filter(pk__in=first, email_verified_at=None)
+    not_reached = User.objects.filter(pk__in=first, mailbox_failed_at__isnull=False)
     examples = _missing(organization, EXAMPLES).order_by()
     rows = browsers.values_list("user__email", Value(Channel.BROWSER.value)).union(
         tokens.values_list("user__email", channel),
         unverified.values_list("email", Value(UNVERIFIED)),
+        not_reached.values_list("email", Value(NOT_REACHED)),
         examples.values_list("user__email", Value(EXAMPLE)),
     )
     emails: dict[str, set[str]] = {}

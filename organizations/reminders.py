@@ -189,7 +189,8 @@ def _left(run: Reminder) -> list[tuple[int, UUID]]:
     members = Membership.objects.filter(organization=run.organization_id, pk__gt=run.place, modes__in=missing)
     if run.kind == Reminder.Kind.LIFTED:
         members = members.filter(Exists(_told(run, OuterRef("user"))))
-    asked = members.exclude(exempt_until__gt=_concerns_from(run))
+    # Mail to an address that returns it would only return again; lists of members say who they are.
+    asked = members.exclude(exempt_until__gt=_concerns_from(run)).filter(user__mailbox_failed_at=None)
     return list(asked.order_by("pk").values_list("pk", "user_id")[:BATCH])
 
 
@@ -206,7 +207,7 @@ def _told(run: Reminder, user: "User | OuterRef") -> QuerySet[Mail]:
 
 def is_wanted(run: Reminder, user: User) -> bool:
     """Return whether a reminder still applies to this member (SR-50)."""
-    if run.superseded_at or not user.is_active:
+    if run.superseded_at or not user.is_active or user.mailbox_failed_at:
         return False
     member = Membership.objects.filter(organization=run.organization, user=user).first()
     if member is None or member.is_exempt_at(_concerns_from(run)):

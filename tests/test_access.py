@@ -30,6 +30,7 @@ PUBLIC = {
     "mfa:cancel_sign_in",
     "mfa:sign_in_by_passkey",
     "passkey_endpoints",
+    "accounts:mail_progress",
     "mfa:activate",
     "mfa:complete_activation",
     "mfa:confirm_mailbox",
@@ -41,6 +42,7 @@ PUBLIC = {
 }
 DURING_ASSISTED_RESET = {
     "accounts:logout",
+    "accounts:mail_progress",
     "mfa:activate",
     "mfa:complete_activation",
     "mfa:resend_enrolment",

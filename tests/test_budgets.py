@@ -146,6 +146,7 @@ def test_every_page_has_a_budget():
         f"/account/mfa/passkeys/{SOME_ID}/remove",
         f"/account/keys/{SOME_ID}/remove",
         "/account/not-me/forged:token",
+        "/account/mail/forged:token",
         "/account/email/undo/forged:token",
         f"/account/mfa/remembered/{SOME_ID}/forget",
     }

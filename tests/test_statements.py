@@ -27,13 +27,14 @@ SIGN_INS = {
     ("authenticator", "known"): [(0, 0), (4, 2), (1, 0), (7, 2), (3, 0), (3, 0)],
     ("authenticator", "new"): [(0, 0), (4, 2), (1, 0), (10, 2), (3, 0), (3, 0)],
     # The mail's limit and its row, in the transaction that begins the challenge; once counted, the limit is updated.
-    ("email", "first"): [(0, 0), (6, 4), (1, 0), (8, 2), (3, 0), (3, 0)],
-    ("email", "known"): [(0, 0), (7, 4), (1, 0), (7, 2), (3, 0), (3, 0)],
+    # The prompt reads how far the mail has got.
+    ("email", "first"): [(0, 0), (6, 4), (2, 0), (8, 2), (3, 0), (3, 0)],
+    ("email", "known"): [(0, 0), (7, 4), (2, 0), (7, 2), (3, 0), (3, 0)],
     # The passkeys are read for the prompt, and the one that signed is read and written.
     ("passkey", "first"): [(0, 0), (4, 2), (2, 0), (10, 2), (3, 0), (3, 0)],
     ("passkey", "known"): [(0, 0), (4, 2), (2, 0), (9, 2), (3, 0), (3, 0)],
     ("passkey", "new"): [(0, 0), (4, 2), (2, 0), (12, 2), (3, 0), (3, 0)],
-    ("email", "new"): [(0, 0), (7, 4), (1, 0), (10, 2), (3, 0), (3, 0)],
+    ("email", "new"): [(0, 0), (7, 4), (2, 0), (10, 2), (3, 0), (3, 0)],
 }
 
 

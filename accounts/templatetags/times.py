@@ -34,6 +34,12 @@ def clock(at: datetime | None) -> SafeString | str:
 
 
 @register.filter
+def exact_clock(at: datetime | None) -> SafeString | str:
+    """Show hour, minute and second of a moment of today."""
+    return _time(at, "H:i:s", "exact")
+
+
+@register.filter
 def short_moment(at: datetime | None) -> SafeString | str:
     """Show day and minute, as in the cell of a table."""
     return _time(at, "Y-m-d H:i", "cell")

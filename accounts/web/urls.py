@@ -1,7 +1,15 @@
 from django.urls import path
 
 from accounts.web.access import all_work_while_blocked
-from accounts.web.views import account_settings, email_change, passwords, registration, sessions, signing_in
+from accounts.web.views import (
+    account_settings,
+    email_change,
+    mail_progress,
+    passwords,
+    registration,
+    sessions,
+    signing_in,
+)
 
 app_name = "accounts"
 urlpatterns = [
@@ -10,6 +18,7 @@ urlpatterns = [
         [
             path("/login", signing_in.login, name="login"),
             path("/logout", signing_in.logout, name="logout"),
+            path("/mail/<str:token>", mail_progress.progress, name="mail_progress"),
             path("/not-me/<str:token>", signing_in.not_me, name="not_me"),
             path("/register", registration.register, name="register"),
             path("/verify-email", registration.verify_email, name="verify_email"),

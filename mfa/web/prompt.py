@@ -7,7 +7,8 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from accounts.identifiers import masked
+from accounts import mail_progress
+from accounts.identifiers import masked, tag_of
 from accounts.refusals import Refused
 from accounts.web.form_pages import waits_until
 from accounts.web.origin import origin_of
@@ -35,9 +36,13 @@ def prompt_context(challenge: Challenge, accepted: Collection[str] | None = None
 
 
 def mail_context(challenge: Challenge) -> dict[str, object]:
-    """Return the template context about the emails of a challenge."""
+    """Return the template context about the emails of a challenge. One query if its mode is mailed."""
+    is_mailed = modes.get(challenge.mode).is_mailed
     return {
-        "is_mailed": modes.get(challenge.mode).is_mailed,
+        "is_mailed": is_mailed,
+        "progress": mail_progress.of(challenge.pk) if is_mailed and challenge.mails else None,
+        "progress_token": mail_progress.token_of(challenge.pk),
+        "tag": tag_of(challenge.pk),
         "mails_sent": challenge.mails,
         "last_mail_at": challenge.last_mail_at,
         "resend_at": waits_until(challenges.resend_at(challenge)),

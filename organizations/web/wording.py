@@ -43,6 +43,7 @@ class MemberRow:
     preferred: str
     exempt_until: datetime | None
     exempt_reason: str
+    mailbox_problem: str  # why mail does not arrive, or blank
     verified: datetime | None  # when a factor was last proved
     last_login: datetime | None
 
@@ -60,6 +61,7 @@ def member_rows(organization: Organization, found: Iterable[Membership]) -> list
             preferred=row.user.preferred_mode,
             exempt_until=row.exempt_until if row.is_exempt else None,
             exempt_reason=row.exempt_reason,
+            mailbox_problem=row.user.mailbox_problem,
             verified=member_list.verified_at(row),
             last_login=row.user.last_login,
         )
@@ -152,6 +154,13 @@ def consequences(organization: Organization, impact: Impact) -> list[str]:
         text = ngettext(
             "At least %(n)d member has not verified their email and must do that first.",
             "At least %(n)d members have not verified their email and must do that first.",
+            number,
+        )
+        lines.append(text % {"n": number})
+    if number := impact.not_reached:
+        text = ngettext(
+            "Mail does not arrive for at least %(n)d member, who gets no reminder.",
+            "Mail does not arrive for at least %(n)d members, who get no reminder.",
             number,
         )
         lines.append(text % {"n": number})

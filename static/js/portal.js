@@ -42,14 +42,38 @@ const forms = {
   minute: { ...day, ...clock },
   cell: { ...day, month: "short", ...clock },
   second: { ...day, month: "short", ...clock, second: "2-digit" },
+  exact: { ...clock, second: "2-digit" },
 };
 const language = document.documentElement.lang === "en" ? "en-GB" : document.documentElement.lang;
-for (const time of document.querySelectorAll("time[data-local]")) {
-  const at = new Date(time.dateTime);
-  if (at.getTimezoneOffset() === 0) continue;
-  time.title = time.textContent;
-  time.textContent = new Intl.DateTimeFormat(language, forms[time.dataset.local]).format(at);
+function localize(part) {
+  for (const time of part.querySelectorAll("time[data-local]")) {
+    const at = new Date(time.dateTime);
+    if (at.getTimezoneOffset() === 0) continue;
+    time.title = time.textContent;
+    time.textContent = new Intl.DateTimeFormat(language, forms[time.dataset.local]).format(at);
+  }
 }
+localize(document);
+
+// How far a mail has got: asked with growing pauses, for four minutes at most, and not while the page is hidden.
+const PAUSES = [2, 3, 5, 8, 13, 20, 30, 45, 60, 60];
+async function follow(line, asked = 0) {
+  if (line.querySelector("[data-over]") || asked >= PAUSES.length) return;
+  await new Promise((wake) => setTimeout(wake, PAUSES[asked] * 1000));
+  if (!document.hidden) {
+    const answer = await fetch(line.dataset.follow).catch(() => null);
+    if (answer?.status === 404) return;
+    const text = answer?.ok ? await answer.text() : line.dataset.last;
+    if (text && text !== line.dataset.last) {
+      line.dataset.last = text; // told to screen readers only when it changes
+      line.innerHTML = text;
+      localize(line);
+    }
+  }
+  follow(line, asked + 1);
+}
+for (const line of document.querySelectorAll("[data-follow]")) follow(line);
+for (const link of document.querySelectorAll("[data-without-script]")) link.hidden = true;
 
 // Whether this device can hold a passkey: only then is one offered after the sign-in.
 for (const input of document.querySelectorAll("[data-can-passkey]")) {

@@ -18,7 +18,7 @@ from accounts.web.access import public
 from accounts.web.form_pages import bound, refusals_on, render_form
 from accounts.web.origin import origin_of
 from accounts.web.pending_sign_in import PendingSignIn
-from mfa import assisted_reset, challenges, passkey_offers, recovery, unfinished_sign_ins
+from mfa import assisted_reset, challenges, modes, passkey_offers, recovery, unfinished_sign_ins
 from mfa.web import prompt
 from mfa.web.enrolments import begin_enrolment
 from mfa.web.forms import OtpForm, PasskeyForm
@@ -70,6 +70,9 @@ def _redirect(request: HttpRequest, user: User, pending: PendingSignIn) -> HttpR
             request, _("Set up a new sign-in method to continue. Everything else stays locked until you do.")
         )
         return redirect("mfa:activate")
+    if user.mailbox_failed_at and any(modes.get(name).is_mailed for name in user.modes):
+        text = _("Mail to your address does not arrive: %(reason)s. Your account settings say what to do.")
+        messages.warning(request, text % {"reason": user.mailbox_problem})
     if pending.activate:
         return begin_enrolment(request, user, pending.activate)
     if "can_passkey" in request.POST and passkey_offers.is_due(user, proved_by=proved_by):
