@@ -32,12 +32,6 @@ OWN = "/account/mfa/passkeys"
 FIREFOX = {"HTTP_USER_AGENT": "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0"}
 
 
-@pytest.fixture(name="phone")
-def her_phone():
-    """A phone whose passkeys are synced."""
-    return SoftwareAuthenticator(settings.RP_ORIGINS[0], settings.RP_ID)
-
-
 @pytest.fixture(name="stick")
 def her_security_key():
     return SoftwareAuthenticator(
