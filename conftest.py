@@ -11,6 +11,7 @@ from django.test import Client
 from accounts.tests.factories import UserFactory
 from mfa.tests.factories import add_mode
 from tests import shortcuts
+from tests.passkeys import SoftwareAuthenticator
 
 
 def pytest_collection_finish():
@@ -75,6 +76,12 @@ def dana_with_both(dana):
     add_mode(dana, "authenticator")
     add_mode(dana, "email")
     return dana
+
+
+@pytest.fixture
+def phone(settings):
+    """A phone whose passkeys are synced, and the browser on it."""
+    return SoftwareAuthenticator(settings.RP_ORIGINS[0], settings.RP_ID)
 
 
 @pytest.fixture

@@ -3,7 +3,9 @@
 import pytest
 from playwright.sync_api import expect
 
+from tests.cli import Cli
 from tests.people import Person
+from tests.stack import PASSWORD
 from tests.virtual_authenticators import Authenticators, VirtualAuthenticator
 
 pytestmark = pytest.mark.browser
@@ -93,7 +95,7 @@ def test_i_sign_in_with_password_and_passkey_and_confirm_with_it(person, phone):
     uses(person, phone, "Use a passkey")
     assert person.page.url == f"{person.stack.url}/account/sessions"
     person.reads("passkey")
-    for path in ("/account/view", "/account/mfa/activate", "/help/mfa"):
+    for path in ("/account/security-log", "/account/mfa/activate", "/help/mfa"):
         person.goes_to(path)
         assert not scripts_of_passkeys(person), path
 
@@ -109,7 +111,7 @@ def test_i_sign_in_with_the_passkey_alone(person, phone):
     assert person.page.url == f"{person.stack.url}/account"
     signs_out(person)
 
-    with phone.touched():  # the browser's list, in which Chromium chooses the first passkey by itself
+    with phone.chosen_from_autofill():
         person.goes_to("/account/login?next=/account/sessions")
         person.reads("Log Out")
     assert person.page.url == f"{person.stack.url}/account/sessions"
@@ -179,6 +181,33 @@ def test_i_add_a_second_device_and_remove_the_first(person, phone, authenticator
     person.reads("Welcome")
 
 
+def test_i_remove_my_last_passkey_and_my_phone_knows(person, phone):
+    uses(person, phone, BY_PASSKEY)
+    person.goes_to(OWN)
+    person.follows("Remove")
+    person.reads("This is your last mode")
+    person.clicks("Disable")
+    person.reads("Multi-factor authentication is now off.")
+    phone.waits_until_it_holds(0)
+
+
+def test_i_am_offered_a_passkey_after_a_code(person, authenticators):
+    person.activates_email()
+    phone = authenticators.phone()
+    person.signs_in("/account/login?next=/account/sessions")
+    person.reads("Sign in faster and safer with a passkey")
+    person.clicks("Not now")
+    assert person.page.url == f"{person.stack.url}/account/sessions"
+    signs_out(person)
+    person.signs_in()
+    person.reads("Welcome")
+
+    person.goes_to(f"{OWN}/offer")
+    person.clicks("Add a passkey")
+    uses(person, phone, "Complete MFA Activation")
+    person.reads(ENABLED)
+
+
 def test_what_does_not_work_is_said_and_can_be_tried_again(person, phone):
     """SR-58: no passkey without its user, none that was removed."""
     person.page.clock.install()
@@ -188,14 +217,20 @@ def test_what_does_not_work_is_said_and_can_be_tried_again(person, phone):
     assert person.page.locator(":focus").inner_text() == BY_PASSKEY
     fails(person, phone, BY_PASSKEY, NOT_USED)
     phone.verifies(right=True)
+    person.page.context.set_offline(True)
+    person.page.clock.fast_forward("04:30")
+    person.clicks(BY_PASSKEY)
+    person.reads("The portal could not be reached. Check your connection and try again.")
+    person.page.context.set_offline(False)
     uses(person, phone, BY_PASSKEY)
     person.reads("Welcome")
 
-    person.goes_to("/account/mfa/passkey/disable")
-    person.clicks("Disable")
-    person.reads("MFA: DISABLED")
+    other_tab = Person(person.page.context.new_page(), person.stack, address=person.address)
+    other_tab.goes_to("/account/mfa/passkey/disable")
+    other_tab.clicks("Disable")
+    other_tab.reads("Multi-factor authentication is now off.")
     signs_out(person)
-    assert len(phone.credentials()) == 1
+    assert len(phone.credentials()) == 1  # it belongs to this tab
     uses(person, phone, BY_PASSKEY)
     person.reads("This passkey no longer works here")
     phone.waits_until_it_holds(0)
@@ -206,6 +241,19 @@ def test_what_does_not_work_is_said_and_can_be_tried_again(person, phone):
     person.reads("Welcome")
 
 
+def test_my_browser_shows_a_code_for_the_command_line(person, phone):
+    def code_of_the_page() -> str:
+        person.goes_to("/account/cli-code")
+        uses(person, phone, BY_PASSKEY)
+        person.clicks("Show the code")
+        return person.page.locator(".secret code").inner_text()
+
+    cli = Cli(person.stack.url, person.address, PASSWORD)
+    cli.otp = code_of_the_page
+    cli.whoami()
+    assert cli.is_signed_in()
+
+
 def test_a_page_left_open_works(person, phone):
     page = person.page
     page.clock.install()
@@ -213,7 +261,7 @@ def test_a_page_left_open_works(person, phone):
     page.get_by_label("Password").fill("half a passw")
     stays_open(person)
     assert page.get_by_label("Password").input_value() == "half a passw"
-    with phone.touched():
+    with phone.chosen_from_autofill():
         page.clock.fast_forward("04:30")
         person.reads("Log Out")
     assert page.url == f"{person.stack.url}/account/view"
@@ -225,3 +273,13 @@ def test_a_page_left_open_works(person, phone):
     with page.expect_response(lambda answer: answer.request.method == "GET" and answer.url.endswith("/login/otp")):
         uses(person, phone, "Use a passkey")
     person.reads("Welcome")
+    signs_out(person)
+
+    person.gives_credentials()
+    other_tab = Person(page.context.new_page(), person.stack, address=person.address)
+    other_tab.goes_to("/account/login/otp")
+    other_tab.clicks("Cancel")
+    page.clock.fast_forward("04:30")
+    person.clicks("Use a passkey")
+    person.reads("This sign-in has expired")
+    assert page.url.endswith("/account/login")

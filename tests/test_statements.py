@@ -4,7 +4,6 @@ from datetime import timedelta
 
 import pytest
 import time_machine
-from django.conf import settings
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -63,11 +62,6 @@ def costs(client: Client, user, mode: str, phone: SoftwareAuthenticator) -> list
     count(lambda: client.get("/account/view"))
     count(lambda: client.post("/account/logout"))
     return found
-
-
-@pytest.fixture(name="phone")
-def her_phone():
-    return SoftwareAuthenticator(settings.RP_ORIGINS[0], settings.RP_ID)
 
 
 @pytest.mark.parametrize("mode", ["authenticator", "email", "passkey"])

@@ -82,6 +82,8 @@ def _activating_email(person: Person) -> Iterator[str]:
 
 def _in_the_settings(person: Person) -> Iterator[str]:
     person.signs_in()
+    yield "offer_passkey"
+    person.clicks("Not now")
     yield "dashboard"
     for path, name in (
         ("/account/view", "settings"),
@@ -96,6 +98,7 @@ def _in_the_settings(person: Person) -> Iterator[str]:
         ("/account/sessions/end-others", "end_other_sessions"),
         ("/account/accept-invite", "invitation_over"),
         ("/account/mfa/email/disable", "disable"),
+        ("/account/cli-code", "cli_code"),
         ("/organizations", "organizations"),
     ):
         person.goes_to(path)

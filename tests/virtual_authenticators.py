@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from playwright.sync_api import CDPSession, Page, Route
+from playwright.sync_api import CDPSession, Page
 
 # Of the device that the browser runs on: it knows its user, and syncs its passkeys.
 PHONE = {
@@ -23,6 +23,19 @@ PHONE = {
 SECURITY_KEY = {"transport": "usb", "hasResidentKey": False, "hasUserVerification": False}
 
 
+# Chromium touches an authenticator, or not, at the moment at which a ceremony begins. Autofill begins one by itself, at
+# some time after the page is loaded: a test must say which of the two it touches for.
+ASK_TEST = """
+for (const name of ["get", "create"]) {
+  const original = CredentialsContainer.prototype[name];
+  CredentialsContainer.prototype[name] = async function (options) {
+    await window.ceremonyBegins(options.mediation === "conditional");
+    return original.call(this, options);
+  };
+}
+"""
+
+
 class VirtualAuthenticator:
     """One authenticator of one page. Its user touches it only where a test says so, as people do."""
 
@@ -30,6 +43,7 @@ class VirtualAuthenticator:
         self._page, self._session = page, session
         options = {"protocol": "ctap2", "automaticPresenceSimulation": False, **options}
         self._id = session.send("WebAuthn.addVirtualAuthenticator", {"options": options})["authenticatorId"]
+        self._touched, self._chosen = False, False
 
     def _tell(self, method: str, **parameters: Any) -> Any:
         return self._session.send(f"WebAuthn.{method}", {"authenticatorId": self._id, **parameters})
@@ -51,19 +65,21 @@ class VirtualAuthenticator:
 
     @contextmanager
     def touched(self) -> Iterator[None]:
-        """Touch it until the browser posts what it signed: the next page may offer passkeys by autofill."""
-        self._page.route("**", self._let_go)
-        self._tell("setAutomaticPresenceSimulation", enabled=True)
-        try:
-            yield
-        finally:
-            self._tell("setAutomaticPresenceSimulation", enabled=False)
-            self._page.unroute("**", self._let_go)
+        """Touch it when a button of the page asks for it."""
+        self._touched = True
+        yield
+        self._touched = False
 
-    def _let_go(self, route: Route) -> None:
-        if route.request.method == "POST":
-            self._tell("setAutomaticPresenceSimulation", enabled=False)
-        route.continue_()
+    @contextmanager
+    def chosen_from_autofill(self) -> Iterator[None]:
+        """Choose its passkey from the list of a field, and touch it. Chromium takes the first by itself."""
+        self._chosen = True
+        yield
+        self._chosen = False
+
+    def begin(self, *, is_autofill: bool) -> None:
+        """Touch it for the ceremony that begins now, or do not."""
+        self._tell("setAutomaticPresenceSimulation", enabled=self._chosen if is_autofill else self._touched)
 
 
 class Authenticators:
@@ -71,13 +87,24 @@ class Authenticators:
 
     def __init__(self, page: Page) -> None:
         self._page = page
+        self._all: list[VirtualAuthenticator] = []
         self._session = page.context.new_cdp_session(page)
         self._session.send("WebAuthn.enable", {"enableUI": False})
+        page.expose_function("ceremonyBegins", self._begin)
+        page.add_init_script(ASK_TEST)
+
+    def _begin(self, is_autofill: bool) -> None:
+        for authenticator in self._all:
+            authenticator.begin(is_autofill=is_autofill)
+
+    def _add(self, options: dict[str, Any]) -> VirtualAuthenticator:
+        self._all.append(VirtualAuthenticator(self._page, self._session, options))
+        return self._all[-1]
 
     def phone(self) -> VirtualAuthenticator:
         """Add the device that the browser runs on."""
-        return VirtualAuthenticator(self._page, self._session, PHONE)
+        return self._add(PHONE)
 
     def security_key(self) -> VirtualAuthenticator:
         """Plug in a security key."""
-        return VirtualAuthenticator(self._page, self._session, SECURITY_KEY)
+        return self._add(SECURITY_KEY)

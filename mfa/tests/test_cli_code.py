@@ -4,7 +4,6 @@ import re
 
 import pytest
 import time_machine
-from django.conf import settings
 from django.utils import timezone
 
 from accounts.models import SecurityEvent, Token
@@ -15,18 +14,12 @@ from mfa.tests.test_passkeys import uses_passkey
 from tests.codes import mailed_code
 from tests.emails import read_mail
 from tests.pages import text_of
-from tests.passkeys import SoftwareAuthenticator
 from tests.signing_in import sign_in
 
 pytestmark = pytest.mark.django_db
 
 PAGE = "/account/cli-code"
 AGENT = {"HTTP_USER_AGENT": "datica-cli-4.4.1 linux amd64"}
-
-
-@pytest.fixture(name="phone")
-def her_phone():
-    return SoftwareAuthenticator(settings.RP_ORIGINS[0], settings.RP_ID)
 
 
 @pytest.fixture(name="dana_with_passkey")

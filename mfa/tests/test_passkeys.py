@@ -32,12 +32,6 @@ OWN = "/account/mfa/passkeys"
 FIREFOX = {"HTTP_USER_AGENT": "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0"}
 
 
-@pytest.fixture(name="phone")
-def her_phone():
-    """A phone whose passkeys are synced."""
-    return SoftwareAuthenticator(settings.RP_ORIGINS[0], settings.RP_ID)
-
-
 @pytest.fixture(name="stick")
 def her_security_key():
     return SoftwareAuthenticator(
@@ -458,10 +452,12 @@ class TestMyPasskeys:
     def test_removing_the_last_one_disables_the_mode(self, client, dana, passkey):
         asked = client.post(f"{OWN}/{passkey.pk}/remove")
         assert asked.url == reverse("mfa:disable", args=["passkey"])
-        client.post(asked.url)
+        page = client.post(asked.url, follow=True)
         dana.refresh_from_db()
         assert not dana.mfa_is_on
         assert not Passkey.objects.exists()
+        accepted = re.search(r'AllAcceptedCredentials" data-passkey-details="([^"]*)"', page.content.decode())[1]
+        assert json.loads(html.unescape(accepted))["allAcceptedCredentialIds"] == []
 
     def test_those_of_others_are_not_there(self, client, sam, stick):
         other = add_passkey(sam, stick)

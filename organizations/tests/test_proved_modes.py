@@ -4,7 +4,6 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
-from django.conf import settings
 from django.contrib.messages import get_messages
 from django.core.cache import cache
 from django.utils import timezone
@@ -37,7 +36,6 @@ from tests.beacon import Beacon, add_beacon, next_answer
 from tests.codes import app_code, mailed_code
 from tests.emails import read_mail
 from tests.pages import text_of
-from tests.passkeys import SoftwareAuthenticator
 from tests.signing_in import OTP, give_credentials, sign_in
 
 pytestmark = pytest.mark.django_db
@@ -578,13 +576,11 @@ def test_a_status_without_a_session_asks_only_what_is_owned(dana, clinic):
 class TestPasskeys:
     """SR-60: an organization that accepts passkeys only."""
 
-    @pytest.fixture(name="phone")
-    def her_phone(self, dana, clinic):
+    @pytest.fixture(autouse=True)
+    def passkeys_only(self, dana, clinic, phone):
         clinic.accepted_modes = "passkey"
         clinic.save()
-        phone = SoftwareAuthenticator(settings.RP_ORIGINS[0], settings.RP_ID)
         add_passkey(dana, phone)
-        return phone
 
     def test_who_signed_in_with_the_passkey_is_in(self, client, clinic, phone):
         uses_passkey(client, phone)

@@ -18,9 +18,10 @@ async function optionsOf(form, isAutofill) {
   });
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
   const anew = page.querySelector(`form[data-passkey="${form.dataset.passkey}"]`);
-  if (!response.ok || !anew) {
+  const isOtherPage = anew?.dataset.autofill !== form.dataset.autofill; // a prompt that is over leads to the sign-in
+  if (!response.ok || !anew || isOtherPage) {
     if (isAutofill) throw new DOMException("", "InvalidStateError"); // the user may be typing a password
-    location.replace(location.pathname + location.search); // what is over says so itself; a reload would post again
+    location.replace(location.pathname + location.search); // a reload would post again
     return new Promise(() => {});
   }
   form.dataset.options = anew.dataset.options;

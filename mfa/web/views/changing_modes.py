@@ -102,7 +102,8 @@ def _disable(
     else:
         proofs.forget_mode(request, mode, disabled.remaining)
         messages.success(request, _("The %(mode)s mode is disabled.") % {"mode": mode})
-    return redirect(settings_page())
+    # The list of passkeys, empty now, tells the browser so.
+    return redirect(reverse("mfa:passkeys") if modes.get(mode).has_several else settings_page())
 
 
 def _still_required(
