@@ -514,9 +514,10 @@ class TestTheOffer:
 
     def test_i_add_one_from_there(self, client, dana_with_app, phone):
         self.sign_in(client, dana_with_app)
-        assert client.post(f"{OWN}/add").url == COMPLETE
+        assert client.post(f"{OWN}/add", {"next": "/account/security-log"}).url == COMPLETE
         page = client.post(COMPLETE, {"otp": json.dumps(phone.register(options_on(client.get(COMPLETE))))}, follow=True)
         assert "Multi-factor Authentication successfully enabled!" in text_of(page)
+        assert page.request["PATH_INFO"] == "/account/security-log"
 
     def test_a_browser_that_cannot_is_not_asked(self, client, dana_with_app):
         give_credentials(client, "dana")

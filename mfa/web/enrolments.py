@@ -19,6 +19,7 @@ from mfa.web.prompt import settings_page
 
 ENROLMENT = "enrolment"  # of a session: the id of its challenge
 FIRST_FACTOR = "first_factor"
+NEXT_PATH = "after_enrolment"  # of a session: the page that a sign-in wanted before it was offered a passkey
 
 
 @dataclass(frozen=True)

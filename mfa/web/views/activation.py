@@ -126,7 +126,7 @@ def _activated(request: HttpRequest, factor: Factor) -> HttpResponse:
     proofs.remember_proof(request, factor)
     keep_session(request, factor.user)
     page = reverse("mfa:passkeys") if modes.get(factor.mode).has_several else prompt.settings_page()
-    return redirect(invitation or page)
+    return redirect(invitation or request.session.pop(enrolments.NEXT_PATH, page))
 
 
 def _context(request: HttpRequest, enrolment: Challenge) -> dict[str, object]:

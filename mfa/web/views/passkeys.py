@@ -23,7 +23,7 @@ from accounts.web.sign_in_page import browser_secret, render_refused_passkey
 from mfa import factors, passkey_offers, passkey_sign_in, passkeys
 from mfa.passkey_proofs import MODE, UnknownPasskey
 from mfa.passkey_signals import accepted_credentials, unknown_credential, user_details
-from mfa.web.enrolments import begin_enrolment
+from mfa.web.enrolments import NEXT_PATH, begin_enrolment
 from mfa.web.forms import PasskeyNameForm
 
 
@@ -77,6 +77,8 @@ def offer(request: AuthenticatedHttpRequest) -> HttpResponse:
 def add(request: AuthenticatedHttpRequest) -> HttpResponse:
     """Begin to add a passkey, after a recent proof in place of the password of the activation page."""
     if request.method == "POST":
+        if next_path := safe_path(request.POST.get("next", "")):
+            request.session[NEXT_PATH] = next_path
         return begin_enrolment(request, request.user, MODE)
     return confirm(
         request,
