@@ -1,6 +1,7 @@
 """What a person does in a browser, by the words that the pages show."""
 
 import io
+import re
 import time
 
 import pyotp
@@ -32,7 +33,7 @@ class Person:
         self.page.get_by_role("link", name=name, exact=True).click()
         self.page.wait_for_load_state()
 
-    def reads(self, words: str) -> None:
+    def reads(self, words: str | re.Pattern[str]) -> None:
         self.page.get_by_text(words).locator("visible=true").first.wait_for()
 
     def gives_credentials(self, button: str = "Submit", identifier: str | None = None) -> None:
