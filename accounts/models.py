@@ -425,3 +425,20 @@ class Mail(models.Model):
 
     def __str__(self) -> str:
         return f"{self.task} {self.state}"
+
+
+class MailRoute(models.Model):
+    """The circuit breaker of a way out for mail (``accounts.mail_breaker``). Without a row, it is closed."""
+
+    name = models.CharField(max_length=16, primary_key=True)
+    failures = models.PositiveIntegerField(default=0)  # in a row
+    failed_at = models.DateTimeField(null=True)
+    error = models.CharField(
+        max_length=64, blank=True, default=""
+    )  # of the last failure: its type and the server's code
+    open_until = models.DateTimeField(null=True)  # null: closed
+    is_probed = models.BooleanField(default=False)  # half-open: one mail tries it
+    changed_at = models.DateTimeField(null=True)  # when the breaker last opened or closed
+
+    def __str__(self) -> str:
+        return self.name
