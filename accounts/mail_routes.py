@@ -11,10 +11,12 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from anymail.exceptions import AnymailAPIError
+from anymail.exceptions import AnymailAPIError, AnymailRecipientsRefused
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives, get_connection
 from django.core.mail.backends.base import BaseEmailBackend
+from django.utils.module_loading import import_string
+from django.utils.translation import gettext as _
 
 from accounts import mail_breaker, mail_refusals, metrics
 
@@ -27,7 +29,7 @@ DJANGO_SMTP = "django.core.mail.backends.smtp.EmailBackend"
 SMTP = "accounts.smtp.EmailBackend"
 # What a mail server or provider does. Everything else is a bug here, which a second way does not mend. All errors of
 # smtplib, of sockets and of requests are OSErrors.
-PROVIDER_ERRORS = (OSError, AnymailAPIError)
+PROVIDER_ERRORS = (OSError, AnymailAPIError, AnymailRecipientsRefused)
 
 
 class Route(StrEnum):
@@ -67,8 +69,9 @@ def provider_of(route: Route) -> str:
 
 @cache
 def _provider(backend: str, host: str) -> str:
-    name = host if backend == DJANGO_SMTP else backend.split(".")[-2]
-    return name[:32]
+    if backend == DJANGO_SMTP:
+        return host[:32]
+    return str(getattr(import_string(backend), "esp_name", backend.split(".")[-2]))[:32]
 
 
 def send(message: EmailMultiAlternatives, over: "KeptConnection", *, is_code: bool) -> Route:
@@ -125,3 +128,21 @@ def _note_failure(route: Route, error: Exception) -> None:
     metrics.count(f"mail by the {route} route", "failed")
     if route == Route.PRIMARY and len(all_routes()) > 1 and not mail_refusals.is_about_recipient(error):
         mail_breaker.failed(mail_refusals.in_short(error))
+
+
+def send_test(route: Route, to: str) -> str:
+    """Send a test mail by a route, past the circuit breaker; return what was answered.
+
+    Raises one of ``PROVIDER_ERRORS``.
+    """
+    connection = connect(route)
+    text = _("This mail was sent to test the mail route “%(route)s” of %(site)s.")
+    site = {"route": str(route), "site": settings.SITE_NAME}
+    message = EmailMultiAlternatives(_("Test mail"), text % site, to=[to], connection=connection)
+    connection.open()
+    try:
+        message.send()
+        status = getattr(message, "anymail_status", None)
+        return str(getattr(connection, "last_reply", "") or status or "sent")
+    finally:
+        connection.close()

@@ -69,6 +69,13 @@ class User(AbstractBaseUser, PermissionsMixin):  # type: ignore[django-manager-m
     is_staff = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(
+                fields=["-mailbox_failed_at"], condition=Q(mailbox_failed_at__isnull=False), name="mailboxes_that_fail"
+            ),
+        ]
+
     objects: ClassVar[UserManager] = UserManager()
 
     USERNAME_FIELD = "email"
@@ -421,6 +428,10 @@ class Mail(models.Model):
             models.Index(fields=["queue", "due_at"], condition=Q(state__in=["queued", "sending"]), name="mail_to_send"),
             models.Index(fields=["user", "task", "created_at"], name="mail_of_user"),
             models.Index(fields=["about", "user"], name="mail_about"),
+            models.Index(fields=["created_at"], name="mail_by_age"),
+            models.Index(
+                fields=["queue", "created_at"], condition=Q(state__in=["queued", "sending"]), name="mail_unsent_by_age"
+            ),
         ]
 
     def __str__(self) -> str:

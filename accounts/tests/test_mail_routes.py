@@ -341,7 +341,7 @@ def test_a_provider_of_anymail_can_be_the_second_one(settings):
     settings.EMAIL_FALLBACK_BACKEND = "anymail.backends.postmark.EmailBackend"
     settings.ANYMAIL = {"POSTMARK_SERVER_TOKEN": "token"}
 
-    assert mail_routes.provider_of(Route.FALLBACK) == "postmark"
+    assert mail_routes.provider_of(Route.FALLBACK) == "Postmark"
     assert mail_routes.connect(Route.FALLBACK).esp_name == "Postmark"
 
 
