@@ -11,15 +11,14 @@ from datetime import datetime, timedelta
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from accounts import mail_breaker
+from accounts import mail_breaker, outbox
 from accounts.identifiers import masked
 from accounts.models import Delivery, DeliveryReason, Mail, MailRoute, User
 from accounts.outbox import BULK_QUEUE, DEFAULT_QUEUE, OTP_QUEUE
 
 QUEUES = (OTP_QUEUE, DEFAULT_QUEUE, BULK_QUEUE)
-UNSENT = (Mail.State.QUEUED, Mail.State.SENDING)
 MAX_COUNTED = 10_000
-SAMPLE = 20_000
+SAMPLE = 10_000
 MAX_MAILBOXES_SHOWN = 20
 # A code that waits longer is a user who waits: something is broken.
 CODE_MAY_WAIT = timedelta(seconds=60)
@@ -124,7 +123,7 @@ def queues() -> list[Queue]:
 
 
 def _queue(name: str) -> Queue:
-    unsent = Mail.objects.filter(queue=name, state__in=UNSENT)
+    unsent = outbox.unsent(name)
     oldest = unsent.order_by("created_at").values_list("created_at", flat=True).first()
     now = timezone.now()
     return Queue(name, _count(unsent), max(now - (oldest or now), timedelta(0)))

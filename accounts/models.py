@@ -438,6 +438,17 @@ class Mail(models.Model):
         return f"{self.task} {self.state}"
 
 
+class IsUnsent(models.Func):
+    """The condition that a mail, by its ``state``, is still to be sent.
+
+    Its constants are part of the SQL, as in the partial indexes: PostgreSQL cannot know that a parameter of a prepared
+    statement fits an index, and would read the whole table.
+    """
+
+    template = "%(expressions)s IN ('queued', 'sending')"
+    output_field = models.BooleanField()
+
+
 class MailRoute(models.Model):
     """The circuit breaker of a way out for mail (``accounts.mail_breaker``). Without a row, it is closed."""
 

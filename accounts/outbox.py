@@ -26,7 +26,7 @@ from kombu.exceptions import OperationalError
 from accounts import mail_connections, mail_refusals, mail_routes, metrics
 from accounts.mail_connections import KeptConnection
 from accounts.mail_routes import Route
-from accounts.models import Delivery, DeliveryReason, Mail, User
+from accounts.models import Delivery, DeliveryReason, IsUnsent, Mail, User
 
 log = structlog.get_logger(__name__)
 
@@ -115,7 +115,7 @@ def _enqueue(mail: Mail) -> None:
 
 def send_here(mail: Mail) -> None:
     """Do the worker's job in this process."""
-    _register_mails()
+    register_mails()
     if mail.queue == BULK_QUEUE:
         send_bulk()
     else:
@@ -123,7 +123,7 @@ def send_here(mail: Mail) -> None:
 
 
 @cache
-def _register_mails() -> None:
+def register_mails() -> None:
     """Import each app's ``emails.py``, once. A worker has done so at its start."""
     current_app.loader.import_default_modules()
 
@@ -247,10 +247,14 @@ def _put_back(mail: Mail, error: Exception) -> timedelta | None:
 # --- Bulk mail ------------------------------------------------------------------------------------
 
 
+def unsent(queue: str) -> "QuerySet[Mail]":
+    """Return the mails of a queue that are still to be sent."""
+    return Mail.objects.filter(IsUnsent("state"), queue=queue)
+
+
 def _due(queue: str) -> "QuerySet[Mail]":
     """Return the mails of a queue that are due or were taken by a worker that has died, oldest first."""
-    unsent = Mail.objects.filter(queue=queue, state__in=[Mail.State.QUEUED, Mail.State.SENDING])
-    return unsent.filter(due_at__lte=timezone.now()).order_by("due_at")
+    return unsent(queue).filter(due_at__lte=timezone.now()).order_by("due_at")
 
 
 def send_bulk() -> None:

@@ -339,6 +339,8 @@ CELERY_BEAT_SCHEDULE = {
     "begin-due-reminders": {"task": "organizations.begin_due_reminders", "schedule": 600.0},
     "end-rehearsals": {"task": "organizations.end_rehearsals", "schedule": 60.0},
     "note-compliance": {"task": "organizations.note_compliance", "schedule": 3600.0, "options": {"queue": "bulk"}},
+    "forget-mails": {"task": "accounts.forget_mails", "schedule": 600.0, "options": {"queue": "bulk"}},
+    "forget-events": {"task": "organizations.forget_old_events", "schedule": 3600.0, "options": {"queue": "bulk"}},
     "forget-expired-challenges": {"task": "mfa.forget_expired", "schedule": 600.0},
 }
 
