@@ -22,6 +22,7 @@ from tests.check import PRODUCTION
 
 ROOT = Path(__file__).resolve().parent.parent
 PASSWORD = "a quiet harbour at dawn"
+METRICS_TOKEN = "a token of the operators"
 PEOPLE = 80
 # Each person owns an organization, in which the next one is a member.
 SEED = f"""
@@ -176,6 +177,8 @@ def large() -> Iterator[Stack]:
                 "SITE_URL": f"http://localhost:{port}",
                 "ALLOWED_HOSTS": "localhost",
                 "DATA_DIR": str(folder),
+                "METRICS_TOKEN": METRICS_TOKEN,
+                "PROMETHEUS_MULTIPROC_DIR": tempfile.mkdtemp(prefix="portal-metrics-"),
                 "GLIBC_TUNABLES": HUGE_PAGES,
             }
         )

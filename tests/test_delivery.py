@@ -3,14 +3,17 @@
 import base64
 import json
 import re
+import subprocess
+import sys
 import time
 
 import pytest
 import redis as redis_client
+import requests
 
 from tests.people import Person
 from tests.servers import SmtpSink
-from tests.stack import text_of
+from tests.stack import METRICS_TOKEN, ROOT, text_of
 
 BODY = re.compile(r"body[^A-Za-z0-9+/]+([A-Za-z0-9+/]{20,}={0,2})")
 
@@ -82,3 +85,32 @@ def test_the_broker_never_holds_a_code_or_an_address(browser_window, large):
     assert bodies
     assert {tuple(json.loads(body)[0]) for body in bodies if code in body} == set()
     assert not [line for line in [*held, *bodies] if person.address in line]
+
+
+def test_metrics_count_what_the_worker_sent_and_ask_the_database_once_for_all_processes(browser_window, large):
+    """SR-55: three web processes and a worker with two share a machine."""
+    Person(browser_window(), large).activates_email()
+    token = {"Authorization": f"Bearer {METRICS_TOKEN}"}
+
+    pages = [requests.get(f"{large.url}/metrics", headers=token, timeout=30).text for _process in range(6)]
+
+    for page in pages:
+        assert page.count('portal_mail_queue_length{queue="otp"}') == 1
+        assert page.count('portal_mail_breaker{state="closed"} 1.0') == 1
+        (accepted,) = re.findall(r'portal_mail_accepted_seconds_count\{provider="127.0.0.1",queue="otp"\} (\S+)', page)
+        assert float(accepted) >= 1
+
+
+def test_an_operator_tests_both_mail_servers(large):
+    command = [sys.executable, "-W", "ignore", "manage.py", "mail_status"]
+
+    def run(*arguments):
+        return subprocess.run(
+            [*command, *arguments], cwd=ROOT, env=large.environment, capture_output=True, text=True, check=False
+        )
+
+    answered = run("--test", "operator@example.com")
+
+    assert answered.returncode == 0, answered.stderr
+    assert answered.stdout.splitlines() == ["primary (127.0.0.1): 250 kept", "fallback (127.0.0.1): 250 kept"]
+    assert run().returncode == 0
