@@ -1,9 +1,12 @@
 """Deletes expired rows, in batches."""
 
+from collections.abc import Callable
 from datetime import timedelta
+from itertools import count as count_up
+from typing import Any
 
 from django.conf import settings
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts.models import (
@@ -25,11 +28,22 @@ MIN_FAILURES_KEPT = 5
 RETENTION = timedelta(hours=1)  # of expired rows, so that pages can say "this has expired"
 
 
-def delete_in_batches(rows: "QuerySet[Model]") -> int:
-    """Delete rows a batch at a time, so that no lock is held for long. Return the number deleted."""
+def delete_in_batches(
+    rows: "QuerySet[Any]", *, delete: Callable[[list[Any]], None] | None = None, max_batches: int | None = None
+) -> int:
+    """Delete rows a batch at a time, so that no lock is held for long. Return the number deleted.
+
+    ``delete`` deletes a batch by its primary keys, where more is to be done in the same transaction.
+    """
     count = 0
-    while batch := list(rows.values_list("pk", flat=True)[:BATCH]):
-        rows.model._default_manager.filter(pk__in=batch).delete()
+    for _batch in count_up() if max_batches is None else range(max_batches):
+        batch = list(rows.values_list("pk", flat=True)[:BATCH])
+        if not batch:
+            break
+        if delete:
+            delete(batch)
+        else:
+            rows.model._default_manager.filter(pk__in=batch).delete()
         count += len(batch)
     return count
 

@@ -1,11 +1,12 @@
-"""Connections to the mail server. Each thread of a worker keeps one open between mails."""
+"""Connections to the mail servers. Each thread of a worker keeps one open between mails."""
 
 import threading
 from select import POLLIN, poll
 from time import monotonic
 
-from django.core.mail import get_connection
 from django.core.mail.backends.base import BaseEmailBackend
+
+from accounts.mail_routes import Route, connect
 
 # Mail servers end idle connections after minutes, and some accept only so many mails over one.
 MAX_IDLE_SECONDS = 30.0
@@ -15,10 +16,20 @@ MAX_MAILS = 100
 class KeptConnection:
     """A connection that is opened again when it is old or the server has closed it."""
 
-    def __init__(self) -> None:
-        self._backend = get_connection()
+    def __init__(self, route: Route = Route.PRIMARY) -> None:
+        self._route = route
+        self._backend = connect(route)
         self._used_at = 0.0
         self._mails = 0
+        self._other: KeptConnection | None = None
+
+    def by(self, route: Route) -> "KeptConnection":
+        """Return the connection of a route: this one, or the one that is kept beside it."""
+        if route == self._route:
+            return self
+        if self._other is None:
+            self._other = KeptConnection(route)
+        return self._other
 
     def reach(self) -> None:
         """Open the connection. Raises what the mail backend raises if the server is away."""
@@ -37,6 +48,17 @@ class KeptConnection:
     def close(self) -> None:
         """Close the connection: a mail failed, and the next one deserves a new one."""
         self._backend.close()
+
+    def close_all(self) -> None:
+        """Close the connections of all routes."""
+        self.close()
+        if self._other:
+            self._other.close()
+
+    @property
+    def reply(self) -> str:
+        """Return what the mail server answered to the last mail; blank if the backend does not keep it."""
+        return str(getattr(self._backend, "last_reply", ""))
 
     def _is_old(self) -> bool:
         return monotonic() - self._used_at > MAX_IDLE_SECONDS or self._mails >= MAX_MAILS or self._has_ended()

@@ -69,6 +69,13 @@ class User(AbstractBaseUser, PermissionsMixin):  # type: ignore[django-manager-m
     is_staff = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(
+                fields=["-mailbox_failed_at"], condition=Q(mailbox_failed_at__isnull=False), name="mailboxes_that_fail"
+            ),
+        ]
+
     objects: ClassVar[UserManager] = UserManager()
 
     USERNAME_FIELD = "email"
@@ -429,7 +436,39 @@ class Mail(models.Model):
             models.Index(fields=["queue", "due_at"], condition=Q(state__in=["queued", "sending"]), name="mail_to_send"),
             models.Index(fields=["user", "task", "created_at"], name="mail_of_user"),
             models.Index(fields=["about", "user"], name="mail_about"),
+            models.Index(fields=["created_at"], name="mail_by_age"),
+            models.Index(
+                fields=["queue", "created_at"], condition=Q(state__in=["queued", "sending"]), name="mail_unsent_by_age"
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.task} {self.state}"
+
+
+class IsUnsent(models.Func):
+    """The condition that a mail, by its ``state``, is still to be sent.
+
+    Its constants are part of the SQL, as in the partial indexes: PostgreSQL cannot know that a parameter of a prepared
+    statement fits an index, and would read the whole table.
+    """
+
+    template = "%(expressions)s IN ('queued', 'sending')"
+    output_field = models.BooleanField()
+
+
+class MailRoute(models.Model):
+    """The circuit breaker of a way out for mail (``accounts.mail_breaker``). Without a row, it is closed."""
+
+    name = models.CharField(max_length=16, primary_key=True)
+    failures = models.PositiveIntegerField(default=0)  # in a row
+    failed_at = models.DateTimeField(null=True)
+    error = models.CharField(
+        max_length=64, blank=True, default=""
+    )  # of the last failure: its type and the server's code
+    open_until = models.DateTimeField(null=True)  # null: closed
+    is_probed = models.BooleanField(default=False)  # half-open: one mail tries it
+    changed_at = models.DateTimeField(null=True)  # when the breaker last opened or closed
+
+    def __str__(self) -> str:
+        return self.name

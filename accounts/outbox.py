@@ -23,9 +23,10 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from accounts import mail_connections, metrics
+from accounts import mail_connections, mail_refusals, mail_routes, metrics
 from accounts.mail_connections import KeptConnection
-from accounts.models import Mail, User
+from accounts.mail_routes import Route
+from accounts.models import Delivery, DeliveryReason, IsUnsent, Mail, User
 
 log = structlog.get_logger(__name__)
 
@@ -114,7 +115,7 @@ def _enqueue(mail: Mail) -> None:
 
 def send_here(mail: Mail) -> None:
     """Do the worker's job in this process."""
-    _register_mails()
+    register_mails()
     if mail.queue == BULK_QUEUE:
         send_bulk()
     else:
@@ -122,7 +123,7 @@ def send_here(mail: Mail) -> None:
 
 
 @cache
-def _register_mails() -> None:
+def register_mails() -> None:
     """Import each app's ``emails.py``, once. A worker has done so at its start."""
     current_app.loader.import_default_modules()
 
@@ -139,7 +140,15 @@ def deliver(mail_id: str, *, over: KeptConnection | None = None) -> timedelta | 
     worker dies after the mail server has accepted it but before the row says so, it is sent twice.
     """
     mail = _take_one(mail_id)
-    return _attempt(mail, over) if mail else None
+    if mail is None:
+        return None
+    if over is not None:
+        return _attempt(mail, over)
+    own = KeptConnection()
+    try:
+        return _attempt(mail, own)
+    finally:
+        own.close_all()
 
 
 TAKE_ONE = f"""
@@ -164,7 +173,7 @@ def _take(mails: "QuerySet[Mail]") -> int:
     return mails.update(state=Mail.State.SENDING, tries=F("tries") + 1, due_at=due_at)
 
 
-def _attempt(mail: Mail, over: KeptConnection | None = None) -> timedelta | None:
+def _attempt(mail: Mail, over: KeptConnection) -> timedelta | None:
     """Send one mail that this process has taken; return the pause before the next try if sending failed."""
     try:
         message = COMPOSERS[mail.task](mail)
@@ -174,17 +183,17 @@ def _attempt(mail: Mail, over: KeptConnection | None = None) -> timedelta | None
     if message is None:
         _close(mail, Mail.State.DROPPED)
         return None
-    # The same for every try, so a mail program that gets it twice shows it once.
+    # The same for every try and every route, so a mail program that gets it twice shows it once.
     message.extra_headers.setdefault("Message-ID", f"<{mail.pk}@{urlsplit(settings.SITE_URL).hostname}>")
     _release_database()
     try:
-        message.connection = over.for_mail() if over else None
-        message.send()
+        route = mail_routes.send(message, over, is_code=mail.queue == OTP_QUEUE)
     except Exception as error:  # noqa: BLE001  (each mail backend has its own; none may lose the mail)
-        if over:
-            over.close()
+        if reason := mail_refusals.reason_of(error):
+            _refuse(mail, reason)
+            return None
         return _put_back(mail, error)
-    _close(mail, Mail.State.SENT)
+    _close(mail, Mail.State.SENT, route)
     return None
 
 
@@ -194,10 +203,26 @@ def _release_database() -> None:
         connection.close()
 
 
-def _close(mail: Mail, state: Mail.State) -> None:
-    Mail.objects.filter(pk=mail.pk).update(state=state, sent_at=timezone.now() if state == Mail.State.SENT else None)
+def _close(mail: Mail, state: Mail.State, route: Route | None = None) -> None:
+    """Note what became of a mail; ``route`` is the one by which it was sent."""
+    sent_at, provider = (timezone.now(), mail_routes.provider_of(route)) if route else (None, "")
+    Mail.objects.filter(pk=mail.pk).update(state=state, sent_at=sent_at, provider=provider)
+    _count_closed(mail, state)
+    if sent_at:
+        metrics.accepted(provider, mail.queue, sent_at - mail.created_at)
+
+
+def _refuse(mail: Mail, reason: DeliveryReason) -> None:
+    """Give a mail up whose mailbox takes none. Another try would be refused, too."""
+    state = Mail.State.FAILED
+    told = {"delivery": Delivery.FAILED, "delivery_at": timezone.now(), "delivery_reason": reason}
+    Mail.objects.filter(pk=mail.pk).update(state=state, **told)
+    _count_closed(mail, state, reason)
+
+
+def _count_closed(mail: Mail, state: Mail.State, reason: str = "") -> None:
     metrics.count(mail.task, state)
-    log.info("outbox.closed", mail_id=str(mail.pk), task=mail.task, state=str(state))
+    log.info("outbox.closed", mail_id=str(mail.pk), task=mail.task, state=str(state), reason=str(reason))
 
 
 def _is_hopeless(mail: Mail) -> bool:
@@ -222,10 +247,14 @@ def _put_back(mail: Mail, error: Exception) -> timedelta | None:
 # --- Bulk mail ------------------------------------------------------------------------------------
 
 
+def unsent(queue: str) -> "QuerySet[Mail]":
+    """Return the mails of a queue that are still to be sent."""
+    return Mail.objects.filter(IsUnsent("state"), queue=queue)
+
+
 def _due(queue: str) -> "QuerySet[Mail]":
     """Return the mails of a queue that are due or were taken by a worker that has died, oldest first."""
-    unsent = Mail.objects.filter(queue=queue, state__in=[Mail.State.QUEUED, Mail.State.SENDING])
-    return unsent.filter(due_at__lte=timezone.now()).order_by("due_at")
+    return unsent(queue).filter(due_at__lte=timezone.now()).order_by("due_at")
 
 
 def send_bulk() -> None:
@@ -240,7 +269,7 @@ def send_bulk() -> None:
         else:
             return
     finally:
-        over.close()
+        over.close_all()
     if monotonic() > deadline:
         call(BULK_TASK, queue=BULK_QUEUE)
 
@@ -262,7 +291,7 @@ def _send_batch(batch: list[Mail], over: KeptConnection, deadline: float) -> int
             _give_back(batch[place:], timedelta(0))
             return place
         try:
-            over.reach()
+            mail_routes.reach(over)
         except Exception as error:  # noqa: BLE001  (each mail backend has its own)
             # Not counted as a try: no bulk mail is given up because the mail server is down for a day.
             log.warning("outbox.mail_server_away", error=type(error).__name__)

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from accounts import housekeeping, outbox, security_log
+from accounts import housekeeping, mail_retention, outbox, security_log
 
 
 @shared_task(name=outbox.BULK_TASK)
@@ -21,3 +21,9 @@ def sweep_outbox() -> int:
 def forget_expired() -> int:
     """Delete what has expired."""
     return housekeeping.forget_expired() + security_log.forget_old()
+
+
+@shared_task(name="accounts.forget_mails")
+def forget_mails() -> int:
+    """Delete old mails."""
+    return mail_retention.forget_old()

@@ -9,13 +9,14 @@ from django.contrib.admin import AdminSite
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import reverse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, URLResolver, path, reverse
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_POST, require_safe
 
-from accounts import security_log
+from accounts import mail_routes, mail_status, security_log
 from accounts.models import User
 from accounts.web import proofs
 from accounts.web.origin import origin_of
@@ -39,6 +40,7 @@ class PortalAdmin(AdminSite):
 
     site_header = site_title = gettext_lazy("Administration")
     site_url = "/account"
+    index_template = "admin/portal_index.html"
 
     def has_permission(self, request: HttpRequest) -> bool:
         """Return whether the user is active staff with a verified session."""
@@ -70,6 +72,21 @@ class PortalAdmin(AdminSite):
             return redirect(f"{reverse('mfa:step_up')}?{urlencode({'next': reverse('admin:index')})}")
         messages.warning(request, _("The administration requires multi-factor authentication. Activate it first."))
         return redirect("mfa:activate")
+
+    def get_urls(self) -> list[URLPattern | URLResolver]:
+        """Return the URLs, with the page about mail."""
+        return [path("mail", self.admin_view(self.mail_status), name="mail_status"), *super().get_urls()]
+
+    @method_decorator(require_safe)
+    def mail_status(self, request: HttpRequest) -> HttpResponse:
+        """Show how mail is doing. Addresses are masked."""
+        context = {
+            **self.each_context(request),
+            "title": _("Mail"),
+            "status": mail_status.status(),
+            "routes": [(route, mail_routes.provider_of(route)) for route in mail_routes.all_routes()],
+        }
+        return TemplateResponse(request, "admin/mail_status.html", context)
 
     @method_decorator(require_POST)
     def logout(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:  # type: ignore[override]

@@ -69,6 +69,25 @@ def origin_of(url: str) -> str:
     return f"{scheme}://{rest.split('/')[0].removesuffix(usual)}"
 
 
+def mail_server(url: str) -> dict[str, Any]:
+    """Return the options of Django's SMTP backend for an address such as ``smtp://host:25``; empty if it is none."""
+    try:
+        found = dj_email_url.parse(url) if url else {}
+    except ValueError:
+        return {}
+    if found.get("EMAIL_BACKEND") != SMTP:
+        return {}
+    return {
+        "host": found["EMAIL_HOST"],
+        "port": found["EMAIL_PORT"] or 25,
+        # Not None, for which Django would take the name and password of the first mail server.
+        "username": found["EMAIL_HOST_USER"] or "",
+        "password": found["EMAIL_HOST_PASSWORD"] or "",
+        "use_tls": found["EMAIL_USE_TLS"],
+        "use_ssl": found["EMAIL_USE_SSL"],
+    }
+
+
 # --- keys and addresses ---------------------------------------------------------------------
 
 SECRET_KEY = required("SECRET_KEY", development_key("secret-key"))
@@ -277,13 +296,20 @@ DEVELOPMENT_INBOX = DEVELOPMENT and EMAIL_BACKEND == "datica_account.development
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
 EMAIL_TIMEOUT = env.int("EMAIL_TIMEOUT", default=20, validate=AT_LEAST_ONE)
 EMAIL_URL = env.str("EMAIL_URL", default="")
-# Settings of the provider as JSON, for instance {"MAILGUN_API_KEY": "…"}.
+# The second way out for mail, for when the first one fails. The backend is Django's for SMTP if only the URL is given.
+EMAIL_FALLBACK_URL = env.str("EMAIL_FALLBACK_URL", default="")
+EMAIL_FALLBACK_BACKEND = env.str("EMAIL_FALLBACK_BACKEND", default="") or (SMTP if EMAIL_FALLBACK_URL else "")
+# How many seconds the first mail server may be silent before the text of a mail, where there is a second one.
+EMAIL_FALLBACK_AFTER = env.int("EMAIL_FALLBACK_AFTER", default=5, validate=AT_LEAST_ONE)
+# Settings of the providers as JSON, for instance {"MAILGUN_API_KEY": "…"}.
 ANYMAIL = env.json("ANYMAIL", default={})
 
 # A worker that took a mail and has not come back by then is taken for dead.
 OUTBOX_SEND_TIMEOUT = env.timedelta("OUTBOX_SEND_TIMEOUT", default=timedelta(minutes=3), validate=POSITIVE)
 # The sweep leaves alone what the queue is probably about to deliver.
 OUTBOX_REQUEUE_AFTER = env.timedelta("OUTBOX_REQUEUE_AFTER", default=timedelta(minutes=1), validate=POSITIVE)
+# What became of a mail is kept for so long. One that was not sent yet is kept in any case.
+MAIL_KEPT_FOR = env.timedelta("MAIL_KEPT_FOR", default=timedelta(days=30), validate=POSITIVE)
 
 # --- queue ----------------------------------------------------------------------------------
 
@@ -313,6 +339,8 @@ CELERY_BEAT_SCHEDULE = {
     "begin-due-reminders": {"task": "organizations.begin_due_reminders", "schedule": 600.0},
     "end-rehearsals": {"task": "organizations.end_rehearsals", "schedule": 60.0},
     "note-compliance": {"task": "organizations.note_compliance", "schedule": 3600.0, "options": {"queue": "bulk"}},
+    "forget-mails": {"task": "accounts.forget_mails", "schedule": 600.0, "options": {"queue": "bulk"}},
+    "forget-events": {"task": "organizations.forget_old_events", "schedule": 3600.0, "options": {"queue": "bulk"}},
     "forget-expired-challenges": {"task": "mfa.forget_expired", "schedule": 600.0},
 }
 
@@ -421,12 +449,13 @@ try:
     DATABASES: dict[str, dict[str, Any]] = {"default": dict(dj_database_url.parse(DATABASE_URL))}
 except (ValueError, dj_database_url.UnknownSchemeError):
     problems.add("DATABASE_URL", "is not a database address.")
-try:
-    smtp = dj_email_url.parse(EMAIL_URL) if EMAIL_URL else {}
-except ValueError:
-    smtp = {}
-if EMAIL_URL and smtp.get("EMAIL_BACKEND") != SMTP:
+smtp, fallback_smtp = mail_server(EMAIL_URL), mail_server(EMAIL_FALLBACK_URL)
+if EMAIL_URL and not smtp:
     problems.add("EMAIL_URL", "is not the address of a mail server.")
+if EMAIL_FALLBACK_URL and not fallback_smtp:
+    problems.add("EMAIL_FALLBACK_URL", "is not the address of a mail server.")
+if EMAIL_FALLBACK_BACKEND == SMTP and not EMAIL_FALLBACK_URL:
+    problems.add("EMAIL_FALLBACK_URL", "is not set, but EMAIL_FALLBACK_BACKEND needs a mail server.")
 TRUSTED_PROXIES = []
 try:
     TRUSTED_PROXIES = [ip_network(network) for network in TRUSTED_PROXY_NETWORKS or []]
@@ -447,6 +476,8 @@ if not DEVELOPMENT:
         problems.add("DEBUG", "shows code and settings to everyone. It needs DEVELOPMENT=1.")
     if EMAIL_BACKEND != SMTP and not REAL_PROVIDER.fullmatch(EMAIL_BACKEND):
         problems.add("EMAIL_BACKEND", "sends no mail.")
+    if EMAIL_FALLBACK_BACKEND not in {"", SMTP} and not REAL_PROVIDER.fullmatch(EMAIL_FALLBACK_BACKEND):
+        problems.add("EMAIL_FALLBACK_BACKEND", "sends no mail.")
     if EMAIL_BACKEND == SMTP and not EMAIL_URL:
         problems.add("EMAIL_URL", "is not set, but EMAIL_BACKEND needs a mail server.")
     if len(SECRET_KEY) < 50:
@@ -480,6 +511,7 @@ else:
         # PostgreSQL plans what a connection has sent five times once and for all: half of its work for a sign-in.
         DATABASES["default"]["OPTIONS"] |= {"server_side_binding": True, "prepare_threshold": 5}
 if EMAIL_URL:
-    EMAIL_HOST, EMAIL_PORT = smtp["EMAIL_HOST"], smtp["EMAIL_PORT"] or 25
-    EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = smtp["EMAIL_HOST_USER"], smtp["EMAIL_HOST_PASSWORD"]
-    EMAIL_USE_TLS, EMAIL_USE_SSL = smtp["EMAIL_USE_TLS"], smtp["EMAIL_USE_SSL"]
+    EMAIL_HOST, EMAIL_PORT = smtp["host"], smtp["port"]
+    EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = smtp["username"], smtp["password"]
+    EMAIL_USE_TLS, EMAIL_USE_SSL = smtp["use_tls"], smtp["use_ssl"]
+EMAIL_FALLBACK_SMTP = fallback_smtp

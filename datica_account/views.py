@@ -12,6 +12,7 @@ from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from accounts import mail_gauges
 from accounts.web.access import public, works_while_blocked
 
 
@@ -42,4 +43,5 @@ def metrics(request: HttpRequest) -> HttpResponse:
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+    shared = generate_latest(mail_gauges.REGISTRY)  # asked of the database, which all processes share
+    return HttpResponse(generate_latest(registry) + shared, content_type=CONTENT_TYPE_LATEST)

@@ -12,6 +12,12 @@ from organizations.models import ComplianceDay, EventKind, Organization, Organiz
 
 MAX_DAYS_SHOWN = 90
 BATCH = 500
+# What the evidence sheet quotes. These events stay for as long as their organization (``event_retention``).
+EVIDENCE = (
+    EventKind.MFA_REQUIRED, EventKind.MFA_ANNOUNCED, EventKind.MFA_WITHDRAWN, EventKind.MFA_NOT_REQUIRED,
+    EventKind.ACCEPTED_MODES,
+    EventKind.EXEMPTED, EventKind.EXEMPTION_ENDED, EventKind.REMEMBERING_FORBIDDEN, EventKind.REMEMBERING_ALLOWED,
+)  # fmt: skip
 TIME_FORMAT = "%Y-%m-%d %H:%M UTC"  # of times in the subject of an event
 
 
@@ -96,12 +102,7 @@ def exemptions(organization: Organization) -> list[Exemption]:
 
 def changes(organization: Organization) -> QuerySet[OrganizationEvent]:
     """Return the events that changed the policy or an exemption, newest first."""
-    kinds = (
-        EventKind.MFA_REQUIRED, EventKind.MFA_ANNOUNCED, EventKind.MFA_WITHDRAWN, EventKind.MFA_NOT_REQUIRED,
-        EventKind.ACCEPTED_MODES,
-        EventKind.EXEMPTED, EventKind.EXEMPTION_ENDED, EventKind.REMEMBERING_FORBIDDEN, EventKind.REMEMBERING_ALLOWED,
-    )  # fmt: skip
-    events = OrganizationEvent.objects.filter(organization=organization, kind__in=kinds)
+    events = OrganizationEvent.objects.filter(organization=organization, kind__in=EVIDENCE)
     return events.order_by("-at", "-pk")
 
 

@@ -111,6 +111,8 @@ class Membership(models.Model):
     # The end and the reason of a service account's exemption from the policy.
     exempt_until = models.DateTimeField(null=True, editable=False)
     exempt_reason = models.CharField(max_length=200, blank=True, default="", editable=False)
+    # The reminder run of the latest mail about a policy that was sent and, since, deleted: when the run was created.
+    reminded_at = models.DateTimeField(null=True, editable=False)
     # Copies of the user's columns, read only by lists and counts; triggers update them (organizations.triggers).
     modes = models.CharField(max_length=64, blank=True, default="", editable=False)
     email_key = models.CharField(max_length=254, blank=True, default="", editable=False)
@@ -357,7 +359,10 @@ class OrganizationEvent(models.Model):
     at = models.DateTimeField(default=timezone.now)
 
     class Meta:
-        indexes: ClassVar = [models.Index(fields=["organization", "-at"], name="events_of_organization")]
+        indexes: ClassVar = [
+            models.Index(fields=["organization", "-at"], name="events_of_organization"),
+            models.Index(fields=["at"], name="organization_events_by_age"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.at:%Y-%m-%d %H:%M}"

@@ -11,11 +11,11 @@ from time import monotonic
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts import outbox
+from accounts import mail_retention, outbox
 from accounts.limits import Limit
 from accounts.models import Mail, User
 from accounts.refusals import Refused
@@ -188,21 +188,38 @@ def _left(run: Reminder) -> list[tuple[int, UUID]]:
     missing = [state for state in modes.combinations() if not accepted_modes.are_met_by(run.counting, state.split())]
     members = Membership.objects.filter(organization=run.organization_id, pk__gt=run.place, modes__in=missing)
     if run.kind == Reminder.Kind.LIFTED:
-        members = members.filter(Exists(_told(run, OuterRef("user"))))
+        members = members.filter(_was_told(run))
     # Mail to an address that returns it would only return again; lists of members say who they are.
     asked = members.exclude(exempt_until__gt=_concerns_from(run)).filter(user__mailbox_failed_at=None)
     return list(asked.order_by("pk").values_list("pk", "user_id")[:BATCH])
 
 
-def _told(run: Reminder, user: "User | OuterRef") -> QuerySet[Mail]:
-    """Return the mails that told ``user`` of the policy that is now lifted, since the previous lifting."""
+def _was_told(run: Reminder) -> Q:
+    """Return the condition that a member was told of the policy that is now lifted, since the previous lifting."""
     runs = Reminder.objects.filter(organization=run.organization_id, created_at__lt=run.created_at)
     lifted = runs.filter(kind=Reminder.Kind.LIFTED, mails__gt=0).order_by("-created_at").first()
     about = runs.filter(required_at__isnull=False, mails__gt=0)
+    kept = Q(reminded_at__lt=run.created_at)
     if lifted:
         about = about.filter(created_at__gt=lifted.created_at)
+        kept &= Q(reminded_at__gt=lifted.created_at)
     ids = [str(pk) for pk in about.order_by("-created_at").values_list("pk", flat=True)[:RUNS_BATCH_SIZE]]
-    return Mail.objects.filter(about__in=ids, user=user, task=REMINDER, state=Mail.State.SENT)  # type: ignore[misc]
+    mails = Mail.objects.filter(about__in=ids, user=OuterRef("user"), task=REMINDER, state=Mail.State.SENT)  # type: ignore[misc]
+    return Q(Exists(mails)) | kept
+
+
+@mail_retention.before_deletion
+def keep_who_was_told(mail_ids: list[UUID]) -> None:
+    """Note whom these mails told of a policy: after months, they are still told that it is lifted."""
+    mails = Mail.objects.filter(pk__in=mail_ids, task=REMINDER, state=Mail.State.SENT)
+    users: dict[str, list[UUID]] = {}
+    for about, user in mails.values_list("about", "user"):
+        if user:
+            users.setdefault(about, []).append(user)
+    for run in Reminder.objects.filter(pk__in=users, required_at__isnull=False):
+        members = Membership.objects.filter(organization=run.organization_id, user__in=users[str(run.pk)])
+        earlier = Q(reminded_at=None) | Q(reminded_at__lt=run.created_at)
+        members.filter(earlier).update(reminded_at=run.created_at)
 
 
 def is_wanted(run: Reminder, user: User) -> bool:

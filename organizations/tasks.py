@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from organizations import compliance, policy_changes, reminders
+from organizations import compliance, event_retention, policy_changes, reminders
 
 
 @shared_task(name=reminders.FAN_OUT_TASK)
@@ -27,3 +27,9 @@ def end_rehearsals() -> int:
 def note_compliance() -> int:
     """Note today's counts for the chart."""
     return compliance.note_day()
+
+
+@shared_task(name="organizations.forget_old_events")
+def forget_old_events() -> int:
+    """Delete old events that no evidence sheet quotes."""
+    return event_retention.forget_old()

@@ -185,8 +185,13 @@ def chromium() -> str:
 class SmtpSink:
     """A mail server that keeps what it is given: enough of RFC 5321 for a client that speaks it properly."""
 
+    HANGS_UP = "hangs up"  # an answer: ends the connection in place of one
+    IS_SILENT = "is silent"  # likewise: never answers
+
     def __init__(self) -> None:
         self.mails: list[email.message.EmailMessage] = []
+        # What it answers in place of yes, and to what: "HELO" (connecting), "MAIL", "RCPT", "DATA", "TEXT" (a mail).
+        self.answers: dict[str, str] = {}
         self.refusals_to_come = 0
         self.connections: list[socket.socket] = []  # every one that was ever opened
         self.port = free_port()
@@ -215,31 +220,36 @@ class SmtpSink:
         # A client that is killed in the middle says no goodbye.
         with suppress(ConnectionError), connection, connection.makefile("rwb") as stream:
 
-            def say(line: str) -> None:
-                stream.write(line.encode() + b"\r\n")
-                stream.flush()
+            def say(to: str, usual: str) -> str:
+                line = self.answers.get(to, usual)
+                if line == self.HANGS_UP:
+                    raise ConnectionAbortedError
+                if line != self.IS_SILENT:
+                    stream.write(line.encode() + b"\r\n")
+                    stream.flush()
+                return line
 
-            say("220 sink")
+            say("HELO", "220 sink")
             while line := stream.readline():
                 verb = line[:4].upper()
                 if verb == b"MAIL" and self.refusals_to_come:
                     self.refusals_to_come -= 1
-                    say("451 try again later")
+                    say("", "451 try again later")
                 elif verb == b"DATA":
-                    say("354 go on")
-                    self._read(stream)
-                    say("250 kept")
+                    if say("DATA", "354 go on").startswith("354"):
+                        self._read(stream)
+                        say("TEXT", "250 kept")
                 elif verb == b"QUIT":
-                    say("221 bye")
+                    say("", "221 bye")
                     return
                 else:
-                    say("250 fine")
+                    say(verb.decode() if verb in {b"MAIL", b"RCPT"} else "", "250 fine")
 
     def _read(self, stream: BinaryIO) -> None:
         lines = []
         while (line := stream.readline()) and line != b".\r\n":
             lines.append(line[1:] if line.startswith(b".") else line)
-        if line:  # else it was broken off: not a mail
+        if line and self.answers.get("TEXT", "2")[0] not in "45":  # else it was broken off or refused: not a mail
             self.keep(b"".join(lines))
 
     def keep(self, mail: bytes) -> None:

@@ -22,6 +22,7 @@ from tests.check import PRODUCTION
 
 ROOT = Path(__file__).resolve().parent.parent
 PASSWORD = "a quiet harbour at dawn"
+METRICS_TOKEN = "a token of the operators"
 PEOPLE = 80
 # Each person owns an organization, in which the next one is a member.
 SEED = f"""
@@ -57,6 +58,7 @@ class Stack:
     log: Path
     broker: str = ""
     environment: dict[str, str] = field(default_factory=dict)
+    second_sink: servers.SmtpSink | None = None
     taken: int = 0
     people: list[str] = field(default_factory=lambda: [f"person{number}@example.com" for number in range(PEOPLE)])
 
@@ -70,8 +72,8 @@ class Stack:
         return self.people[self.taken - 2]
 
     def mails(self) -> list[EmailMessage]:
-        if self.sink:
-            return list(self.sink.mails)
+        if self.sink and self.second_sink:
+            return [*self.sink.mails, *self.second_sink.mails]
         assert self.mail_folder
         files = sorted(self.mail_folder.glob("*.eml"))
         return [
@@ -160,8 +162,9 @@ def large() -> Iterator[Stack]:
     """What an operator runs: gunicorn, a worker, PostgreSQL, Redis, a mail server."""
     with ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="portal-large-"))
-        sink = servers.SmtpSink()
+        sink, second_sink = servers.SmtpSink(), servers.SmtpSink()
         stack.callback(sink.close)
+        stack.callback(second_sink.close)
         port = servers.free_port()
         environment = _clean_environment(
             **{
@@ -169,9 +172,13 @@ def large() -> Iterator[Stack]:
                 "DATABASE_URL": stack.enter_context(servers.postgresql()),
                 "CELERY_BROKER_URL": stack.enter_context(servers.redis()),
                 "EMAIL_URL": f"smtp://127.0.0.1:{sink.port}",
+                "EMAIL_FALLBACK_URL": f"smtp://127.0.0.1:{second_sink.port}",
+                "EMAIL_FALLBACK_AFTER": "1",
                 "SITE_URL": f"http://localhost:{port}",
                 "ALLOWED_HOSTS": "localhost",
                 "DATA_DIR": str(folder),
+                "METRICS_TOKEN": METRICS_TOKEN,
+                "PROMETHEUS_MULTIPROC_DIR": tempfile.mkdtemp(prefix="portal-metrics-"),
                 "GLIBC_TUNABLES": HUGE_PAGES,
             }
         )
@@ -188,4 +195,5 @@ def large() -> Iterator[Stack]:
             process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
             stack.callback(servers.end, process)
         servers.wait_for_port(port)
-        yield Stack("large", port, None, sink, log, environment["CELERY_BROKER_URL"], environment)
+        broker = environment["CELERY_BROKER_URL"]
+        yield Stack("large", port, None, sink, log, broker, environment, second_sink)

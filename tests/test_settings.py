@@ -43,6 +43,11 @@ def test_a_complete_environment_starts():
         ("EMAIL_URL", "smoke://signals"),
         ("EMAIL_URL", "console:"),
         ("EMAIL_URL", None),
+        ("EMAIL_FALLBACK_URL", "smoke://signals"),
+        ("EMAIL_FALLBACK_URL", "console:"),
+        ("EMAIL_FALLBACK_BACKEND", "anymail.backends.console.EmailBackend"),
+        ("EMAIL_FALLBACK_AFTER", "0"),
+        ("MAIL_KEPT_FOR", "0"),
         ("SITE_URL", None),
         ("ALLOWED_HOSTS", None),
         ("DEFAULT_FROM_EMAIL", None),
@@ -143,6 +148,15 @@ def test_every_variable_with_a_type_is_named_when_it_is_wrong():
     said = refusal(STARTS["manage.py"], **{**PRODUCTION, **dict.fromkeys(typed, "{wrong")})
 
     assert set(re.findall(r"(?m)^  ([A-Z_]+) is wrong: ", said)) == typed
+
+
+def test_a_second_way_for_mail_by_smtp_needs_its_address():
+    said = refusal(
+        STARTS["manage.py"],
+        **{**PRODUCTION, "EMAIL_FALLBACK_BACKEND": "django.core.mail.backends.smtp.EmailBackend"},
+    )
+
+    assert "  EMAIL_FALLBACK_URL is not set, but EMAIL_FALLBACK_BACKEND needs a mail server." in said
 
 
 @pytest.mark.parametrize("name", ["SECRET_KEY", "DATABASE_URL", "CELERY_BROKER_URL", "SITE_URL", "DEFAULT_FROM_EMAIL"])

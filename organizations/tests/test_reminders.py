@@ -4,8 +4,10 @@ from datetime import timedelta
 
 import pytest
 import time_machine
+from django.conf import settings
 from django.utils import timezone
 
+from accounts import mail_retention
 from accounts.models import Mail, User
 from accounts.security_log import Origin
 from accounts.tests.factories import UserFactory
@@ -211,6 +213,39 @@ class TestByItself:
 
         assert told()[-1] == LIFTED
         assert told("later@example.com") == []
+
+    def test_that_it_is_lifted_is_told_after_months_when_the_mails_are_deleted(
+        self, olaf, clinic, member, mails_after, clock
+    ):
+        policy_changes.require(olaf, Origin())
+        mails_after(minutes=10)
+        assert told() == [ASKED]
+        MembershipFactory(organization=clinic, user=UserFactory(email="later@example.com"))
+        clock.shift(settings.MAIL_KEPT_FOR + timedelta(days=1))
+        mail_retention.forget_old()
+        assert reminded() == []
+        policy_changes.stop_requiring(olaf, Origin())
+        mails_after(minutes=10)
+
+        assert told()[-1] == LIFTED
+        assert told("later@example.com") == []
+
+        # The next policy is another one: who met it from the start hears nothing of its end.
+        clock.shift(settings.MAIL_KEPT_FOR + timedelta(days=1))
+        mail_retention.forget_old()
+        announce(olaf, days=20)
+        policy_changes.stop_requiring(olaf, Origin())
+        mails_after(minutes=10)
+        assert reminded() == []
+
+    def test_a_mail_that_was_never_sent_told_nobody(self, olaf, clinic, member, mails_after, clock):
+        policy_changes.require(olaf, Origin())
+        mails_after(minutes=10)
+        Mail.objects.update(state="failed")
+        clock.shift(settings.MAIL_KEPT_FOR + timedelta(days=1))
+        mail_retention.forget_old()
+
+        assert Membership.objects.get(user=member).reminded_at is None
 
     def test_they_are_told_so_once_whatever_lies_between(self, olaf, member, mails_after):
         policy_changes.require(olaf, Origin())
