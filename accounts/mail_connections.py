@@ -4,19 +4,26 @@ import threading
 from select import POLLIN, poll
 from time import monotonic
 
+from django.conf import settings
 from django.core.mail import get_connection
 from django.core.mail.backends.base import BaseEmailBackend
 
 # Mail servers end idle connections after minutes, and some accept only so many mails over one.
 MAX_IDLE_SECONDS = 30.0
 MAX_MAILS = 100
+KEEPS_REPLY = {"django.core.mail.backends.smtp.EmailBackend": "accounts.smtp.EmailBackend"}
+
+
+def new_backend() -> BaseEmailBackend:
+    """Return ``EMAIL_BACKEND``, not yet open; an SMTP backend keeps what the mail server answers."""
+    return get_connection(KEEPS_REPLY.get(settings.EMAIL_BACKEND, settings.EMAIL_BACKEND))
 
 
 class KeptConnection:
     """A connection that is opened again when it is old or the server has closed it."""
 
     def __init__(self) -> None:
-        self._backend = get_connection()
+        self._backend = new_backend()
         self._used_at = 0.0
         self._mails = 0
 

@@ -23,7 +23,7 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from accounts import mail_connections, metrics
+from accounts import delivery, mail_connections, metrics
 from accounts.mail_connections import KeptConnection
 from accounts.models import Mail, User
 
@@ -178,13 +178,15 @@ def _attempt(mail: Mail, over: KeptConnection | None = None) -> timedelta | None
     message.extra_headers.setdefault("Message-ID", f"<{mail.pk}@{urlsplit(settings.SITE_URL).hostname}>")
     _release_database()
     try:
-        message.connection = over.for_mail() if over else None
+        message.connection = over.for_mail() if over else mail_connections.new_backend()
+        delivery.name_for_reports(message, mail)
         message.send()
     except Exception as error:  # noqa: BLE001  (each mail backend has its own; none may lose the mail)
         if over:
             over.close()
         return _put_back(mail, error)
-    _close(mail, Mail.State.SENT)
+    now = timezone.now()
+    _close(mail, Mail.State.SENT, sent_at=now, **delivery.learned(message, at=now))
     return None
 
 
@@ -194,8 +196,9 @@ def _release_database() -> None:
         connection.close()
 
 
-def _close(mail: Mail, state: Mail.State) -> None:
-    Mail.objects.filter(pk=mail.pk).update(state=state, sent_at=timezone.now() if state == Mail.State.SENT else None)
+def _close(mail: Mail, state: Mail.State, **columns: object) -> None:
+    """Note the end of a mail's way through the outbox, with what was learned if it was sent, in one statement."""
+    Mail.objects.filter(pk=mail.pk).update(state=state, **columns)
     metrics.count(mail.task, state)
     log.info("outbox.closed", mail_id=str(mail.pk), task=mail.task, state=str(state))
 
