@@ -5,14 +5,22 @@ A mail's state moves only forward (SR-61): reports come late, twice, in any orde
 
 from datetime import datetime
 from typing import Any, cast
+from uuid import UUID
 
+import structlog
 from anymail.backends.base import AnymailBaseBackend
 from django.core.mail import EmailMultiAlternatives
+from django.db import transaction
 from django.db.models import Case, PositiveSmallIntegerField, Q, Value, When
+from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
+from accounts import metrics
 from accounts.identifiers import as_plain_line, key_of
-from accounts.models import Delivery, Mail
+from accounts.models import Delivery, DeliveryReason, Mail, User
+
+log = structlog.get_logger(__name__)
+STEP = "mail report"  # in the metrics
 
 # Backends of Anymail that cannot send metadata. Their reports name the mail by the provider's id alone.
 WITHOUT_METADATA = frozenset({"MailerSend", "Postal"})
@@ -67,3 +75,86 @@ def _reply_to(message: EmailMultiAlternatives) -> str:
     for word in repeated:
         reply = reply.replace(word, "…")
     return reply
+
+
+# --- Reports --------------------------------------------------------------------------------------
+
+# What tells whether mail arrives at a mailbox.
+OF_MAILBOX = frozenset({Delivery.DELIVERED, Delivery.FAILED, Delivery.BOUNCED, Delivery.COMPLAINED})
+
+
+def note(
+    message_id: str, delivery: Delivery, *, at: datetime, reason: DeliveryReason | str = "", mail_id: str = ""
+) -> bool:
+    """Move the mail that a report names forward to ``delivery``; return whether the report told anything new.
+
+    ``mail_id`` is our own id, ``message_id`` the one that the provider gave. Call only for a report whose signature or
+    secret was checked: this changes a mail's delivery state and whether mail arrives at its account's address (SR-61).
+    """
+    mail = _find(message_id, mail_id)
+    if mail is None:
+        metrics.count(STEP, "unknown mail")
+        return False
+    # No mail is delivered before it was sent, or tomorrow: clocks differ.
+    at = min(max(at, mail.sent_at or at), timezone.now())
+    if mail.delivery >= delivery or not _move(mail, delivery, at, reason):
+        metrics.count(STEP, "nothing new")
+        return False
+    metrics.count(STEP, delivery.name.lower())
+    log.info("delivery.noted", mail_id=str(mail.pk), task=mail.task, state=delivery.name.lower(), reason=str(reason))
+    return True
+
+
+def _find(message_id: str, mail_id: str) -> Mail | None:
+    if _is_uuid(mail_id) and (mail := Mail.objects.filter(pk=mail_id).first()):
+        return mail
+    if not message_id:
+        return None
+    # Says what the partial index says, so that PostgreSQL uses it for a prepared statement too.
+    named = Mail.objects.filter(message_id=message_id).exclude(message_id="")
+    return named.order_by("-created_at").first()
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
+
+
+@transaction.atomic
+def _move(mail: Mail, delivery: Delivery, at: datetime, reason: DeliveryReason | str) -> bool:
+    """Write the state if it is still behind ``delivery``, and what it tells of the mailbox; return whether it was."""
+    # Locked before the mail is written: two reports of one mailbox each see what the other wrote.
+    user = _lock_user(mail.user_id) if mail.user_id and delivery in OF_MAILBOX else None
+    behind = Mail.objects.filter(pk=mail.pk, delivery__lt=delivery)
+    moved = behind.update(delivery=delivery, delivery_at=at, delivery_reason=reason)
+    if moved and user and mail.mailbox == mailbox_of(user.email):  # else the address was changed since
+        _note_mailbox(user, mail, delivery, at, reason)
+    return bool(moved)
+
+
+def _lock_user(user_id: UUID) -> User | None:
+    return User.objects.select_for_update(no_key=True).filter(pk=user_id).first()
+
+
+def _note_mailbox(user: User, mail: Mail, delivery: Delivery, at: datetime, reason: DeliveryReason | str) -> None:
+    """Mark the user's mailbox if the latest report of it is a failure, or clear the mark if it is a delivery."""
+    failed_at = user.mailbox_failed_at
+    if delivery == Delivery.DELIVERED:
+        if failed_at and failed_at < at:
+            clear_failure(user)
+    elif (failed_at is None or failed_at < at) and not _has_arrived_since(user, mail.mailbox, at):
+        rows = User.objects.filter(pk=user.pk)
+        rows.update(mailbox_failed_at=at, mailbox_failure=reason or DeliveryReason.OTHER)
+
+
+def _has_arrived_since(user: User, mailbox: str, at: datetime) -> bool:
+    later = Mail.objects.filter(user=user, mailbox=mailbox, delivery_at__gt=at)
+    return later.filter(delivery=Delivery.DELIVERED).exists()
+
+
+def clear_failure(user: User) -> None:
+    """Clear the mark of a mailbox at which mail arrives again."""
+    User.objects.filter(pk=user.pk).update(mailbox_failed_at=None, mailbox_failure="")
