@@ -106,9 +106,9 @@ def note(
 
 
 def _find(message_id: str, mail_id: str) -> Mail | None:
-    if _is_uuid(mail_id) and (mail := Mail.objects.filter(pk=mail_id).first()):
+    if _is_uuid(mail_id) and (mail := Mail.objects.filter(pk=UUID(mail_id)).first()):
         return mail
-    if not message_id:
+    if not (message_id.isascii() and message_id.isprintable()):  # no provider's: PostgreSQL would refuse to look
         return None
     # Says what the partial index says, so that PostgreSQL uses it for a prepared statement too.
     named = Mail.objects.filter(message_id=message_id).exclude(message_id="")
