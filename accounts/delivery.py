@@ -10,12 +10,13 @@ from uuid import UUID
 import structlog
 from anymail.backends.base import AnymailBaseBackend
 from django.core.mail import EmailMultiAlternatives
+from django.core.mail.backends import smtp
 from django.db import transaction
 from django.db.models import Case, PositiveSmallIntegerField, Q, Value, When
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
-from accounts import metrics
+from accounts import bounce_addresses, metrics
 from accounts.identifiers import as_plain_line, key_of
 from accounts.models import Delivery, DeliveryReason, Mail, User
 
@@ -32,9 +33,14 @@ def mailbox_of(email: str) -> str:
 
 
 def name_for_reports(message: EmailMultiAlternatives, mail: Mail) -> None:
-    """Give a message, whose connection is set, that by which reports of its provider name it."""
-    if isinstance(message.connection, AnymailBaseBackend) and message.connection.esp_name not in WITHOUT_METADATA:
-        cast("Any", message).metadata = {"mail_id": str(mail.pk)}
+    """Give a message, whose connection is set, that by which reports of its provider or mail server name it."""
+    if isinstance(message.connection, AnymailBaseBackend):
+        if message.connection.esp_name not in WITHOUT_METADATA:
+            cast("Any", message).metadata = {"mail_id": str(mail.pk)}
+    elif isinstance(message.connection, smtp.EmailBackend) and (sender := bounce_addresses.address_for(mail.pk)):
+        # Of the envelope. What the recipient sees stays in the header.
+        message.extra_headers.setdefault("From", message.from_email)
+        message.from_email = sender
 
 
 def learned(message: EmailMultiAlternatives, *, at: datetime) -> dict[str, object]:
