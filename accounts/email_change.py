@@ -95,9 +95,10 @@ def complete(proof: EmailVerification, code: str, origin: Origin, *, session_key
 
 def _set_email(user: User, email: str) -> None:
     user.email, user.email_verified_at = email, timezone.now()
+    user.mailbox_failed_at, user.mailbox_failure = None, ""  # of the address before
     try:
         with transaction.atomic():
-            user.save(update_fields=["email", "email_verified_at"])
+            user.save(update_fields=["email", "email_verified_at", "mailbox_failed_at", "mailbox_failure"])
     except IntegrityError:
         raise EmailGone from None
 

@@ -256,7 +256,8 @@ def spend(proof: EmailVerification, code: str, then: Callable[[EmailVerification
         _end_siblings(proof, now)
         if user and not proof.email:
             user.email_verified_at = user.email_verified_at or now
-            user.save(update_fields=["email_verified_at"])
+            user.mailbox_failed_at, user.mailbox_failure = None, ""  # the code arrived
+            user.save(update_fields=["email_verified_at", "mailbox_failed_at", "mailbox_failure"])
         return then(proof, user)
 
 

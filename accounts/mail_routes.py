@@ -18,7 +18,8 @@ from django.core.mail.backends.base import BaseEmailBackend
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 
-from accounts import mail_breaker, mail_refusals, metrics
+from accounts import delivery, mail_breaker, mail_refusals, metrics
+from accounts.models import Mail
 
 if TYPE_CHECKING:
     from accounts.mail_connections import KeptConnection
@@ -74,17 +75,17 @@ def _provider(backend: str, host: str) -> str:
     return str(getattr(import_string(backend), "esp_name", backend.split(".")[-2]))[:32]
 
 
-def send(message: EmailMultiAlternatives, over: "KeptConnection", *, is_code: bool) -> Route:
+def send(message: EmailMultiAlternatives, over: "KeptConnection", mail: Mail, *, is_code: bool) -> Route:
     """Send a mail and return by which route. Raises what the mail backend of the last one raised."""
     first, *others = _in_order()
     try:
-        return _send_by(first, message, over)
+        return _send_by(first, message, over, mail)
     except PROVIDER_ERRORS as error:
         if not others or not is_code or mail_refusals.reason_of(error):
             raise
         # The text of an error may quote the mail (SR-19).
         log.warning("mail_route.failed", route=str(first), error=mail_refusals.in_short(error))
-    return _send_by(others[0], message, over)
+    return _send_by(others[0], message, over, mail)
 
 
 def _in_order() -> list[Route]:
@@ -106,10 +107,11 @@ def reach(over: "KeptConnection") -> None:
         raise
 
 
-def _send_by(route: Route, message: EmailMultiAlternatives, over: "KeptConnection") -> Route:
+def _send_by(route: Route, message: EmailMultiAlternatives, over: "KeptConnection", mail: Mail) -> Route:
     kept = over.by(route)
     try:
         message.connection = kept.for_mail()
+        delivery.name_for_reports(message, mail)
         message.send()
     except PROVIDER_ERRORS as error:
         kept.close()

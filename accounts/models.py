@@ -427,8 +427,9 @@ class Mail(models.Model):
     delivery_at = models.DateTimeField(null=True)
     delivery_reason = models.CharField(max_length=24, choices=DeliveryReason.choices, blank=True, default="")
     reply = models.CharField(max_length=255, blank=True, default="")  # of the mail server that accepted it
-    provider = models.CharField(max_length=32, blank=True, default="")  # that accepted it: a host or a name of Anymail
+    provider = models.CharField(max_length=64, blank=True, default="")  # that accepted it: a host or a name of Anymail
     message_id = models.CharField(max_length=255, blank=True, default="")  # by which its reports name it
+    mailbox = models.CharField(max_length=32, blank=True, default="")  # keyed hash of the address that it was sent to
 
     class Meta:
         indexes: ClassVar = [

@@ -23,9 +23,8 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from accounts import mail_connections, mail_refusals, mail_routes, metrics
+from accounts import delivery, mail_connections, mail_refusals, mail_routes, metrics
 from accounts.mail_connections import KeptConnection
-from accounts.mail_routes import Route
 from accounts.models import Delivery, DeliveryReason, IsUnsent, Mail, User
 
 log = structlog.get_logger(__name__)
@@ -187,13 +186,16 @@ def _attempt(mail: Mail, over: KeptConnection) -> timedelta | None:
     message.extra_headers.setdefault("Message-ID", f"<{mail.pk}@{urlsplit(settings.SITE_URL).hostname}>")
     _release_database()
     try:
-        route = mail_routes.send(message, over, is_code=mail.queue == OTP_QUEUE)
+        mail_routes.send(message, over, mail, is_code=mail.queue == OTP_QUEUE)
     except Exception as error:  # noqa: BLE001  (each mail backend has its own; none may lose the mail)
         if reason := mail_refusals.reason_of(error):
-            _refuse(mail, reason)
+            _refuse(mail, message, reason)
             return None
         return _put_back(mail, error)
-    _close(mail, Mail.State.SENT, route)
+    now = timezone.now()
+    learned = delivery.learned(message, at=now)
+    _close(mail, Mail.State.SENT, sent_at=now, **learned)
+    metrics.accepted(str(learned["provider"]), mail.queue, now - mail.created_at)
     return None
 
 
@@ -203,26 +205,17 @@ def _release_database() -> None:
         connection.close()
 
 
-def _close(mail: Mail, state: Mail.State, route: Route | None = None) -> None:
-    """Note what became of a mail; ``route`` is the one by which it was sent."""
-    sent_at, provider = (timezone.now(), mail_routes.provider_of(route)) if route else (None, "")
-    Mail.objects.filter(pk=mail.pk).update(state=state, sent_at=sent_at, provider=provider)
-    _count_closed(mail, state)
-    if sent_at:
-        metrics.accepted(provider, mail.queue, sent_at - mail.created_at)
-
-
-def _refuse(mail: Mail, reason: DeliveryReason) -> None:
+def _refuse(mail: Mail, message: EmailMultiAlternatives, reason: DeliveryReason) -> None:
     """Give a mail up whose mailbox takes none. Another try would be refused, too."""
-    state = Mail.State.FAILED
-    told = {"delivery": Delivery.FAILED, "delivery_at": timezone.now(), "delivery_reason": reason}
-    Mail.objects.filter(pk=mail.pk).update(state=state, **told)
-    _count_closed(mail, state, reason)
+    _close(mail, Mail.State.FAILED, mailbox=delivery.mailbox_of(message.to[0]))
+    delivery.note("", Delivery.FAILED, at=timezone.now(), reason=reason, mail_id=str(mail.pk))
 
 
-def _count_closed(mail: Mail, state: Mail.State, reason: str = "") -> None:
+def _close(mail: Mail, state: Mail.State, **columns: object) -> None:
+    """Note the end of a mail's way through the outbox, with what was learned if it was sent, in one statement."""
+    Mail.objects.filter(pk=mail.pk).update(state=state, **columns)
     metrics.count(mail.task, state)
-    log.info("outbox.closed", mail_id=str(mail.pk), task=mail.task, state=str(state), reason=str(reason))
+    log.info("outbox.closed", mail_id=str(mail.pk), task=mail.task, state=str(state))
 
 
 def _is_hopeless(mail: Mail) -> bool:

@@ -34,6 +34,7 @@ class RequestLog(RequestMiddleware):
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 INVITING = re.compile(r"\A/organizations/[0-9a-f-]{36}/invitations\Z")
+HOOKS = "/hooks/"  # where machines report
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -60,13 +61,18 @@ def _has_nul(request: HttpRequest) -> bool:
     return any("\0" in text for name, values in request.POST.lists() for text in (name, *values))
 
 
+def _max_body_size(path: str) -> int:
+    if path.startswith(HOOKS):
+        return settings.MAX_MAIL_REPORT_SIZE
+    return settings.MAX_INVITATIONS_BODY_SIZE if INVITING.match(path) else settings.MAX_BODY_SIZE
+
+
 def refuse_malformed_requests(get_response: GetResponse) -> GetResponse:
     """Answer 413 to a body that is too large and 400 to NUL bytes and invalid UTF-8, and give 405 a page."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
         length = request.META.get("CONTENT_LENGTH") or "0"
-        at_most = settings.MAX_INVITATIONS_BODY_SIZE if INVITING.match(request.path_info) else settings.MAX_BODY_SIZE
-        if length.isascii() and length.isdigit() and int(length) > at_most:
+        if length.isascii() and length.isdigit() and int(length) > _max_body_size(request.path_info):
             return render(request, "413.html", status=413)
         if not all(is_text(part) for part in _parts(request)) or _has_nul(request):
             return render(request, "400.html", status=400)
@@ -117,6 +123,24 @@ def speak_json(get_response: GetResponse) -> GetResponse:
             response = api.error_of_status(response.status_code)
             if allow:
                 response.headers["Allow"] = allow
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    return middleware
+
+
+def speak_plainly(get_response: GetResponse) -> GetResponse:
+    """Keep pages, cookies and sessions away from the addresses at which machines report (SR-61)."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        if not request.path_info.startswith(HOOKS):
+            return get_response(request)
+        request.COOKIES = {}
+        response = get_response(request)
+        if response.status_code >= 400:
+            kept = {name: value for name in ("Allow", "WWW-Authenticate") if (value := response.headers.get(name))}
+            text = f"{response.status_code} {response.reason_phrase}\n"
+            response = HttpResponse(text, status=response.status_code, content_type="text/plain", headers=kept)
         response.headers["Cache-Control"] = "no-store"
         return response
 

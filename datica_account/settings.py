@@ -19,6 +19,7 @@ import structlog
 from csp.constants import NONE, SELF
 from environs import Env, validate
 
+from datica_account import mail_providers
 from datica_account.logs import hide_secrets
 from datica_account.refusal import NOT_SET, Problems
 from datica_account.renamed import read_old_names
@@ -131,6 +132,7 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "django_permissions_policy.PermissionsPolicyMiddleware",
     "datica_account.middleware.speak_json",
+    "datica_account.middleware.speak_plainly",
     "accounts.web.responses.response_headers",
     "datica_account.middleware.refuse_malformed_requests",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -303,6 +305,12 @@ EMAIL_FALLBACK_BACKEND = env.str("EMAIL_FALLBACK_BACKEND", default="") or (SMTP 
 EMAIL_FALLBACK_AFTER = env.int("EMAIL_FALLBACK_AFTER", default=5, validate=AT_LEAST_ONE)
 # Settings of the providers as JSON, for instance {"MAILGUN_API_KEY": "…"}.
 ANYMAIL = env.json("ANYMAIL", default={})
+# Who may report at /hooks/mail/<provider>/ what became of our mails: no one whose reports could be forged (SR-61).
+MAIL_REPORT_PROVIDERS: list[str] = env.list(
+    "MAIL_REPORT_PROVIDERS", default=mail_providers.default(EMAIL_BACKEND or "", ANYMAIL)
+)
+# Where mails that plain SMTP cannot deliver return to, such as bounces@portal.example.com; blank: to the sender.
+BOUNCE_ADDRESS = env.str("BOUNCE_ADDRESS", default="")
 
 # A worker that took a mail and has not come back by then is taken for dead.
 OUTBOX_SEND_TIMEOUT = env.timedelta("OUTBOX_SEND_TIMEOUT", default=timedelta(minutes=3), validate=POSITIVE)
@@ -368,6 +376,7 @@ WHITENOISE_USE_FINDERS = DEVELOPMENT
 API_PREFIXES: list[str] = env.list("API_PREFIXES", default=[])
 # A larger body is refused before anything reads it (SR-49); a list of people to invite may be longer.
 MAX_BODY_SIZE = 64 * 1024
+MAX_MAIL_REPORT_SIZE = 1_000_000  # a batch of a provider's events, or a returned mail
 MAX_INVITATIONS_BODY_SIZE = DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 100
 
@@ -471,6 +480,11 @@ if "://" not in CELERY_BROKER_URL:
     problems.add("CELERY_BROKER_URL", "is not the address of a broker.")
 if LOG_LEVEL not in logging.getLevelNamesMapping():
     problems.add("LOG_LEVEL", "is not a level.")
+for provider in MAIL_REPORT_PROVIDERS or []:
+    if problem := mail_providers.problem_of(provider, ANYMAIL):
+        problems.add("MAIL_REPORT_PROVIDERS", problem)
+if BOUNCE_ADDRESS and not re.fullmatch(r"[\w.-]{1,20}@[\w-]+(\.[\w-]+)*", BOUNCE_ADDRESS, re.ASCII):
+    problems.add("BOUNCE_ADDRESS", "is not an address with at most 20 characters before the @.")
 if not DEVELOPMENT:
     if DEBUG:
         problems.add("DEBUG", "shows code and settings to everyone. It needs DEVELOPMENT=1.")

@@ -9,6 +9,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView, TemplateView
 
 from accounts.web.access import all_check_access_themselves, public, works_during_assisted_reset, works_while_blocked
+from accounts.web.views.mail_reports import mail_reports
 from datica_account.api import api
 from datica_account.views import metrics, passkey_endpoints
 
@@ -27,6 +28,7 @@ urlpatterns = [
     path("", include("mfa.web.urls")),
     path("", include("organizations.web.urls")),
     path("", json_endpoints),
+    path("hooks/mail/<slug:provider>/", mail_reports, name="mail_reports"),
     path("metrics", metrics, name="metrics"),
     path(".well-known/passkey-endpoints", passkey_endpoints, name="passkey_endpoints"),
     path("admin/", admin.site.urls),

@@ -17,7 +17,7 @@ from django.db.models import OuterRef
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts import known_browsers, mail_limits, outbox, security_log, signin, throttles
+from accounts import delivery, known_browsers, mail_limits, outbox, security_log, signin, throttles
 from accounts.housekeeping import RETENTION, delete_in_batches
 from accounts.limits import Limit
 from accounts.models import Channel, User
@@ -295,6 +295,8 @@ def finish(challenge: Challenge, read: Read, proof: Proof, origin: Origin) -> An
     """
     if read.reset_is_open and proof.mode != assisted_reset.MODE:
         assisted_reset.cancel(challenge.user, origin)
+    if challenge.user.mailbox_failed_at and proof.mode in modes.ALL and modes.get(proof.mode).is_mailed:
+        delivery.clear_failure(challenge.user)  # the code arrived
     answered = Answer(challenge, read.factor, proof)
     if challenge.purpose != Challenge.Purpose.SIGN_IN:
         return answered

@@ -193,6 +193,8 @@ class SmtpSink:
         # What it answers in place of yes, and to what: "HELO" (connecting), "MAIL", "RCPT", "DATA", "TEXT" (a mail).
         self.answers: dict[str, str] = {}
         self.refusals_to_come = 0
+        self.reply = "250 kept"  # to a mail
+        self.senders: list[str] = []  # of the envelopes
         self.connections: list[socket.socket] = []  # every one that was ever opened
         self.port = free_port()
         self._server = socket.create_server(("127.0.0.1", self.port))
@@ -232,13 +234,15 @@ class SmtpSink:
             say("HELO", "220 sink")
             while line := stream.readline():
                 verb = line[:4].upper()
+                if verb == b"MAIL":
+                    self.senders.append(line.decode().partition("<")[2].partition(">")[0])
                 if verb == b"MAIL" and self.refusals_to_come:
                     self.refusals_to_come -= 1
                     say("", "451 try again later")
                 elif verb == b"DATA":
                     if say("DATA", "354 go on").startswith("354"):
                         self._read(stream)
-                        say("TEXT", "250 kept")
+                        say("TEXT", self.reply)
                 elif verb == b"QUIT":
                     say("", "221 bye")
                     return

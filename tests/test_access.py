@@ -12,6 +12,7 @@ pytestmark = pytest.mark.django_db
 
 PUBLIC = {
     "home",
+    "mail_reports",
     "metrics",
     "help_mfa",
     "help_mfa_troubleshooting",

@@ -3,6 +3,8 @@
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from functools import partial
 from threading import Barrier
 
 import pyotp
@@ -15,8 +17,8 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from accounts import email_verification, outbox, passwords, signin, ssh_keys
-from accounts.models import Channel, EmailVerification, Mail, SecurityEvent, Session, Throttle, Token, User
+from accounts import delivery, email_verification, outbox, passwords, signin, ssh_keys
+from accounts.models import Channel, Delivery, EmailVerification, Mail, SecurityEvent, Session, Throttle, Token, User
 from accounts.refusals import Refused
 from accounts.security_log import Origin
 from accounts.tests.factories import PASSWORD, UserFactory
@@ -511,3 +513,37 @@ def test_two_passkeys_removed_at_once_leave_one(dana):
 
     assert winners(results) == 1
     assert passkeys.of_user(dana).count() == 1
+
+
+def test_reports_of_one_mail_that_come_at_once_end_in_the_last_state(dana):
+    """SR-61: a late one never moves a mail back, and each state is told once."""
+    states = [state for state in Delivery if state > Delivery.ACCEPTED]
+    mails = [Mail.objects.create(user=dana, task="mfa.one_time_password", message_id=f"<{n}@x>") for n in range(4)]
+    for row in mails:
+        jobs = [
+            lambda row=row, state=state: delivery.note(row.message_id, state, at=timezone.now()) for state in states * 2
+        ]
+
+        told = at_once(*jobs)
+
+        row.refresh_from_db()
+        assert row.delivery == Delivery.COMPLAINED
+        assert 1 <= sum(told) <= len(states)
+
+
+def test_a_failure_and_a_later_delivery_that_are_reported_at_once_leave_no_mark(dana):
+    """Whichever is written first: the lock on the user's row lets the second see it."""
+    now, mailbox = timezone.now(), delivery.mailbox_of(dana.email)
+    for number in range(10):
+        returned, arrived = (
+            Mail.objects.create(user=dana, task="mfa.one_time_password", message_id=f"<{number}{end}>", mailbox=mailbox)
+            for end in "ab"
+        )
+        at_once(
+            partial(delivery.note, returned.message_id, Delivery.BOUNCED, at=now - timedelta(minutes=2)),
+            partial(delivery.note, arrived.message_id, Delivery.DELIVERED, at=now - timedelta(minutes=1)),
+        )
+
+        dana.refresh_from_db()
+        assert dana.mailbox_failed_at is None
+        Mail.objects.all().delete()

@@ -66,6 +66,10 @@ def test_a_complete_environment_starts():
         ("TRUSTED_PROXIES", "0.0.0.0/0"),
         ("ALLOWED_HOSTS", "*"),
         ("SECRET_KEY", "=" * 60),
+        ("MAIL_REPORT_PROVIDERS", "postmark"),  # without a secret its reports could be forged
+        ("MAIL_REPORT_PROVIDERS", "pigeons"),
+        ("BOUNCE_ADDRESS", "bounces"),
+        ("BOUNCE_ADDRESS", "a-local-part-that-is-too-long@example.com"),
     ],
 )
 def test_a_missing_or_wrong_setting_is_named(name, value):

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accounts", "0022_mail_delivery"),
+        ("accounts", "0023_mail_mailbox"),
     ]
 
     operations = [
