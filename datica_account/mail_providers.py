@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 
 BACKEND = re.compile(r"anymail\.backends\.(\w+)\.EmailBackend")
-SECRET = "WEBHOOK_SECRET"  # noqa: S105  (a name)
+SHARED = "WEBHOOK_SECRET"
 # Keys of ANYMAIL with which Anymail checks signatures; one of them is enough.
 SIGNATURE_KEYS: Mapping[str, tuple[str, ...]] = {
     "amazon_ses": (),
@@ -31,20 +31,20 @@ def problem_of(provider: str, anymail: object) -> str:
     if provider not in SIGNATURE_KEYS:
         return f"names a provider that does not report. These do: {', '.join(SIGNATURE_KEYS)}."
     values = anymail if isinstance(anymail, dict) else {}
-    keys = SIGNATURE_KEYS[provider] if provider in ALWAYS_SIGNED else (*SIGNATURE_KEYS[provider], SECRET)
+    keys = SIGNATURE_KEYS[provider] if provider in ALWAYS_SIGNED else (*SIGNATURE_KEYS[provider], SHARED)
     if not any(key in values for key in keys):
         return f"names {provider}, but ANYMAIL has no {' or '.join(keys)}: its reports could be forged."
-    for key in (*SIGNATURE_KEYS[provider], SECRET):
+    for key in (*SIGNATURE_KEYS[provider], SHARED):
         # Anymail would take a blank one for a key: what is signed with it can be signed by anyone.
         if key in values and not _is_secret(key, values[key]):
-            return f"names {provider}, but {key} of ANYMAIL is {'not user:password' if key == SECRET else 'blank'}."
+            return f"names {provider}, but {key} of ANYMAIL is {'not user:password' if key == SHARED else 'blank'}."
     package = _package_of(provider, values)
     return f"names {provider}, which needs the package {package}." if package and find_spec(package) is None else ""
 
 
 def _is_secret(key: str, value: object) -> bool:
-    texts = value if key == SECRET and isinstance(value, list) else [value]
-    is_pair = re.compile(r"[^:]+:.+" if key == SECRET else r"(?s).+")
+    texts = value if key == SHARED and isinstance(value, list) else [value]
+    is_pair = re.compile(r"[^:]+:.+" if key == SHARED else r"(?s).+")
     return bool(texts) and all(isinstance(text, str) and is_pair.fullmatch(text) for text in texts)
 
 

@@ -34,6 +34,9 @@ TESTS = {
         "accounts/tests/test_signing_in.py", "accounts/tests/test_throttles.py", "mfa/tests/test_otp_prompt.py",
         "mfa/tests/test_somebody_knows_my_password.py", "tests/test_cli_contract.py",
     ],
+    "accounts/delivery.py": ["accounts/tests/test_delivery.py", "accounts/tests/test_mail_reports.py"],
+    "accounts/bounce_addresses.py": ["accounts/tests/test_bounces.py"],
+    "accounts/bounces.py": ["accounts/tests/test_bounces.py"],
     "accounts/housekeeping.py": [
         "accounts/tests/test_housekeeping.py", "accounts/tests/test_outbox.py", "accounts/tests/test_shares.py",
     ],

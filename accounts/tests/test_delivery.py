@@ -305,7 +305,7 @@ def test_events_in_any_order_and_number_end_in_the_state_of_their_maximum(db, ev
 
 
 @pytest.mark.parametrize("failure", sorted(FAILURES))
-@pytest.mark.parametrize(("delivered_at", "failed_at"), [(1, 2), (2, 1)])
+@pytest.mark.parametrize(("delivered_at", "failed_at"), [(1, 2), (2, 1), (1, 1)])
 def test_the_mark_is_the_same_in_either_order(dana, failure, delivered_at, failed_at):
     marks = []
     for delivered_first in (True, False):
