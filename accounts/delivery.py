@@ -107,6 +107,8 @@ def note(
         metrics.count(STEP, "nothing new")
         return False
     metrics.count(STEP, delivery.name.lower())
+    if delivery == Delivery.DELIVERED and mail.sent_at:
+        metrics.delivered(mail.provider, at - mail.sent_at)
     log.info("delivery.noted", mail_id=str(mail.pk), task=mail.task, state=delivery.name.lower(), reason=str(reason))
     return True
 

@@ -6,6 +6,7 @@ a server may have accepted a code before its connection was lost, the code goes 
 mail program shows two mails with one ``Message-ID`` once (docs/decisions.md#53).
 """
 
+from copy import copy
 from enum import StrEnum
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -75,8 +76,10 @@ def _provider(backend: str, host: str) -> str:
     return str(getattr(import_string(backend), "esp_name", backend.split(".")[-2]))[:32]
 
 
-def send(message: EmailMultiAlternatives, over: "KeptConnection", mail: Mail, *, is_code: bool) -> Route:
-    """Send a mail and return by which route. Raises what the mail backend of the last one raised."""
+def send(
+    message: EmailMultiAlternatives, over: "KeptConnection", mail: Mail, *, is_code: bool
+) -> EmailMultiAlternatives:
+    """Send a mail; return what was sent, with its connection. Raises what the mail backend of the last route raised."""
     first, *others = _in_order()
     try:
         return _send_by(first, message, over, mail)
@@ -107,12 +110,18 @@ def reach(over: "KeptConnection") -> None:
         raise
 
 
-def _send_by(route: Route, message: EmailMultiAlternatives, over: "KeptConnection", mail: Mail) -> Route:
+def _send_by(
+    route: Route, message: EmailMultiAlternatives, over: "KeptConnection", mail: Mail
+) -> EmailMultiAlternatives:
     kept = over.by(route)
+    own = copy(
+        message
+    )  # the signed sender is for SMTP and metadata for a provider: the other route must not carry them
+    own.extra_headers = dict(message.extra_headers)
     try:
-        message.connection = kept.for_mail()
-        delivery.name_for_reports(message, mail)
-        message.send()
+        own.connection = kept.for_mail()
+        delivery.name_for_reports(own, mail)
+        own.send()
     except PROVIDER_ERRORS as error:
         kept.close()
         _note_failure(route, error)
@@ -123,7 +132,7 @@ def _send_by(route: Route, message: EmailMultiAlternatives, over: "KeptConnectio
     metrics.count(f"mail by the {route} route", "sent")
     if route == Route.PRIMARY:
         mail_breaker.succeeded()
-    return route
+    return own
 
 
 def _note_failure(route: Route, error: Exception) -> None:

@@ -186,14 +186,14 @@ def _attempt(mail: Mail, over: KeptConnection) -> timedelta | None:
     message.extra_headers.setdefault("Message-ID", f"<{mail.pk}@{urlsplit(settings.SITE_URL).hostname}>")
     _release_database()
     try:
-        mail_routes.send(message, over, mail, is_code=mail.queue == OTP_QUEUE)
+        sent = mail_routes.send(message, over, mail, is_code=mail.queue == OTP_QUEUE)
     except Exception as error:  # noqa: BLE001  (each mail backend has its own; none may lose the mail)
         if reason := mail_refusals.reason_of(error):
             _refuse(mail, message, reason)
             return None
         return _put_back(mail, error)
     now = timezone.now()
-    learned = delivery.learned(message, at=now)
+    learned = delivery.learned(sent, at=now)
     _close(mail, Mail.State.SENT, sent_at=now, **learned)
     metrics.accepted(str(learned["provider"]), mail.queue, now - mail.created_at)
     return None

@@ -306,9 +306,9 @@ EMAIL_FALLBACK_AFTER = env.int("EMAIL_FALLBACK_AFTER", default=5, validate=AT_LE
 # Settings of the providers as JSON, for instance {"MAILGUN_API_KEY": "…"}.
 ANYMAIL = env.json("ANYMAIL", default={})
 # Who may report at /hooks/mail/<provider>/ what became of our mails: no one whose reports could be forged (SR-61).
-MAIL_REPORT_PROVIDERS: list[str] = env.list(
-    "MAIL_REPORT_PROVIDERS", default=mail_providers.default(EMAIL_BACKEND or "", ANYMAIL)
-)
+EMAIL_BACKENDS = (EMAIL_BACKEND or "", EMAIL_FALLBACK_BACKEND or "")
+REPORTING = {provider for backend in EMAIL_BACKENDS for provider in mail_providers.default(backend, ANYMAIL)}
+MAIL_REPORT_PROVIDERS: list[str] = env.list("MAIL_REPORT_PROVIDERS", default=sorted(REPORTING))
 # Where mails that plain SMTP cannot deliver return to, such as bounces@portal.example.com; blank: to the sender.
 BOUNCE_ADDRESS = env.str("BOUNCE_ADDRESS", default="")
 

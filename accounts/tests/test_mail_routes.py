@@ -5,6 +5,7 @@ from smtplib import SMTPRecipientsRefused
 
 import pytest
 import time_machine
+from anymail.backends.test import EmailBackend as AnymailTestBackend
 from anymail.exceptions import AnymailRecipientsRefused, AnymailRequestsAPIError
 from django.core.mail import EmailMessage
 from django.utils import timezone
@@ -212,6 +213,41 @@ def test_a_mail_that_is_no_code_waits_for_the_first_one(over, first, second):
     assert deliver(over, outbox.DEFAULT_QUEUE).state == "queued"
 
     assert second.connections == []
+
+
+def test_a_mailbox_that_takes_none_is_marked_at_its_account(over, first, dana):
+    first.answers["RCPT"] = "550 5.1.1 no such user"
+    mail = Mail.objects.create(task="accounts.plain", user=dana, queue=outbox.OTP_QUEUE)
+
+    outbox.deliver(str(mail.pk), over=over)
+
+    dana.refresh_from_db()
+    assert dana.mailbox_failed_at
+    assert dana.mailbox_failure == "no_mailbox"
+
+
+def test_what_names_a_mail_to_the_first_one_is_not_told_to_a_provider_of_anymail(first, settings, monkeypatch):
+    """A returned mail's address on the envelope is for SMTP alone, metadata for the provider."""
+    sent = []
+    post = AnymailTestBackend.post_to_esp
+
+    def note(backend, payload, message):
+        sent.append(message)
+        return post(backend, payload, message)
+
+    monkeypatch.setattr(AnymailTestBackend, "post_to_esp", note)
+    settings.BOUNCE_ADDRESS = "bounces@portal.example.com"
+    settings.EMAIL_FALLBACK_BACKEND = "anymail.backends.test.EmailBackend"
+    settings.EMAIL_FALLBACK_SMTP = {}
+    first.answers["RCPT"] = "450 4.2.0 greylisted"
+
+    mail = deliver()
+
+    assert first.senders[0].startswith("bounces+")
+    (message,) = sent
+    assert (message.from_email, message.metadata) == (settings.DEFAULT_FROM_EMAIL, {"mail_id": str(mail.pk)})
+    assert "From" not in message.extra_headers
+    assert mail.provider == "Test"
 
 
 def test_a_fault_of_ours_is_not_tried_elsewhere(over, first, second, monkeypatch):

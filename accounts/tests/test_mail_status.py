@@ -9,7 +9,7 @@ from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
-from accounts import mail_breaker, mail_gauges, mail_status, outbox
+from accounts import delivery, mail_breaker, mail_gauges, mail_status, outbox
 from accounts.models import Delivery, Mail, User
 from accounts.tests.factories import UserFactory
 from mfa.tests.factories import add_mode
@@ -220,6 +220,17 @@ class TestGauges:
         outbox.send_here(Mail.objects.get())
 
         assert re.search(r'portal_mail_accepted_seconds_count\{provider="\w+",queue="otp"\} \d', metrics())
+
+    def test_so_are_seconds_until_a_report_says_that_it_was_delivered(self, metrics):
+        sent_at = timezone.now() - timedelta(seconds=20)
+        mail = Mail.objects.create(task="accounts.plain", state="sent", sent_at=sent_at, provider="Some provider")
+
+        for _report in range(2):
+            delivery.note("", Delivery.DELIVERED, at=sent_at + timedelta(seconds=12), mail_id=str(mail.pk))
+
+        page = metrics()
+        assert 'portal_mail_delivered_seconds_count{provider="Some provider"} 1.0' in page
+        assert 'portal_mail_delivered_seconds_sum{provider="Some provider"} 12.0' in page
 
 
 @pytest.mark.postgresql
