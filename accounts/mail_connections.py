@@ -55,11 +55,6 @@ class KeptConnection:
         if self._other:
             self._other.close()
 
-    @property
-    def reply(self) -> str:
-        """Return what the mail server answered to the last mail; blank if the backend does not keep it."""
-        return str(getattr(self._backend, "last_reply", ""))
-
     def _is_old(self) -> bool:
         return monotonic() - self._used_at > MAX_IDLE_SECONDS or self._mails >= MAX_MAILS or self._has_ended()
 

@@ -114,9 +114,8 @@ def _send_by(
     route: Route, message: EmailMultiAlternatives, over: "KeptConnection", mail: Mail
 ) -> EmailMultiAlternatives:
     kept = over.by(route)
-    own = copy(
-        message
-    )  # the signed sender is for SMTP and metadata for a provider: the other route must not carry them
+    # The signed sender is for SMTP, and metadata for a provider: the other route must not carry them.
+    own = copy(message)
     own.extra_headers = dict(message.extra_headers)
     try:
         own.connection = kept.for_mail()

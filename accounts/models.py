@@ -464,9 +464,7 @@ class MailRoute(models.Model):
     name = models.CharField(max_length=16, primary_key=True)
     failures = models.PositiveIntegerField(default=0)  # in a row
     failed_at = models.DateTimeField(null=True)
-    error = models.CharField(
-        max_length=64, blank=True, default=""
-    )  # of the last failure: its type and the server's code
+    error = models.CharField(max_length=64, blank=True, default="")  # of the last one: its type and the server's code
     open_until = models.DateTimeField(null=True)  # null: closed
     is_probed = models.BooleanField(default=False)  # half-open: one mail tries it
     changed_at = models.DateTimeField(null=True)  # when the breaker last opened or closed
