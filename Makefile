@@ -8,7 +8,7 @@ export PORT DATA_DIR
 BIN := .venv/bin
 
 MINUTES ?= 5
-.PHONY: run test mutants security-report limits benchmark soak crash-test screens lint format lock clean
+.PHONY: run test mutants security-report limits benchmark soak crash-test kills screens lint format lock clean
 
 run: .venv/runs
 	@exec $(BIN)/python -m datica_account.run
@@ -38,6 +38,9 @@ soak: .venv/runs
 
 crash-test: .venv/tests
 	@$(BIN)/python -m pytest -s tests/test_reminder_crash.py
+
+kills: .venv/tests
+	@$(BIN)/python -W ignore -m benchmarks.mail_kills
 
 lint: .venv/tests
 	@$(BIN)/python -m tests.check lint

@@ -32,7 +32,9 @@ class ProofMissing(Refused):
     message = _("Your account already has multi-factor authentication. Confirm with your current mode first.")
 
 
-def begin(user: User, mode: str, *, proven: bool, mailbox_proven: bool) -> Challenge:
+def begin(
+    user: User, mode: str, *, proven: bool, mailbox_proven: bool, origin: Origin = challenges.UNKNOWN_ORIGIN
+) -> Challenge:
     """Create the enrolment of a new or replaced mode. ``complete`` enables it.
 
     ``proven``: an existing factor was proven recently, which an account with MFA on requires. The first factor requires
@@ -49,9 +51,8 @@ def begin(user: User, mode: str, *, proven: bool, mailbox_proven: bool) -> Chall
             raise MailboxUnproven
         if is_mailed and Factor.objects.filter(user=user, mode=mode).exists():
             raise AlreadyEnabled
-        return challenges.begin(
-            user, Challenge.Purpose.ENROLMENT, mode=mode, lifetime=modes.get(mode).enrolment_lifetime()
-        )
+        lifetime = modes.get(mode).enrolment_lifetime()
+        return challenges.begin(user, Challenge.Purpose.ENROLMENT, mode=mode, origin=origin, lifetime=lifetime)
 
 
 def find(enrolment_id: str | None) -> Challenge | None:

@@ -44,6 +44,7 @@ log = structlog.get_logger(__name__)
 
 Checked = TypeVar("Checked")
 
+UNKNOWN_ORIGIN = Origin()
 WRONG_CODES = Limit(what="wrong one-time passwords", per="challenge", tries="OTP_FAILURES_PER_CHALLENGE")
 MAILS = Limit(
     what="mails with one-time passwords", per="challenge", tries="OTP_MAILS_PER_CHALLENGE",
@@ -81,9 +82,12 @@ class TooManyMails(Refused):
     message = _("We cannot send more codes for now. A code that you have already received still works.")
 
 
-def begin(user: User, purpose: str, *, mode: str, lifetime: timedelta | None = None) -> Challenge:
-    """Create a challenge. Mail nothing yet."""
+def begin(
+    user: User, purpose: str, *, mode: str, origin: Origin = UNKNOWN_ORIGIN, lifetime: timedelta | None = None
+) -> Challenge:
+    """Create a challenge. Mail nothing yet; its mails name the browser of ``origin``."""
     challenge = _new(user, purpose, mode=mode, lifetime=lifetime)
+    challenge.ip_address, challenge.agent = origin.ip_address, origin.agent[:255]
     challenge.save(force_insert=True)
     return challenge
 

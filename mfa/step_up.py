@@ -6,6 +6,7 @@ from datetime import datetime
 from django.conf import settings
 
 from accounts.models import User
+from accounts.security_log import Origin
 from mfa import challenges, modes
 from mfa.models import Challenge
 
@@ -15,10 +16,10 @@ def is_recent(proven_at: float | None, now: datetime) -> bool:
     return proven_at is not None and 0 <= now.timestamp() - proven_at <= settings.STEP_UP_LIFETIME.total_seconds()
 
 
-def begin(user: User, accepted: Collection[str]) -> Challenge:
+def begin(user: User, accepted: Collection[str], origin: Origin) -> Challenge:
     """Create a step-up challenge in the preferred mode, or else in the first of the accepted ones. Mail nothing yet."""
     mode = user.preferred_mode if user.preferred_mode in accepted else next(iter(accepted))
-    return challenges.begin(user, Challenge.Purpose.STEP_UP, mode=mode)
+    return challenges.begin(user, Challenge.Purpose.STEP_UP, mode=mode, origin=origin)
 
 
 def accepted_of(user: User, weakest: str) -> list[str]:

@@ -278,7 +278,7 @@ def test_no_token_made_with_the_old_factors_survives_their_change(dana_with_both
     def sign_in(challenge):
         def job():
             finished = challenges.answer(challenge, codes.mailed_code(challenge.secret), ORIGIN).finished
-            given.append(tokens.issue(finished.user, ORIGIN, mode=finished.mode))
+            given.append(tokens.issue(finished.user, ORIGIN, mode=finished.proof.mode))
 
         return job
 

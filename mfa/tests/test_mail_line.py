@@ -124,6 +124,14 @@ def test_the_mail_names_door_and_browser(client, another_browser, dana_with_emai
     assert "at the command line with datica command line 4.4.1 on linux" in read_mail()[-1].body
 
 
+def test_a_confirmation_names_the_browser_too(another_browser, dana_with_email):
+    firefox = another_browser(HTTP_USER_AGENT="Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0")
+    sign_in(firefox, dana_with_email)
+    firefox.get("/account/confirm")
+    firefox.post("/account/confirm/send")
+    assert "It was asked for with Firefox on Linux" in read_mail()[-1].body
+
+
 def test_an_activation_has_the_line_too(client, dana):
     client.post("/account/mfa/activate", {"type": "email", "identifier": "dana", "password": PASSWORD})
     assert "data-follow" in client.get("/account/mfa/activate/complete").content.decode()

@@ -39,6 +39,7 @@ def begin_enrolment(request: HttpRequest, user: User, mode: str, *, mailbox_prov
             mode,
             proven=proofs.has_proven_factor(request),
             mailbox_proven=mailbox_proven or verification.has_proven_mailbox(request, user),
+            origin=origin_of(request),
         )
     except activation.MailboxUnproven:
         proof = email_verification.ask_confirmation(user, origin_of(request))

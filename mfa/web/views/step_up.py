@@ -59,7 +59,7 @@ def _challenge(request: AuthenticatedHttpRequest) -> Challenge:
     accepted = step_up.accepted_of(request.user, _weakest_accepted(request))
     challenge = step_up.find(request.session.get(STEP_UP), request.user)
     if challenge is None or challenge.mode not in accepted:
-        challenge = step_up.begin(request.user, accepted)
+        challenge = step_up.begin(request.user, accepted, origin_of(request))
         request.session[STEP_UP] = str(challenge.pk)
     return challenge
 
