@@ -14,6 +14,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -33,7 +34,7 @@ class Server:
     """A process that is killed and started again at the same port."""
 
     def __init__(self, command: list[str], port: int = 0) -> None:
-        self.command, self.port = command, port
+        self.command, self.port, self.is_away = command, port, False
         self.start()
 
     def start(self) -> None:
@@ -46,9 +47,17 @@ class Server:
         self.process.wait()
 
     def come_back(self) -> None:
+        self.is_away = True
         self.kill()
         time.sleep(AWAY)
         self.start()
+        self.is_away = False
+
+    def tend(self) -> None:
+        """Start it again if it has ended by itself, as a supervisor does."""
+        if not self.is_away and self.process.poll() is not None:
+            print(f"  {self.command[5]} … had ended by itself", flush=True)
+            self.start()
 
 
 def main() -> int:
@@ -94,10 +103,12 @@ def main() -> int:
 
         kills = {"worker": codes.come_back, "broker": redis.come_back, "mail server": mail.come_back,
                  "database": restart_database}  # fmt: skip
-        return report(*run(kills), arrivals)
+        return report(*run(kills, codes.tend), arrivals)
 
 
-def run(kills: dict[str, Callable[[], None]]) -> tuple[dict[str, float], int, list[tuple[str, float]]]:
+def run(
+    kills: dict[str, Callable[[], None]], tend: Callable[[], None]
+) -> tuple[dict[str, float], int, list[tuple[str, float]]]:
     """Begin sign-ins and kill; return when each mail was asked for, how many sign-ins were refused, and the kills."""
     done: list[tuple[str, float]] = []
     over = threading.Event()
@@ -110,7 +121,7 @@ def run(kills: dict[str, Callable[[], None]]) -> tuple[dict[str, float], int, li
             kill()
 
     killer = threading.Thread(target=kill_one_after_the_other)
-    sweeper = threading.Thread(target=sweep_until, args=[over])
+    sweeper = threading.Thread(target=sweep_until, args=[over, tend])
     for thread in (killer, sweeper):
         thread.start()
     asked, refused = begin_sign_ins()
@@ -121,13 +132,15 @@ def run(kills: dict[str, Callable[[], None]]) -> tuple[dict[str, float], int, li
     return asked, refused, done
 
 
-def sweep_until(over: threading.Event) -> None:
-    """Do the scheduler's job, more often than it does."""
+def sweep_until(over: threading.Event, tend: Callable[[], None]) -> None:
+    """Do the jobs of the scheduler, more often than it does, and of the supervisor."""
     from django.db import DatabaseError, connection
 
     from accounts import outbox
 
+    outbox.register_mails()  # as a worker does at its start: a mail that no one composes is given up
     while not over.wait(3):
+        tend()
         try:
             outbox.sweep()
         except DatabaseError:
@@ -184,6 +197,7 @@ def report(asked: dict[str, float], refused: int, kills: list[tuple[str, float]]
     delays = sorted(came[pk][0] - asked[pk] for pk in asked if pk in came)
     twice = sum(len(times) > 1 for times in came.values())
     print(f"{len(asked)} codes asked for, {refused} sign-ins refused while the database was away")
+    print("states of the lost:", dict(Counter(str(states.get(pk)) for pk in lost)))
     print(f"lost {len(lost)}, came twice {twice}, rows that say sent of a mail that never came {len(lies)}")
     print(f"delay: median {statistics.median(delays):.2f} s, p99 {delays[int(len(delays) * 0.99)]:.1f} s, "
           f"longest {delays[-1]:.1f} s")  # fmt: skip
