@@ -33,7 +33,7 @@ def mailbox_of(email: str) -> str:
 
 
 def name_for_reports(message: EmailMultiAlternatives, mail: Mail) -> None:
-    """Give a message, whose connection is set, that by which reports of its provider or mail server name it."""
+    """Add to a message what reports of its provider or mail server will name it by. Its connection must be set."""
     if isinstance(message.connection, AnymailBaseBackend):
         if message.connection.esp_name not in WITHOUT_METADATA:
             cast("Any", message).metadata = {"mail_id": str(mail.pk)}

@@ -61,7 +61,7 @@ def _steps(mail: Mail) -> Iterator[tuple[str, datetime]]:
 
 
 def _problem(mail: Mail) -> str:
-    reason = DeliveryReason(mail.delivery_reason).label if mail.delivery_reason else DeliveryReason.OTHER.label
+    reason = DeliveryReason.in_words(mail.delivery_reason)
     if mail.delivery == Delivery.DEFERRED:
         return _("Your mail server is holding it back: %(reason)s. We will go on trying.") % {"reason": reason}
     if mail.delivery == Delivery.BOUNCED:

@@ -125,10 +125,7 @@ class User(AbstractBaseUser, PermissionsMixin):  # type: ignore[django-manager-m
     @property
     def mailbox_problem(self) -> str:
         """Why mail to this user does not arrive, in words; blank if it does."""
-        if self.mailbox_failed_at is None:
-            return ""
-        known = self.mailbox_failure in DeliveryReason.values
-        return str(DeliveryReason(self.mailbox_failure if known else DeliveryReason.OTHER).label)
+        return DeliveryReason.in_words(self.mailbox_failure) if self.mailbox_failed_at else ""
 
     @property
     def display_name(self) -> str:
@@ -400,6 +397,11 @@ class DeliveryReason(models.TextChoices):
     UNREACHABLE = "unreachable", _("the mailbox's server cannot be reached")
     SUPPRESSED = "suppressed", _("our mail provider no longer sends to this address")
     OTHER = "other", _("the mailbox's server did not say why")
+
+    @classmethod
+    def in_words(cls, reason: str) -> str:
+        """Return the words for a kept reason; of a blank or unknown one, that none was told."""
+        return str(cls(reason if reason in cls.values else cls.OTHER).label)
 
 
 class Mail(models.Model):

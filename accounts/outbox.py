@@ -206,7 +206,7 @@ def _release_database() -> None:
 
 
 def _refuse(mail: Mail, message: EmailMultiAlternatives, reason: DeliveryReason) -> None:
-    """Give a mail up whose mailbox takes none. Another try would be refused, too."""
+    """Fail a mail that its mailbox refuses for good, without another try."""
     _close(mail, Mail.State.FAILED, mailbox=delivery.mailbox_of(message.to[0]))
     delivery.note("", Delivery.FAILED, at=timezone.now(), reason=reason, mail_id=str(mail.pk))
 

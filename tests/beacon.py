@@ -36,7 +36,7 @@ def shown(secret: bytes, count: int) -> str:
 
 
 def add_beacon(user: User) -> Factor:
-    """Give a user a beacon."""
+    """Enable the beacon for a user."""
     factor = Factor(user=user, mode="beacon", name="beacon", secret=codes.new_secret())
     factor.save()
     user.refresh_from_db()

@@ -53,7 +53,7 @@ class Walker:
         return pyotp.TOTP(codes.base32(self.phone)).at(timezone.now()) if self.phone else "000000"
 
     def _signed(self, options: dict[str, Any]) -> str:
-        """Unlock a passkey; whoever has none sends something else."""
+        """Sign with a passkey; without one, send an empty object."""
         try:
             return json.dumps(self.authenticator.sign(options))
         except NoKey:

@@ -40,8 +40,7 @@ def mail_context(challenge: Challenge) -> dict[str, object]:
     is_mailed = modes.get(challenge.mode).is_mailed
     return {
         "is_mailed": is_mailed,
-        "progress": mail_progress.of(challenge.pk) if is_mailed and challenge.mails else None,
-        "progress_token": mail_progress.token_of(challenge.pk),
+        **(progress_context(challenge.pk) if is_mailed and challenge.mails else {}),
         "tag": tag_of(challenge.pk),
         "mails_sent": challenge.mails,
         "last_mail_at": challenge.last_mail_at,
@@ -49,6 +48,12 @@ def mail_context(challenge: Challenge) -> dict[str, object]:
         "email": masked(challenge.user.email),
         "expires_at": challenge.expires_at,
     }
+
+
+def progress_context(about: object) -> dict[str, object]:
+    """Return the template context about how far the newest mail about a row has got. One query."""
+    progress = mail_progress.of(about)
+    return {"progress": progress, "progress_token": mail_progress.token_of(about)} if progress else {}
 
 
 def form_class(request: HttpRequest, typed: type[OtpForm], by_passkey: type[OtpForm]) -> type[OtpForm]:

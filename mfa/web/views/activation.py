@@ -9,7 +9,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts import email_verification, mail_progress, signin
+from accounts import email_verification, signin
 from accounts.identifiers import masked
 from accounts.refusals import Refused
 from accounts.web import pending_sign_in, proofs, verification
@@ -72,8 +72,7 @@ def confirm_mailbox(request: HttpRequest) -> HttpResponse:
         form,
         email=masked(proof.user.email),
         resend_at=waits_until(email_verification.resend_at(proof)),
-        progress=mail_progress.of(proof.pk),
-        progress_token=mail_progress.token_of(proof.pk),
+        **prompt.progress_context(proof.pk),
         cancel_url=_cancel_url(request),
     )
 
