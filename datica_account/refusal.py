@@ -4,8 +4,9 @@ import sys
 from collections.abc import Mapping
 from typing import cast
 
-from environs import Env
 from environs.exceptions import EnvValidationError
+
+from datica_account.environment import SettingsEnv
 
 # gunicorn takes it for "no worker can start" and ends; after any other code it would start workers for ever.
 EXIT_CODE = 3
@@ -29,9 +30,9 @@ HINTS = {
 class Problems:
     """What is wrong with the settings. No value is repeated: it may be a secret."""
 
-    def __init__(self, env: Env) -> None:
+    def __init__(self, env: SettingsEnv) -> None:
         """Begin with what could not be read from the environment."""
-        self._found: dict[str, str] = {}
+        self._found: dict[str, str] = dict(env.file_problems)
         try:
             env.seal()
         except EnvValidationError as error:

@@ -14,12 +14,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import dj_database_url
-import dj_email_url
 import structlog
 from csp.constants import NONE, SELF
-from environs import Env, validate
+from environs import validate
 
 from datica_account import mail_providers
+from datica_account.environment import SettingsEnv, mail_server
 from datica_account.logs import hide_secrets
 from datica_account.refusal import NOT_SET, Problems
 from datica_account.renamed import read_old_names
@@ -27,7 +27,7 @@ from datica_account.renamed import read_old_names
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 OLD_SETTINGS_USED = read_old_names()
-env = Env(eager=False)
+env = SettingsEnv()
 AT_LEAST_ONE = validate.Range(min=1)  # a limit of 0 would be no limit
 POSITIVE = validate.Range(min=timedelta(seconds=1), max=timedelta(days=3660))
 
@@ -68,25 +68,6 @@ def origin_of(url: str) -> str:
     scheme, _colon, rest = url.lower().partition("://")
     usual = {"https": ":443", "http": ":80"}.get(scheme, "")
     return f"{scheme}://{rest.split('/')[0].removesuffix(usual)}"
-
-
-def mail_server(url: str) -> dict[str, Any]:
-    """Return the options of Django's SMTP backend for an address such as ``smtp://host:25``; empty if it is none."""
-    try:
-        found = dj_email_url.parse(url) if url else {}
-    except ValueError:
-        return {}
-    if found.get("EMAIL_BACKEND") != SMTP:
-        return {}
-    return {
-        "host": found["EMAIL_HOST"],
-        "port": found["EMAIL_PORT"] or 25,
-        # Not None, for which Django would take the name and password of the first mail server.
-        "username": found["EMAIL_HOST_USER"] or "",
-        "password": found["EMAIL_HOST_PASSWORD"] or "",
-        "use_tls": found["EMAIL_USE_TLS"],
-        "use_ssl": found["EMAIL_USE_SSL"],
-    }
 
 
 # --- keys and addresses ---------------------------------------------------------------------

@@ -9,16 +9,18 @@ from pathlib import Path
 import pytest
 
 from datica_account import renamed
+from datica_account.environment import mail_server
 from tests.check import PRODUCTION
 
 ROOT = Path(__file__).resolve().parent.parent
+MAIL_OPTIONS = ("host", "port", "username", "password", "use_tls", "use_ssl")
 
 
-def start(**environment) -> subprocess.CompletedProcess:
+def start(code="import django; django.setup()", **environment) -> subprocess.CompletedProcess:
     """Load the settings in a process of their own."""
     clean = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG"}}
     given = {name: value for name, value in {**PRODUCTION, **environment}.items() if value is not None}
-    command = [sys.executable, "-c", "import django; django.setup()"]
+    command = [sys.executable, "-c", code]
     settings = {"DJANGO_SETTINGS_MODULE": "datica_account.settings"}
     return subprocess.run(command, env={**clean, **given, **settings}, capture_output=True, text=True, check=False)
 
@@ -235,3 +237,56 @@ def test_what_works_and_is_worth_a_second_look_is_told_with_an_id_and_a_hint():
     assert said.count("HINT: ") == 4
     assert "datica.W005" in checked(SITE_URL="http://portal.example.com")
     assert "datica." not in checked()
+
+
+def test_a_secret_comes_from_the_file_that_its_variable_names(tmp_path):
+    """The white space around it is not part of it: editors end a file with a new line."""
+    key = tmp_path / "encryption-keys"
+    key.write_text(f"  {PRODUCTION['ENCRYPTION_KEYS']}\n")
+    shown = "from datica_account import settings; print(settings.ENCRYPTION_KEYS)"
+
+    done = start(shown, ENCRYPTION_KEYS=None, ENCRYPTION_KEYS_FILE=str(key))
+
+    assert done.stdout.strip() == str([PRODUCTION["ENCRYPTION_KEYS"]]), done.stderr
+
+
+def test_a_secret_that_cannot_be_read_is_one_line_of_the_refusal(tmp_path):
+    """SR-51: a missing file, one that is not text, and a variable set in both ways are named like any other problem."""
+    binary = tmp_path / "binary"
+    binary.write_bytes(b"\xff\xfe\x00")
+
+    done = start(
+        SECRET_KEY=None,
+        SECRET_KEY_FILE=str(tmp_path / "missing"),
+        ENCRYPTION_KEYS=None,
+        ENCRYPTION_KEYS_FILE=str(binary),
+        DATABASE_URL_FILE=str(binary),
+        LOG_LEVEL="loud",
+    )
+
+    assert re.findall(r"(?m)^  (\w+ .*?) Set ", done.stderr) == [
+        "SECRET_KEY cannot be read from the file that SECRET_KEY_FILE names.",
+        "ENCRYPTION_KEYS cannot be read from the file that ENCRYPTION_KEYS_FILE names.",
+        "DATABASE_URL is set twice, by DATABASE_URL_FILE, too.",
+        "LOG_LEVEL is not a level.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("smtp://mail", ("mail", 25, "", "", False, False)),
+        ("submission://dana:p%40ss%2Fword@mail", ("mail", 587, "dana", "p@ss/word", True, False)),
+        ("smtps://dana:secret@mail", ("mail", 465, "dana", "secret", False, True)),
+        ("smtp://mail:2525?tls=1", ("mail", 2525, "", "", True, False)),
+        ("smtp://[::1]:2525?ssl=1", ("::1", 2525, "", "", False, True)),
+    ],
+)
+def test_the_address_of_a_mail_server_says_how_to_speak_to_it(url, expected):
+    """RFC 8314."""
+    assert tuple(mail_server(url)[name] for name in MAIL_OPTIONS) == expected
+
+
+@pytest.mark.parametrize("url", ["", "mail:25", "smtp://", "smtp://mail:port", "console:", "smtp://mail?tls=maybe"])
+def test_what_is_no_address_of_a_mail_server_is_none(url):
+    assert mail_server(url) == {}
