@@ -1,3 +1,4 @@
+from django.apps import AppConfig
 from django.contrib.admin.apps import AdminConfig
 
 
@@ -8,3 +9,9 @@ class PortalAdminConfig(AdminConfig):
         from datica_account import checks  # noqa: F401  (registers them; apps are not ready before)
 
         super().ready()
+
+
+class PortalConfig(AppConfig):
+    """The project as an app, for the commands that are about all of it."""
+
+    name = "datica_account"

@@ -91,6 +91,7 @@ RP_ORIGINS: list[str] = env.list("RP_ORIGINS", default=[origin_of(SITE_URL)])
 # --- applications ---------------------------------------------------------------------------
 
 INSTALLED_APPS = [
+    "datica_account.apps.PortalConfig",
     "datica_account.apps.PortalAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -108,6 +109,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "datica_account.health.answer_probes",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",

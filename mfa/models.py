@@ -62,6 +62,8 @@ class Factor(SealedSecret, Device):  # type: ignore[misc]  # django-otp has no t
             models.UniqueConstraint(fields=["user", "mode"], name="one_factor_a_mode"),
             *(_secret_constraint(mode) for mode in modes.ALL.values()),
         ]
+        # The oldest and the newest of a mode, and how many there are.
+        indexes: ClassVar = [models.Index(fields=["mode", "id"], name="factors_of_a_mode")]
 
     def __str__(self) -> str:
         return f"{self.mode} of {self.user_id}"

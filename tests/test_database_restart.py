@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -15,6 +16,7 @@ from tests.stack import PRODUCTION, ROOT, _clean_environment, _run
 pytestmark = pytest.mark.browser
 THREADS = 6
 REQUESTS = 30
+READY = "/readyz?exclude=broker"  # there is none here
 
 
 @pytest.fixture
@@ -48,10 +50,10 @@ def web(database):
         servers.end(process)
 
 
-def ask(port: int) -> int:
+def ask(port: int, path: str = "/account/view") -> int:
     """Ask for a page with a session that the database must be asked about; there is none, so it leads to signing in."""
     with closing(HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
-        connection.request("GET", "/account/view", headers={"Cookie": "session=abcdefghijklmnopqrstuvwxyz012345"})
+        connection.request("GET", path, headers={"Cookie": "session=abcdefghijklmnopqrstuvwxyz012345"})
         return connection.getresponse().status
 
 
@@ -59,6 +61,14 @@ def statuses(port: int) -> Counter:
     """Send some requests at once, so that every pool hands out all that it has."""
     with ThreadPoolExecutor(THREADS) as threads:
         return Counter(threads.map(ask, [port] * REQUESTS))
+
+
+def wait_for(port: int, status: int) -> None:
+    """Probe until the portal answers with this status."""
+    deadline = time.monotonic() + 60
+    while (answer := ask(port, READY)) != status:
+        assert time.monotonic() < deadline, f"still {answer}"
+        time.sleep(0.2)
 
 
 def test_a_restarted_database_costs_no_request_an_error(database):
@@ -69,3 +79,16 @@ def test_a_restarted_database_costs_no_request_an_error(database):
         database.start()
 
         assert statuses(port) == {302: REQUESTS}
+
+
+def test_probes_tell_that_the_database_is_away_and_back(database):
+    """SR-62: and the process itself stays alive."""
+    with web(database) as port:
+        assert ask(port, READY) == 200
+
+        database.stop()
+        wait_for(port, 503)
+        assert ask(port, "/healthz") == 200
+
+        database.start()
+        wait_for(port, 200)

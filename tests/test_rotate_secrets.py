@@ -9,11 +9,12 @@ from django.core.management import CommandError, call_command
 from accounts import email_verification
 from accounts.encryption import unseal
 from accounts.security_log import Origin
+from datica_account import sealed
+from datica_account.management.commands import rotate_secrets
 from mfa import assisted_reset, recovery
 from mfa.models import Factor
 from mfa.tests.factories import add_mode
 from organizations import invitations
-from organizations.management.commands import rotate_secrets
 from organizations.models import Role
 from organizations.tests.factories import MembershipFactory
 from tests.signing_in import sign_in
@@ -42,14 +43,12 @@ def secrets(client, dana, sam, settings):
 
 
 def everything() -> list[bytes]:
-    return [
-        unseal(sealed) for model, field in rotate_secrets.SEALED for _pk, sealed in rotate_secrets._rows(model, field)
-    ]
+    return [unseal(secret) for model, field in sealed.SEALED for _pk, secret in sealed.rows(model, field)]
 
 
 def test_all_secrets_move_to_the_first_key(secrets, settings, monkeypatch):
     """SR-18."""
-    monkeypatch.setattr(rotate_secrets, "BATCH", 1)
+    monkeypatch.setattr(sealed, "BATCH", 1)
     before = everything()
     settings.ENCRYPTION_KEYS = [NEW, OLD]
 
@@ -58,7 +57,7 @@ def test_all_secrets_move_to_the_first_key(secrets, settings, monkeypatch):
 
     assert everything() == before
     assert len(before) >= 5
-    assert all(f"{model.__name__}: 1 encrypted anew" in said for model, _field in rotate_secrets.SEALED)
+    assert all(f"{model.__name__}: 1 encrypted anew" in said for model, _field in sealed.SEALED)
 
 
 def test_it_can_be_stopped_and_run_again(secrets, settings):
