@@ -127,6 +127,10 @@ class User(AbstractBaseUser, PermissionsMixin):  # type: ignore[django-manager-m
         """Why mail to this user does not arrive, in words; blank if it does."""
         return DeliveryReason.in_words(self.mailbox_failure) if self.mailbox_failed_at else ""
 
+    def is_named(self, identifier: str) -> bool:
+        """Return whether this is the user's username or email, in any spelling (SR-4)."""
+        return key_of(identifier) in {self.email_key, self.username_key}
+
     @property
     def display_name(self) -> str:
         """What to call this person."""

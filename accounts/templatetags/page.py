@@ -62,9 +62,9 @@ def button_form(
 
 
 @register.inclusion_tag("partials/_resend.html")
-def resend_form(action: str, *, label: str, resend_at: float | None = None, back: str = "") -> Mapping[str, object]:
-    """Draw the button that mails a code again; a script lets it wait until ``resend_at``, in seconds of the epoch."""
-    return {"url": reverse(action), "label": label, "resend_at": resend_at, "next": back}
+def resend_form(action: str, *, label: str, resend_in: int = 0, back: str = "") -> Mapping[str, object]:
+    """Draw the button that mails a code again; a script lets it wait for ``resend_in`` seconds."""
+    return {"url": reverse(action), "label": label, "resend_in": resend_in, "next": back}
 
 
 @register.filter

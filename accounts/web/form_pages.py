@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from accounts.refusals import Refused
 
+NOT_TYPED = (forms.CheckboxInput, forms.RadioSelect, forms.Select)
 RETRY_AFTER = "retry_after"  # of a request: seconds for the header of its response
 Form = TypeVar("Form", bound=forms.BaseForm)
 
@@ -53,11 +54,31 @@ def refusals_on(request: HttpRequest, form: forms.BaseForm, field: str | None = 
 
 
 def render_form(request: HttpRequest, template: str, form: forms.BaseForm, **context: object) -> HttpResponse:
-    """Render a form. The status is 429 if a refusal has a ``retry_at``, 400 for other errors, else 200."""
+    """Render a form. The status is 429 if a refusal has a ``retry_at``, 400 for other errors, else 200.
+
+    Typing starts in the first wrong field. If none is wrong it starts in the first empty one, unless the context has
+    ``focus=False``: the page does not begin with the form.
+    """
     status = 200 if not form.errors else 429 if getattr(request, RETRY_AFTER, 0) else 400
+    if form.errors or context.get("focus", True):
+        focus_first(form)
     return render(request, template, {"form": form, **context}, status=status)
 
 
-def waits_until(moment: datetime) -> int:
-    """Return the Unix time until which a page disables a button, rounded up; 0 if ``moment`` has passed."""
-    return math.ceil(moment.timestamp()) if moment > timezone.now() else 0
+def focus_first(form: forms.BaseForm) -> None:
+    """Let typing start in the first wrong field of a form, or in the first one that is empty."""
+    fields = form.visible_fields()
+    wrong = next((field for field in fields if field.errors), None)
+    typed = [field for field in fields if not isinstance(field.field.widget, NOT_TYPED)]
+    empty = [field for field in typed if not field.value()]
+    if (first := wrong or next(iter(empty or typed), None)) is None:
+        return
+    if isinstance(first.field.widget, forms.RadioSelect):
+        vars(form)["wrong_group"] = first.name  # its fieldset takes the focus: a group of radios has many inputs
+    else:
+        first.field.widget.attrs["autofocus"] = True
+
+
+def seconds_until(moment: datetime) -> int:
+    """Return how many seconds a page disables a button, rounded up; 0 if ``moment`` has passed."""
+    return max(0, math.ceil((moment - timezone.now()).total_seconds()))

@@ -1,18 +1,46 @@
-"""The sign-in page: credentials, and beside them a passkey, which stands for all of them."""
+"""The sign-in page: credentials, and beside them a passkey, which stands for all of them; and the sign-in itself."""
 
 import json
 
+from django.db.models import OuterRef
 from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import get_token
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.urls import reverse
 
+from accounts import signin
+from accounts.models import Channel
 from accounts.refusals import Refused
+from accounts.web import pending_sign_in, proofs
 from accounts.web.form_pages import render_form
 from accounts.web.forms import SignInForm
+from accounts.web.origin import origin_of
+from accounts.web.session import empty_session, start_session
 from mfa import passkey_sign_in
+from organizations import policy
 
 TEMPLATE = "accounts/login.html"
+FORBIDDEN = "remembering_forbidden"  # of a user: an organization forbids remembered browsers
+
+
+def sign_in(request: HttpRequest, identifier: str, password: str, next_path: str) -> HttpResponse:
+    """Sign in with credentials. If MFA is on, redirect to the OTP prompt.
+
+    Raise what ``signin.check_credentials`` raises.
+    """
+    annotations = {FORBIDDEN: policy.remembering_is_forbidden(OuterRef("pk"))}
+    user = signin.check_credentials(identifier, password, origin_of(request), annotations=annotations)
+    if user.mfa_is_on:
+        may_remember = not getattr(user, FORBIDDEN)
+        if may_remember and pending_sign_in.sign_in_remembered(request, user):
+            return redirect(next_path or "accounts:dashboard")
+        pending_sign_in.begin(request, user, next_path=next_path, may_remember=may_remember)
+        return redirect("mfa:otp_prompt")
+    empty_session(request)
+    finished = signin.finish_without_code(user, origin_of(request), channel=Channel.BROWSER)
+    start_session(request, finished)
+    proofs.remember_password(request)
+    return redirect(next_path or "accounts:dashboard")
 
 
 def browser_secret(request: HttpRequest) -> str:

@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from urllib.parse import quote
 
 import pyotp
 import pytest
@@ -67,7 +68,7 @@ def test_i_activate_the_app_signed_in_and_end_in_the_settings(client, dana):
 
     response = complete_with_app(client)
 
-    assert response.url == SETTINGS
+    assert response.url == f"/account/mfa/recovery-codes?next={quote(SETTINGS, safe='')}"
     assert modes_of(dana) == {"authenticator"}
     assert is_signed_in(client)
 

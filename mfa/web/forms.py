@@ -158,6 +158,13 @@ class ActivateForm(CredentialsForm):
     )
     field_order = ("type", "identifier", "password")
 
+    def __init__(self, *args: Any, is_proven: bool = False, **kwargs: Any) -> None:
+        """``is_proven``: this session has proved itself within ``STEP_UP_LIFETIME``, so the password may be blank."""
+        super().__init__(*args, **kwargs)
+        if is_proven:
+            self.fields["password"].required = False
+            self.fields["password"].help_text = _("You have just confirmed that it is you. You can leave this blank.")
+
 
 class ConfirmResetForm(forms.Form):
     """The account of an assisted reset, and the mailed code that confirms it."""

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from accounts import mail_progress
 from accounts.identifiers import masked, tag_of
 from accounts.refusals import Refused
-from accounts.web.form_pages import waits_until
+from accounts.web.form_pages import seconds_until
 from accounts.web.origin import origin_of
 from mfa import challenges, modes
 from mfa.code_refusals import RefusedCode
@@ -44,7 +44,7 @@ def mail_context(challenge: Challenge) -> dict[str, object]:
         "tag": tag_of(challenge.pk),
         "mails_sent": challenge.mails,
         "last_mail_at": challenge.last_mail_at,
-        "resend_at": waits_until(challenges.resend_at(challenge)),
+        "resend_in": seconds_until(challenges.resend_at(challenge)),
         "email": masked(challenge.user.email),
         "expires_at": challenge.expires_at,
     }

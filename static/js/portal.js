@@ -20,15 +20,16 @@ for (const button of document.querySelectorAll("[data-print]")) {
   button.addEventListener("click", () => window.print());
 }
 
-// The pause before another mail: the button waits, the seconds left stand beside it.
-for (const form of document.querySelectorAll("[data-wait-until]")) {
+// The pause before another mail: the button waits and counts the seconds. This device's clock may be wrong, so they are
+// counted from now on.
+for (const form of document.querySelectorAll("[data-wait]")) {
   const button = form.querySelector("button");
-  const text = form.querySelector("[data-wait]");
-  const sentence = text.textContent;
+  const label = button.textContent;
+  const end = performance.now() + Number(form.dataset.wait) * 1000;
   const tick = () => {
-    const seconds = Math.ceil(Number(form.dataset.waitUntil) - Date.now() / 1000);
+    const seconds = Math.ceil((end - performance.now()) / 1000);
     button.disabled = seconds > 0;
-    text.textContent = seconds > 0 ? `${sentence} (${seconds} s)` : "";
+    button.textContent = seconds > 0 ? `${label} (${seconds} s)` : label;
     if (seconds > 0) setTimeout(tick, 1000);
   };
   tick();
@@ -73,7 +74,7 @@ async function follow(line, asked = 0) {
   follow(line, asked + 1);
 }
 for (const line of document.querySelectorAll("[data-follow]")) follow(line);
-for (const link of document.querySelectorAll("[data-without-script]")) link.hidden = true;
+for (const part of document.querySelectorAll("[data-without-script]")) part.hidden = true;
 
 // Whether this device can hold a passkey: only then is one offered after the sign-in.
 for (const input of document.querySelectorAll("[data-can-passkey]")) {

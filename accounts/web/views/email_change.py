@@ -17,7 +17,7 @@ from accounts.models import EmailVerification
 from accounts.refusals import Refused
 from accounts.web import kept_forms
 from accounts.web.access import AuthenticatedHttpRequest, needs_recent_proof, public
-from accounts.web.form_pages import bound, refusals_on, render_form, waits_until
+from accounts.web.form_pages import bound, refusals_on, render_form, seconds_until
 from accounts.web.forms import EmailCodeForm, EmailForm
 from accounts.web.origin import origin_of
 from accounts.web.session import keep_session
@@ -72,7 +72,7 @@ def confirm_email(request: AuthenticatedHttpRequest) -> HttpResponse:
             return redirect("accounts:settings")
     context = {
         "email": masked(proof.email),
-        "resend_at": waits_until(email_verification.resend_at(proof)),
+        "resend_in": seconds_until(email_verification.resend_at(proof)),
     }
     return render_form(request, "accounts/confirm_email.html", form, **context)
 

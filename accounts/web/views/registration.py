@@ -15,9 +15,11 @@ from accounts.models import EmailVerification
 from accounts.web import verification
 from accounts.web.access import public
 from accounts.web.cookies import invitation_of
-from accounts.web.form_pages import bound, refusals_on, render_form, waits_until
+from accounts.web.form_pages import bound, refusals_on, render_form, seconds_until
 from accounts.web.forms import EmailCodeForm, RegisterForm
+from accounts.web.invited import invited_email
 from accounts.web.origin import origin_of
+from accounts.web.sign_in_page import sign_in
 from accounts.web.verification import (
     remember_verification,
     resend_verification_code,
@@ -35,15 +37,16 @@ Purpose = EmailVerification.Purpose
 @public
 def register(request: HttpRequest) -> HttpResponse:
     """Register an account."""
-    form = bound(request, RegisterForm)
+    form = bound(request, RegisterForm, initial={"email": invited_email(request)})
     if form.is_valid():
         email = form.cleaned_data["email"]
         with refusals_on(request, form):
             proven = invitations.proves(invitation_of(request), email)
-            proof = email_verification.register(email, form.cleaned_data["password"], origin_of(request), proven=proven)
+            password = form.cleaned_data["password"]
+            proof = email_verification.register(email, password, origin_of(request), proven=proven)
             if proof is None:
-                messages.success(request, _("Your account is ready. Sign in to accept your invitation."))
-                return redirect(_after_registration(request))
+                messages.success(request, _("Your account is ready. You can accept your invitation now."))
+                return sign_in(request, email, password, reverse("organizations:accept_invitation"))
             remember_verification(request, proof)
             return redirect("accounts:verify_email")
     # An invitation proves its email: that registration mails no code.
@@ -68,7 +71,7 @@ def verify_email(request: HttpRequest) -> HttpResponse:
             messages.success(request, _("Your email address is verified. Sign in to your new account."))
             return redirect(_after_registration(request))
     context = {
-        "resend_at": waits_until(email_verification.resend_at(proof)),
+        "resend_in": seconds_until(email_verification.resend_at(proof)),
         "lifetime_hours": int(configuration.VERIFY_EMAIL_LIFETIME.total_seconds() // 3600),
     }
     return render_form(request, "accounts/verify_email.html", form, **context)

@@ -1,7 +1,6 @@
 """Pages for signing in and out."""
 
 from django.contrib import messages
-from django.db.models import OuterRef
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
@@ -10,18 +9,14 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts import security_log, signin
-from accounts.models import Channel, User
-from accounts.web import pending_sign_in, proofs
 from accounts.web.access import public, works_during_assisted_reset
 from accounts.web.form_pages import bound, refusals_on
 from accounts.web.forms import SignInForm
+from accounts.web.invited import invited_email
 from accounts.web.origin import origin_of
 from accounts.web.redirection import safe_path
-from accounts.web.session import empty_session, sign_out, start_session
-from accounts.web.sign_in_page import render_sign_in
-from organizations import policy
-
-FORBIDDEN = "remembering_forbidden"  # of a user: an organization forbids remembered browsers
+from accounts.web.session import sign_out
+from accounts.web.sign_in_page import render_sign_in, sign_in
 
 
 @never_cache
@@ -32,31 +27,13 @@ def login(request: HttpRequest) -> HttpResponse:
     """Ask for credentials. If MFA is on, redirect to the OTP prompt."""
     if request.method != "POST" and request.user.is_authenticated:
         return redirect(safe_path(request.GET.get("next")) or "accounts:dashboard")
-    form = bound(request, SignInForm, initial={"next": request.GET.get("next", "")})
+    initial = {"next": request.GET.get("next", ""), "identifier": invited_email(request)}
+    form = bound(request, SignInForm, initial=initial)
     if form.is_valid():
         with refusals_on(request, form):
-            user = signin.check_credentials(
-                form.cleaned_data["identifier"],
-                form.cleaned_data["password"],
-                origin_of(request),
-                annotations={FORBIDDEN: policy.remembering_is_forbidden(OuterRef("pk"))},
-            )
-            return _sign_in(request, user, form.cleaned_data["next"])
+            typed = form.cleaned_data
+            return sign_in(request, typed["identifier"], typed["password"], typed["next"])
     return render_sign_in(request, form)
-
-
-def _sign_in(request: HttpRequest, user: User, next_path: str) -> HttpResponse:
-    if user.mfa_is_on:
-        may_remember = not getattr(user, FORBIDDEN)
-        if may_remember and pending_sign_in.sign_in_remembered(request, user):
-            return redirect(next_path or "accounts:dashboard")
-        pending_sign_in.begin(request, user, next_path=next_path, may_remember=may_remember)
-        return redirect("mfa:otp_prompt")
-    empty_session(request)
-    finished = signin.finish_without_code(user, origin_of(request), channel=Channel.BROWSER)
-    start_session(request, finished)
-    proofs.remember_password(request)
-    return redirect(next_path or "accounts:dashboard")
 
 
 @require_POST

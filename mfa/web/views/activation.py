@@ -11,11 +11,12 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts import email_verification, signin
 from accounts.identifiers import masked
+from accounts.models import User
 from accounts.refusals import Refused
 from accounts.web import pending_sign_in, proofs, verification
 from accounts.web.access import checks_password, needs_recent_proof, public, works_during_assisted_reset
 from accounts.web.cookies import invitation_of
-from accounts.web.form_pages import bound, refusals_on, render_form, waits_until
+from accounts.web.form_pages import bound, refusals_on, render_form, seconds_until
 from accounts.web.forms import EmailCodeForm
 from accounts.web.origin import origin_of
 from accounts.web.session import keep_session
@@ -33,21 +34,32 @@ from mfa.web.forms import ActivateForm, CompleteActivationForm, CompletePasskeyF
 @needs_recent_proof
 @checks_password
 def activate(request: HttpRequest) -> HttpResponse:
-    """Ask for the mode to enable and the credentials of the account."""
-    form = bound(request, ActivateForm, initial={"type": request.GET.get("type", "")})
+    """Ask for the mode to enable and the credentials of the account. A signed-in user need not type them again."""
+    is_proven = proofs.has_recent_proof(request)
+    initial = {"type": request.GET.get("type", ""), "identifier": getattr(request.user, "email", "")}
+    form = bound(request, ActivateForm, initial=initial, is_proven=is_proven)
     if form.is_valid():
         mode = form.cleaned_data["type"]
         with refusals_on(request, form):
-            user = signin.check_credentials(
-                form.cleaned_data["identifier"], form.cleaned_data["password"], origin_of(request)
-            )
-            if request.user.is_authenticated and user != request.user:
-                raise signin.WrongCredentials
+            user = _check(request, form.cleaned_data["identifier"], form.cleaned_data["password"])
             if user.mfa_is_on and not request.user.is_authenticated:
                 pending_sign_in.begin(request, user, activate=mode, may_remember=False)
                 return redirect("mfa:otp_prompt")
             return enrolments.begin_enrolment(request, user, mode)
     return render_form(request, "mfa/activate.html", form)
+
+
+def _check(request: HttpRequest, identifier: str, password: str) -> User:
+    """Return the user of the credentials, who is the signed-in one if there is one. Raise ``WrongCredentials``.
+
+    The form accepts a blank password only from a session with a recent proof.
+    """
+    if isinstance(request.user, User) and not password and request.user.is_named(identifier):
+        return request.user
+    user = signin.check_credentials(identifier, password, origin_of(request))
+    if request.user.is_authenticated and user != request.user:
+        raise signin.WrongCredentials
+    return user
 
 
 @never_cache
@@ -71,7 +83,7 @@ def confirm_mailbox(request: HttpRequest) -> HttpResponse:
         "mfa/confirm_mailbox.html",
         form,
         email=masked(proof.user.email),
-        resend_at=waits_until(email_verification.resend_at(proof)),
+        resend_in=seconds_until(email_verification.resend_at(proof)),
         **prompt.progress_context(proof.pk),
         cancel_url=_cancel_url(request),
     )
@@ -98,7 +110,7 @@ def complete(request: HttpRequest) -> HttpResponse:
     enrolment = enrolments.find(request)
     if enrolment is None:
         return _enrolment_is_over(request)
-    is_typed = modes.get(enrolment.mode).is_typed
+    is_typed, is_first = modes.get(enrolment.mode).is_typed, not enrolment.user.mfa_is_on
     form = bound(request, CompleteActivationForm if is_typed else CompletePasskeyForm)
     if form.is_valid():
         session_key = request.session.session_key if request.user.is_authenticated else None
@@ -106,15 +118,15 @@ def complete(request: HttpRequest) -> HttpResponse:
             factor = activation.complete(
                 enrolment, **form.cleaned_data, origin=origin_of(request), session_key=session_key
             )
-            return _activated(request, factor)
+            return _activated(request, factor, is_first=is_first)
         enrolment = enrolments.find(request)
         if enrolment is None:
             return _enrolment_is_over(request, refusal.error)
     return render_form(request, "mfa/complete_activation.html", form, **_context(request, enrolment))
 
 
-def _activated(request: HttpRequest, factor: Factor) -> HttpResponse:
-    """Redirect to a pending invitation, else to the sign-in page or the settings."""
+def _activated(request: HttpRequest, factor: Factor, *, is_first: bool) -> HttpResponse:
+    """Redirect to a pending invitation, else to the sign-in page or the settings; before, offer recovery codes."""
     enrolments.forget(request)
     messages.success(request, _("Multi-factor Authentication successfully enabled!"))
     invitation = reverse("organizations:accept_invitation") if invitation_of(request) else ""
@@ -125,7 +137,8 @@ def _activated(request: HttpRequest, factor: Factor) -> HttpResponse:
     proofs.remember_proof(request, factor)
     keep_session(request, factor.user)
     page = reverse("mfa:passkeys") if modes.get(factor.mode).has_several else prompt.settings_page()
-    return redirect(invitation or request.session.pop(enrolments.NEXT_PATH, page))
+    page = invitation or request.session.pop(enrolments.NEXT_PATH, page)
+    return redirect(reverse("mfa:recovery_codes", query={"next": page}) if is_first else page)
 
 
 def _context(request: HttpRequest, enrolment: Challenge) -> dict[str, object]:

@@ -12,6 +12,7 @@ from accounts.refusals import Refused
 from accounts.web.access import AuthenticatedHttpRequest, needs_recent_proof
 from accounts.web.form_pages import bound, refusals_on, render_form
 from accounts.web.origin import origin_of
+from accounts.web.redirection import safe_path
 from mfa import recovery
 from mfa.web.forms import RecoveryCodeForm
 from mfa.web.prompt import settings_page
@@ -21,8 +22,8 @@ from mfa.web.prompt import settings_page
 @require_http_methods(["GET", "HEAD", "POST"])
 @needs_recent_proof
 def make(request: AuthenticatedHttpRequest) -> HttpResponse:
-    """Create recovery codes and show them once."""
-    context: dict[str, object] = {"left": recovery.left(request.user), "few": recovery.LOW_RECOVERY_CODES}
+    """Create recovery codes and show them once. ``next``: the page after the first activation, which ends here."""
+    context = _context(request)
     if request.method == "POST":
         try:
             codes = recovery.make(request.user)
@@ -44,6 +45,10 @@ def confirm(request: AuthenticatedHttpRequest) -> HttpResponse:
         with refusals_on(request, form, "code"):
             recovery.confirm(request.user, form.cleaned_data["code"], origin_of(request))
             messages.success(request, _("Your recovery codes are ready. Keep them in a safe place."))
-            return redirect(settings_page())
-    context = {"left": recovery.left(request.user), "few": recovery.LOW_RECOVERY_CODES, "retry": True}
-    return render_form(request, "mfa/recovery_codes.html", form, **context)
+            return redirect(safe_path(request.GET.get("next")) or settings_page())
+    return render_form(request, "mfa/recovery_codes.html", form, focus=False, **_context(request), retry=True)
+
+
+def _context(request: AuthenticatedHttpRequest) -> dict[str, object]:
+    left = recovery.left(request.user)
+    return {"left": left, "few": recovery.LOW_RECOVERY_CODES, "next": safe_path(request.GET.get("next"))}

@@ -37,7 +37,7 @@ def environment_list(request: AuthenticatedHttpRequest, organization_id: UUID) -
     rows = environments.of_organization(membership.organization)
     page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
     context = {"organization": membership.organization, "is_owner": is_owner, "page": page}
-    return render_form(request, "organizations/environments.html", form, **context)
+    return render_form(request, "organizations/environments.html", form, focus=False, **context)
 
 
 def _environment(

@@ -55,7 +55,7 @@ def invitation_list(request: AuthenticatedHttpRequest, organization_id: UUID) ->
         "now": timezone.now(),
         "invite_form": form,
     }
-    return render_form(request, "organizations/invitations.html", form, **context)
+    return render_form(request, "organizations/invitations.html", form, focus=False, **context)
 
 
 def _invite(request: HttpRequest, manager: Membership, form: InviteForm) -> InviteForm | None:

@@ -112,7 +112,7 @@ def options(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpRes
             messages.success(request, _("The policy is saved."))
             return redirect(organization)
     context = {"organization": organization, "impact": policy_impact.missing(organization)}
-    return render_form(request, "organizations/policy.html", form, **context)
+    return render_form(request, "organizations/policy.html", form, focus=False, **context)
 
 
 def _asked_to_prove(
