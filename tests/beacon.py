@@ -17,6 +17,8 @@ class Beacon(modes.Mode):
     name = "beacon"
     label = "beacon"
     icon = "key"
+    way_in_words = "a beacon"
+    loss_in_words = "your beacon"
     is_typed = False
     level = modes.Level.PHISHING_RESISTANT
 

@@ -128,7 +128,7 @@ def test_every_page_has_a_budget():
     tested = {*STRANGER, *SIGNED_IN, *SIGNED_IN_BY_MODE}
     named = {reverse(name) for name in (*STRANGER, *SIGNED_IN)}
     named |= {reverse(name, args=["email"]) for name in SIGNED_IN_BY_MODE}
-    post_only = ("logout", "resend", "switch", "cancel", "send", "codes/confirm", "login/passkey")
+    post_only = ("logout", "resend", "switch", "cancel", "send", "codes/confirm", "login/passkey", "/try")
     rest = {
         address
         for address in every_address()

@@ -31,6 +31,8 @@ class Lantern(modes.Mode):
     name = "lantern"
     label = "lantern"
     icon = "key"
+    way_in_words = "a lantern"
+    loss_in_words = "your lantern"
 
     def activation_context(self, enrolment: Challenge) -> dict[str, object]:
         return {"number": codes.base32(enrolment.secret)}

@@ -12,8 +12,7 @@ from accounts import email_change, email_verification, passwords, sessions, ssh_
 from accounts.models import EmailVerification, KnownBrowser, PublicKey, Session, Token, User
 from accounts.security_log import Origin
 from accounts.tests.factories import PASSWORD, new_key
-from accounts.web import pending_sign_in, proofs
-from accounts.web.views import signing_in
+from accounts.web import pending_sign_in, proofs, sign_in_page
 from mfa import activation, challenges, code_failures, codes, factors, recovery, remembered_browsers
 from mfa.models import Challenge, Factor, RememberedBrowser
 from tests.signing_in import OTP, give_credentials, is_signed_in, pending_sign_in_of, sign_in
@@ -88,7 +87,7 @@ def test_a_session_written_after_the_change_is_over_at_its_first_request(client,
 @pytest.mark.parametrize("change", CHANGES)
 def test_so_is_one_that_needed_no_code(client, dana, change, then_first):
     """SR-25: MFA is off until the change."""
-    then_first(signing_in, "start_session", prepared(dana, change))
+    then_first(sign_in_page, "start_session", prepared(dana, change))
 
     give_credentials(client, "dana")
 

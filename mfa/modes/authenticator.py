@@ -21,6 +21,8 @@ class Authenticator(Mode):
     name = "authenticator"
     label = _("authenticator")
     icon = "phone"
+    way_in_words = _("a code of your authenticator app")
+    loss_in_words = _("your phone")
 
     def activation_context(self, enrolment: "Challenge") -> dict[str, object]:
         """Return the QR code, and the secret in groups of four for those who type it."""

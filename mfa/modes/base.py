@@ -43,6 +43,8 @@ class Mode(ABC):
     name: ClassVar[str]
     label: ClassVar[str | Promise]
     icon: ClassVar[str]  # of templates/partials/_icon.html
+    way_in_words: ClassVar[str | Promise]  # "you sign in with …"
+    loss_in_words: ClassVar[str | Promise]  # "if you lose …"
 
     is_typed: ClassVar[bool] = True  # its proof can be typed at the command line
     is_mailed: ClassVar[bool] = False  # its code comes by mail, so its first right code proves the mailbox

@@ -23,6 +23,8 @@ class Email(Mode):
     name = "email"
     label = _("email")
     icon = "mail"
+    way_in_words = _("a code by email")
+    loss_in_words = _("your mailbox")
     is_mailed = True
     keeps_secret = False
     level = Level.MAILED

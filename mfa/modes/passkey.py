@@ -23,6 +23,8 @@ class Passkey(Mode):
     name = passkey_proofs.MODE
     label = _("passkey")
     icon = "fingerprint"
+    way_in_words = _("a passkey")
+    loss_in_words = _("the device with your passkey")
     is_typed = False
     keeps_secret = False  # public keys only
     has_several = True

@@ -36,6 +36,7 @@ urlpatterns = all_work_while_blocked(
             name="confirm_mailbox_resend",
         ),
         path("account/mfa/activate/resend", activation.resend, name="resend_enrolment"),
+        path("account/mfa/<mode:mode>/try", step_up.practise, name="practise"),
         path("account/mfa/recovery-codes", recovery_codes.make, name="recovery_codes"),
         path("account/mfa/recovery-codes/confirm", recovery_codes.confirm, name="confirm_recovery_codes"),
         path("account/mfa/reset", assisted_reset.confirm_reset, name="confirm_reset"),

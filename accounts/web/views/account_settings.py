@@ -1,6 +1,7 @@
 """The dashboard, the account settings and the profile."""
 
 import json
+from dataclasses import dataclass
 
 from django.contrib import messages
 from django.http import HttpResponse
@@ -9,25 +10,46 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
-from accounts import profile
+from accounts import profile, security_log
+from accounts.models import User
 from accounts.web.access import AuthenticatedHttpRequest, memberships_of
 from accounts.web.form_pages import bound, refusals_on, render_form
 from accounts.web.forms import ProfileForm
 from accounts.web.origin import origin_of
-from mfa import modes, passkey_proofs, passkey_signals, recovery
+from mfa import modes, passkey_proofs, passkey_signals, recovery, way_back
 from organizations import policy
+from organizations.models import Membership, Organization
+
+MAX_ORGANIZATIONS_SHOWN = 10
+MAX_SIGN_INS_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A user's place in an organization."""
+
+    organization: Organization
+    role: str
+    is_met: bool  # the user has a mode that the organization accepts
+    is_exempt: bool
+
+
+def _standing(row: Membership, user: User) -> Standing:
+    organization = row.organization
+    return Standing(organization, row.get_role_display(), organization.is_met_by(user.modes), row.is_exempt)
 
 
 @require_safe
 def dashboard(request: AuthenticatedHttpRequest) -> HttpResponse:
     """Show the dashboard."""
     user = request.user
+    health = way_back.health_of(user)
     context = {
-        "mfa_on": user.mfa_is_on,
-        "recovery_codes_left": recovery.left(user) if user.mfa_is_on else 0,
-        "few_recovery_codes": recovery.LOW_RECOVERY_CODES,
-        "preferred_mode": user.preferred_mode,
+        "health": health,
+        "few_recovery_codes": user.mfa_is_on and health.recovery_codes_left <= recovery.LOW_RECOVERY_CODES,
         "email_verified": user.email_verified_at is not None,
+        "standings": [_standing(row, user) for row in memberships_of(request).rows[:MAX_ORGANIZATIONS_SHOWN]],
+        "sign_ins": security_log.of_user(user, kind=security_log.Kind.SIGNED_IN)[:MAX_SIGN_INS_SHOWN],
     }
     return render(request, "accounts/dashboard.html", context)
 
@@ -38,8 +60,9 @@ def settings(request: AuthenticatedHttpRequest) -> HttpResponse:
     user = request.user
     enabled = user.modes
     required_by = policy.requiring(user, memberships_of(request))
+    health = way_back.health_of(user)
     context = {
-        "recovery_codes_left": recovery.left(user) if user.mfa_is_on else 0,
+        "health": health,
         "has_mailed_mode": any(modes.get(name).is_mailed for name in enabled),
         "modes": [
             {
@@ -48,6 +71,7 @@ def settings(request: AuthenticatedHttpRequest) -> HttpResponse:
                 "enabled": mode.name in enabled,
                 "preferred": mode.name == user.preferred_mode,
                 "target": mode.target_of(user),
+                "health": health.factors.get(mode.name),
                 "list_url": reverse("mfa:passkeys") if mode.has_several else "",
                 "needed_by": [
                     organization.name

@@ -1,8 +1,10 @@
 """The pages of the step-up: a recent proof before a sensitive change (SR-22)."""
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
@@ -13,13 +15,14 @@ from accounts.web.access import AuthenticatedHttpRequest
 from accounts.web.form_pages import bound, refusals_on, render_form
 from accounts.web.origin import origin_of
 from accounts.web.redirection import safe_path
-from mfa import challenges, modes, step_up
+from mfa import challenges, factors, modes, step_up
 from mfa.models import Challenge
 from mfa.web import prompt
 from mfa.web.forms import PasswordForm, StepUpByPasskeyForm, StepUpForm
 from organizations import accepted_modes
 
 STEP_UP = "step_up"  # of a session: the id of its challenge
+PRACTICE = "practice"  # in a query: the user only tries a mode
 
 
 @never_cache
@@ -40,6 +43,8 @@ def prove(request: AuthenticatedHttpRequest) -> HttpResponse:
             answer = challenges.answer(challenge, form.cleaned_data["otp"], origin_of(request))
             request.session.pop(STEP_UP, None)
             proofs.remember_proof(request, answer.factor, answer.proof)
+            if PRACTICE in request.GET:
+                messages.success(request, _("It works. This is how you will sign in."))
             return redirect(next_path)
         challenge = _challenge(request)
     if prompt.is_for_other_mode(form, challenge, by_recovery=by_recovery):
@@ -78,6 +83,18 @@ def _prove_by_password(request: AuthenticatedHttpRequest, next_path: str) -> Htt
             proofs.remember_password(request)
             return redirect(next_path)
     return render_form(request, "mfa/step_up_by_password.html", form)
+
+
+@require_POST
+def practise(request: AuthenticatedHttpRequest, mode: str) -> HttpResponse:
+    """Let the user try an enabled mode at the real prompt. The factor notes when it was proven."""
+    if mode not in request.user.modes:
+        messages.error(request, factors.NotEnabled.message)
+        return redirect(prompt.settings_page())
+    challenge = step_up.begin(request.user, [mode], origin_of(request))
+    request.session[STEP_UP] = str(challenge.pk)
+    pending_sign_in.mail_if_due(request, challenge)
+    return redirect(reverse("mfa:step_up", query={PRACTICE: "", "next": prompt.settings_page()}))
 
 
 @require_POST
