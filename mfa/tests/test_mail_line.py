@@ -111,7 +111,7 @@ def test_the_pages_that_come_before_a_password_tell_nothing(client, dana_with_em
 def test_prompt_and_subject_carry_the_tag_of_the_sign_in(client, challenge):
     tag = tag_of(challenge.pk)
     assert re.fullmatch(r"[A-Z][2-9]", tag)
-    assert f"Its subject ends with the tag {tag} ." in text_of(client.get(OTP))
+    assert f"The subject of the email ends with the tag {tag} ." in text_of(client.get(OTP))
     assert read_mail()[-1].subject.endswith(f"· {tag}")
 
 
