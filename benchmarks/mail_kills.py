@@ -7,7 +7,7 @@ a mail was sent that never arrived. ``CODES`` sign-ins begin evenly over ``SECON
 
     python -m benchmarks.mail_kills refusals
 
-kills nothing: the first mail server answers each mail for ``REFUSES_FOR`` seconds with 451, then with 554, after
+kills nothing: for ``REFUSES_FOR`` seconds, the first mail server answers with 451 and 554 in turn, each time after
 ``REFUSES_AFTER`` seconds, and there is a second mail server. Each code must come once, by one of the two.
 """
 
@@ -39,7 +39,7 @@ SECONDS = float(os.environ.get("SECONDS", "75"))
 AWAY = 4.0  # seconds for which each server is away
 MAIL_SECONDS = "0.05"  # that the mail server takes for each
 REFUSALS = ("451 4.3.0 try again later", "554 5.3.0 transaction failed")
-REFUSES_FOR, REFUSES_AFTER = 8.0, 1.5
+REFUSES_FOR, REFUSES_AFTER = 10.0, 1.5
 
 
 class Server:
@@ -120,21 +120,22 @@ def main() -> int:
             database.start()
 
         if has_second:
-            refusals = {answer[:3]: partial(refuse, arrivals, answer) for answer in REFUSALS}
-            return report(*run(refusals, codes.tend, away=REFUSES_FOR), [arrivals, second_arrivals], most=1)
+            refusals = partial(refuse, arrivals.with_name(f"{arrivals.name}.refusals"))
+            return report(
+                *run({"451 and 554": refusals}, codes.tend, away=REFUSES_FOR), [arrivals, second_arrivals], most=1
+            )
         kills = {"worker": codes.come_back, "broker": redis.come_back, "mail server": mail.come_back,
                  "database": restart_database}  # fmt: skip
         return report(*run(kills, codes.tend), [arrivals], most=2)
 
 
-def refuse(arrivals: Path, answer: str) -> None:
+def refuse(refusals: Path) -> None:
     """Let the first mail server refuse each mail for some time, slowly."""
-    refusal = arrivals.with_name(f"{arrivals.name}.refusal")
-    written = refusal.with_name("refusal.new")
-    written.write_text(f"{REFUSES_AFTER} {answer}")
-    written.rename(refusal)
+    written = refusals.with_name("refusals.new")
+    written.write_text("\n".join(f"{REFUSES_AFTER} {answer}" for answer in REFUSALS))
+    written.rename(refusals)
     time.sleep(REFUSES_FOR)
-    refusal.unlink()
+    refusals.unlink()
 
 
 def run(
