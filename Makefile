@@ -8,7 +8,7 @@ export PORT DATA_DIR
 BIN := .venv/bin
 
 MINUTES ?= 5
-.PHONY: run test mutants security-report limits benchmark soak crash-test kills screens lint format lock clean
+.PHONY: run test mutants security-report limits benchmark soak crash-test kills refusals screens lint format lock clean
 
 run: .venv/runs
 	@exec $(BIN)/python -m datica_account.run
@@ -41,6 +41,9 @@ crash-test: .venv/tests
 
 kills: .venv/tests
 	@$(BIN)/python -W ignore -m benchmarks.mail_kills
+
+refusals: .venv/tests
+	@$(BIN)/python -W ignore -m benchmarks.mail_kills refusals
 
 lint: .venv/tests
 	@$(BIN)/python -m tests.check lint

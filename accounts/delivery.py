@@ -12,7 +12,6 @@ from anymail.backends.base import AnymailBaseBackend
 from django.core.mail import EmailMultiAlternatives
 from django.core.mail.backends import smtp
 from django.db import transaction
-from django.db.models import Case, PositiveSmallIntegerField, Q, Value, When
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
@@ -43,19 +42,12 @@ def name_for_reports(message: EmailMultiAlternatives, mail: Mail) -> None:
         message.from_email = sender
 
 
-def learned(message: EmailMultiAlternatives, *, at: datetime) -> dict[str, object]:
-    """Return the columns of ``Mail`` that are known once a mail server or provider has accepted a message.
-
-    A report can be faster than the row: it is not overwritten.
-    """
-    unreported = Q(delivery=Delivery.UNKNOWN)
-    state = Case(When(unreported, then=Delivery.ACCEPTED), default="delivery", output_field=PositiveSmallIntegerField())
+def learned(message: EmailMultiAlternatives) -> dict[str, str]:
+    """Return the columns of ``Mail`` that are known once a mail server or provider has accepted a message."""
     return {
-        "delivery": state,
-        "delivery_at": Case(When(unreported, then=Value(at)), default="delivery_at"),
         "mailbox": mailbox_of(message.to[0]) if message.to else "",
         "message_id": _id_of(message)[:255],
-        "provider": _provider_of(message)[:64],
+        "provider": provider_of(message.connection, host=str(getattr(message.connection, "host", ""))),
         "reply": _reply_to(message)[:255],
     }
 
@@ -67,10 +59,12 @@ def _id_of(message: EmailMultiAlternatives) -> str:
     return str(message.extra_headers.get("Message-ID", ""))
 
 
-def _provider_of(message: EmailMultiAlternatives) -> str:
-    if isinstance(message.connection, AnymailBaseBackend):
-        return str(message.connection.esp_name)
-    return str(getattr(message.connection, "host", ""))
+def provider_of(backend: object, *, host: str) -> str:
+    """Return the name of who takes mail from a mail backend or its class.
+
+    This is Anymail's name of a provider, or the ``host`` of a mail server, or else the name of the backend.
+    """
+    return str(getattr(backend, "esp_name", "") or host or backend.__module__.rpartition(".")[2])[:64]
 
 
 def _reply_to(message: EmailMultiAlternatives) -> str:
@@ -81,6 +75,27 @@ def _reply_to(message: EmailMultiAlternatives) -> str:
     for word in repeated:
         reply = reply.replace(word, "…")
     return reply
+
+
+def note_accepted(mail: Mail, *, at: datetime, **columns: object) -> None:
+    """Write that a mail server or provider has accepted a mail, with other ``columns``, in one statement.
+
+    A report can be faster than this: its state stays, and what it tells of the mailbox is noted now, when the row says
+    to which mailbox the mail went.
+    """
+    unreported = Mail.objects.filter(pk=mail.pk, delivery=Delivery.UNKNOWN)
+    if not unreported.update(delivery=Delivery.ACCEPTED, delivery_at=at, **columns):
+        _note_after_report(mail, columns)
+
+
+@transaction.atomic
+def _note_after_report(mail: Mail, columns: dict[str, object]) -> None:
+    user = _lock_user(mail.user_id) if mail.user_id else None
+    rows = Mail.objects.filter(pk=mail.pk)
+    rows.update(**columns)
+    reported = rows.first()
+    if reported and user and reported.delivery in OF_MAILBOX:
+        _note_mailbox(user, reported)
 
 
 # --- Reports --------------------------------------------------------------------------------------
@@ -138,8 +153,9 @@ def _move(mail: Mail, delivery: Delivery, at: datetime, reason: DeliveryReason |
     user = _lock_user(mail.user_id) if mail.user_id and delivery in OF_MAILBOX else None
     behind = Mail.objects.filter(pk=mail.pk, delivery__lt=delivery)
     moved = behind.update(delivery=delivery, delivery_at=at, delivery_reason=reason)
-    if moved and user and mail.mailbox == mailbox_of(user.email):  # else the address was changed since
-        _note_mailbox(user, mail, delivery, at, reason)
+    if moved and user:
+        # Read again: it may say since then to which mailbox the mail went. If not, ``note_accepted`` will mark it.
+        _note_mailbox(user, Mail.objects.get(pk=mail.pk))
     return bool(moved)
 
 
@@ -147,15 +163,17 @@ def _lock_user(user_id: UUID) -> User | None:
     return User.objects.select_for_update(no_key=True).filter(pk=user_id).first()
 
 
-def _note_mailbox(user: User, mail: Mail, delivery: Delivery, at: datetime, reason: DeliveryReason | str) -> None:
-    """Mark the user's mailbox if the latest report of it is a failure, or clear the mark if it is a delivery."""
-    failed_at = user.mailbox_failed_at
-    if delivery == Delivery.DELIVERED:
+def _note_mailbox(user: User, mail: Mail) -> None:
+    """Mark the user's mailbox if its latest report is this mail's and a failure; clear the mark if it is a delivery."""
+    at, failed_at = mail.delivery_at, user.mailbox_failed_at
+    if at is None or mail.mailbox != mailbox_of(user.email):  # not known yet, or the address was changed since
+        return
+    if mail.delivery == Delivery.DELIVERED:
         if failed_at and failed_at < at:
             clear_failure(user)
     elif (failed_at is None or failed_at < at) and not _has_arrived_since(user, mail.mailbox, at):
         rows = User.objects.filter(pk=user.pk)
-        rows.update(mailbox_failed_at=at, mailbox_failure=reason or DeliveryReason.OTHER)
+        rows.update(mailbox_failed_at=at, mailbox_failure=mail.delivery_reason or DeliveryReason.OTHER)
 
 
 def _has_arrived_since(user: User, mailbox: str, at: datetime) -> bool:

@@ -31,10 +31,20 @@ _BY_WORDS = {
 }
 
 
+def statuses_in(answer: str) -> list[tuple[str, str]]:
+    """Return subject and detail of each enhanced status code in an answer: ``5.1.1`` is ``("1", "1")``."""
+    return _STATUS.findall(answer)
+
+
+def by_status(subject: str, detail: str) -> DeliveryReason | None:
+    """Return the reason that an enhanced status code gives; None if it gives none."""
+    return _BY_STATUS.get(f"{subject}.{detail}") or _BY_STATUS.get(subject)
+
+
 def reason_in(answer: str) -> DeliveryReason | None:
     """Return the reason that an answer gives, by its status codes or else by its words; None if it gives none."""
-    for subject, detail in _STATUS.findall(answer):
-        if found := _BY_STATUS.get(f"{subject}.{detail}") or _BY_STATUS.get(subject):
+    for subject, detail in statuses_in(answer):
+        if found := by_status(subject, detail):
             return found
     words = answer.lower()
     return next((reason for pattern, reason in _BY_WORDS.items() if re.search(pattern, words)), None)

@@ -52,8 +52,9 @@ def ask(user: User, email: str, origin: Origin) -> EmailVerification:
     throttles.take([CHANGES_OF_USER.of(user.pk), CHANGES_FROM_NETWORK.by_network(origin)])
     with transaction.atomic():
         if not _is_free(user, email):
-            email_verification.tell_owner(email, origin)
-            return email_verification.unsent_proof(EmailVerification.Purpose.CHANGE_EMAIL, email=email)
+            unsent = email_verification.unsent_proof(EmailVerification.Purpose.CHANGE_EMAIL, email=email)
+            email_verification.tell_owner(email, origin, instead_of=unsent)
+            return unsent
         proof = email_verification.new_proof(user, EmailVerification.Purpose.CHANGE_EMAIL, email=email)
         email_verification.post(proof, origin)
     return proof

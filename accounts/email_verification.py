@@ -79,8 +79,9 @@ def register(email: str, password: str, origin: Origin, *, proven: bool) -> Emai
     hashed = make_password(password)  # before the look-up: the time is the same for known and unknown emails
     with transaction.atomic():
         if is_kept_free(email) or User.objects.filter(email_key=key_of(email)).exists():
-            tell_owner(email, origin)
-            return unsent_proof(Purpose.REGISTER)
+            proof = unsent_proof(Purpose.REGISTER)
+            tell_owner(email, origin, instead_of=proof)
+            return proof
         if proven:
             _create_account(email, hashed, origin)
             return None
@@ -119,14 +120,14 @@ def is_kept_free(email: str, *, but_for: User | None = None) -> bool:
     return (kept.exclude(user=but_for) if but_for else kept).exists()
 
 
-def tell_owner(email: str, origin: Origin) -> None:
+def tell_owner(email: str, origin: Origin, *, instead_of: EmailVerification) -> None:
     """Notify the account of an email, if there is one, that it was entered for another account.
 
-    Call within a transaction.
+    The mail carries the tag of the verification for which no code is mailed. Call within a transaction.
     """
     owner = User.objects.filter(email_key=key_of(email)).first()
     if owner and not mail_limits.take(mail_limits.NOTICES, owner.email_key, origin=origin, is_known_place=False):
-        outbox.post("accounts.email_taken", user=owner)
+        outbox.post("accounts.email_taken", user=owner, about=instead_of.pk)
 
 
 def ask_reset(identifier: str, origin: Origin) -> EmailVerification:

@@ -6,7 +6,7 @@ from django.urls import reverse
 
 from accounts import email_change, email_verification, outbox, signin
 from accounts.compose import compose
-from accounts.identifiers import in_groups, masked
+from accounts.identifiers import in_groups, masked, tag_of
 from accounts.models import EmailChange, EmailVerification, Mail, SecurityEvent
 from accounts.security_log import ENDS_SESSIONS, Kind, agent_in_words
 
@@ -18,7 +18,9 @@ def verification_code(mail: Mail) -> EmailMultiAlternatives | None:
     if proof is None or not email_verification.is_wanted(proof):
         return None
     to = proof.email or (proof.user.email if proof.user else "")
-    return compose(proof.purpose, to=to, code=in_groups(proof.code, 3), expires_at=proof.expires_at)
+    return compose(
+        proof.purpose, to=to, code=in_groups(proof.code, 3), tag=tag_of(proof.pk), expires_at=proof.expires_at
+    )
 
 
 @outbox.email
@@ -26,7 +28,9 @@ def email_taken(mail: Mail) -> EmailMultiAlternatives | None:
     """Tell the owner of an email address that it was used to register another account."""
     if mail.user is None:
         return None
-    return compose("email_taken", to=mail.user.email, reset_path=reverse("accounts:password_reset"))
+    # A mail that was written before this mail had a tag is about no row.
+    tag = tag_of(mail.about) if mail.about else ""
+    return compose("email_taken", to=mail.user.email, tag=tag, reset_path=reverse("accounts:password_reset"))
 
 
 @outbox.email

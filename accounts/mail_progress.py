@@ -1,6 +1,7 @@
 """How far the newest mail of a challenge or verification has got, for the person who waits for it.
 
-Only pages that come after a right password show it: elsewhere it would tell whether there is such an account (SR-3).
+Only pages that come after a right password show it: elsewhere it would tell whether there is such an account (SR-3,
+docs/decisions.md#52).
 """
 
 from collections.abc import Iterator

@@ -1,15 +1,15 @@
 """What the answer of a mail server or provider that did not take a mail says of the mailbox (RFC 5321, RFC 3463)."""
 
-import re
 from smtplib import SMTPDataError, SMTPRecipientsRefused, SMTPResponseException
 
-from anymail.exceptions import AnymailRecipientsRefused
+from anymail.exceptions import AnymailAPIError, AnymailRecipientsRefused
+from django.core.mail import EmailMessage
 
+from accounts.delivery_reasons import by_status, statuses_in
 from accounts.models import DeliveryReason
 
-# Enhanced status codes: "5.1.1" is "no such mailbox". 5.1.7 and 5.1.8 are about the sender, 5.1.9 about the server.
-_ENHANCED = re.compile(rb"^\s*([245])\.(\d{1,3})\.(\d{1,3})\b")
-_MAILBOXES = {"0", "1", "2", "3", "6", "10"}
+# Of the enhanced status codes 5.1.x: 5.1.7 and 5.1.8 are about the sender, 5.1.9 about the server.
+_ABOUT_RECIPIENT = {"0", "1", "2", "3", "6", "10"}
 # Without an enhanced code: no such mailbox, not local, mailbox full, mailbox name not allowed.
 _PLAIN = {
     550: DeliveryReason.NO_MAILBOX,
@@ -22,7 +22,8 @@ _PLAIN = {
 def reason_of(error: Exception) -> DeliveryReason | None:
     """Return why the mailbox takes no mail, if that is for good; None if another try or another way may help."""
     if isinstance(error, AnymailRecipientsRefused):
-        return DeliveryReason.SUPPRESSED
+        # "rejected" is an address to which the provider no longer sends.
+        return DeliveryReason.NO_MAILBOX if "invalid" in _statuses(error.email_message) else DeliveryReason.SUPPRESSED
     if isinstance(error, SMTPRecipientsRefused):
         # Each of our mails has one recipient.
         return next((_reason(code, text, at_recipient=True) for code, text in error.recipients.values()), None)
@@ -31,17 +32,35 @@ def reason_of(error: Exception) -> DeliveryReason | None:
     return None
 
 
+def raise_if_not_taken(message: EmailMessage) -> None:
+    """Raise ``AnymailRecipientsRefused`` or ``AnymailAPIError`` if a provider's answer says that it took no mail.
+
+    Anymail itself does so for refused recipients, unless it is told to ignore them, but not if sending has failed.
+    """
+    statuses = _statuses(message)
+    if not statuses or not statuses <= {"invalid", "rejected", "failed"}:
+        return
+    if "failed" in statuses:
+        raise AnymailAPIError
+    raise AnymailRecipientsRefused(email_message=message)
+
+
+def _statuses(message: EmailMessage | None) -> set[str]:
+    """Return what Anymail read in a provider's answer to a mail."""
+    answer = getattr(message, "anymail_status", None)
+    return set(answer.status or ()) if answer else set()
+
+
 def _reason(code: int, text: bytes, *, at_recipient: bool) -> DeliveryReason | None:
     if code < 500:
         return None
-    if enhanced := _ENHANCED.match(text):
-        subject, detail = enhanced[2].decode(), enhanced[3].decode()
-        if subject == "1" and detail in _MAILBOXES:
-            return DeliveryReason.NO_MAILBOX
-        if subject == "2":
-            return DeliveryReason.FULL if detail == "2" else DeliveryReason.NO_MAILBOX
-        return None  # 5.7.1 and the like: this server refuses us, and another one may not
-    return _PLAIN.get(code) if at_recipient else None
+    statuses = statuses_in(text.decode(errors="replace"))
+    if not statuses:
+        return _PLAIN.get(code) if at_recipient else None
+    subject, detail = statuses[0]
+    if subject == "2" or (subject == "1" and detail in _ABOUT_RECIPIENT):
+        return by_status(subject, detail) or DeliveryReason.OTHER
+    return None  # 5.7.1 and the like: this server refuses us, and another one may not
 
 
 def is_about_recipient(error: Exception) -> bool:

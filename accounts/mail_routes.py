@@ -8,7 +8,6 @@ mail program shows two mails with one ``Message-ID`` once (docs/decisions.md#53)
 
 from copy import copy
 from enum import StrEnum
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -66,14 +65,7 @@ def provider_of(route: Route) -> str:
     fallback = route == Route.FALLBACK
     backend = settings.EMAIL_FALLBACK_BACKEND if fallback else settings.EMAIL_BACKEND
     host = settings.EMAIL_FALLBACK_SMTP.get("host", "") if fallback else settings.EMAIL_HOST
-    return _provider(backend, host)
-
-
-@cache
-def _provider(backend: str, host: str) -> str:
-    if backend == DJANGO_SMTP:
-        return host[:32]
-    return str(getattr(import_string(backend), "esp_name", backend.split(".")[-2]))[:32]
+    return delivery.provider_of(import_string(backend), host=host if backend == DJANGO_SMTP else "")
 
 
 def send(
@@ -121,6 +113,7 @@ def _send_by(
         own.connection = kept.for_mail()
         delivery.name_for_reports(own, mail)
         own.send()
+        mail_refusals.raise_if_not_taken(own)
     except PROVIDER_ERRORS as error:
         kept.close()
         _note_failure(route, error)
@@ -152,6 +145,7 @@ def send_test(route: Route, to: str) -> str:
     connection.open()
     try:
         message.send()
+        mail_refusals.raise_if_not_taken(message)
         status = getattr(message, "anymail_status", None)
         return str(getattr(connection, "last_reply", "") or status or "sent")
     finally:

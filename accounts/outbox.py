@@ -193,9 +193,10 @@ def _attempt(mail: Mail, over: KeptConnection) -> timedelta | None:
             return None
         return _put_back(mail, error)
     now = timezone.now()
-    learned = delivery.learned(sent, at=now)
-    _close(mail, Mail.State.SENT, sent_at=now, **learned)
-    metrics.accepted(str(learned["provider"]), mail.queue, now - mail.created_at)
+    learned = delivery.learned(sent)
+    delivery.note_accepted(mail, at=now, state=Mail.State.SENT, sent_at=now, **learned)
+    _count_closed(mail, Mail.State.SENT)
+    metrics.accepted(learned["provider"], mail.queue, now - mail.created_at)
     return None
 
 
@@ -212,8 +213,12 @@ def _refuse(mail: Mail, message: EmailMultiAlternatives, reason: DeliveryReason)
 
 
 def _close(mail: Mail, state: Mail.State, **columns: object) -> None:
-    """Note the end of a mail's way through the outbox, with what was learned if it was sent, in one statement."""
+    """Note the end of the way through the outbox of a mail that was not sent."""
     Mail.objects.filter(pk=mail.pk).update(state=state, **columns)
+    _count_closed(mail, state)
+
+
+def _count_closed(mail: Mail, state: Mail.State) -> None:
     metrics.count(mail.task, state)
     log.info("outbox.closed", mail_id=str(mail.pk), task=mail.task, state=str(state))
 

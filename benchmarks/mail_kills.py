@@ -4,6 +4,11 @@
 
 Prints for each code how it fared: none may be lost, one that came twice has one ``Message-ID``, and no row may say that
 a mail was sent that never arrived. ``CODES`` sign-ins begin evenly over ``SECONDS``.
+
+    python -m benchmarks.mail_kills refusals
+
+kills nothing: for ``REFUSES_FOR`` seconds, the first mail server answers with 451 and 554 in turn, each time after
+``REFUSES_AFTER`` seconds, and there is a second mail server. Each code must come once, by one of the two.
 """
 
 import os
@@ -17,17 +22,24 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks.signin_cost import person, worker
 from tests import servers
 from tests.check import PRODUCTION
+
+if TYPE_CHECKING:
+    from accounts.models import User
 
 ROOT = Path(__file__).resolve().parent.parent
 CODES = int(os.environ.get("CODES", "1000"))
 SECONDS = float(os.environ.get("SECONDS", "75"))
 AWAY = 4.0  # seconds for which each server is away
 MAIL_SECONDS = "0.05"  # that the mail server takes for each
+REFUSALS = ("451 4.3.0 try again later", "554 5.3.0 transaction failed")
+REFUSES_FOR, REFUSES_AFTER = 10.0, 1.5
 
 
 class Server:
@@ -64,9 +76,11 @@ def main() -> int:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="portal-kills-")))
         database = stack.enter_context(servers.restartable_postgresql())
-        broker_port, mail_port = servers.free_port(), servers.free_port()
-        arrivals = folder / "arrivals"
-        arrivals.touch()
+        broker_port, mail_port, second_port = servers.free_port(), servers.free_port(), servers.free_port()
+        arrivals, second_arrivals = folder / "arrivals", folder / "second"
+        for file in (arrivals, second_arrivals):
+            file.touch()
+        has_second = sys.argv[1:] == ["refusals"]
         os.environ.update(
             {
                 **PRODUCTION,
@@ -74,6 +88,7 @@ def main() -> int:
                 "DATABASE_URL": database.url,
                 "CELERY_BROKER_URL": f"redis://127.0.0.1:{broker_port}/0",
                 "EMAIL_URL": f"smtp://127.0.0.1:{mail_port}",
+                "EMAIL_FALLBACK_URL": f"smtp://127.0.0.1:{second_port}" if has_second else "",
                 "LOG_LEVEL": "CRITICAL",
                 "DATA_DIR": str(folder),
                 "OTP_MAILS_PER_HOUR": "10000",
@@ -92,8 +107,11 @@ def main() -> int:
         redis = Server(["redis-server", "--port", str(broker_port), "--bind", "127.0.0.1", "--save", "",
                         "--loglevel", "warning"], broker_port)  # fmt: skip
         mail = Server([*python, "benchmarks.slow_smtp", str(mail_port), MAIL_SECONDS, str(arrivals)], mail_port)
+        second = Server(
+            [*python, "benchmarks.slow_smtp", str(second_port), MAIL_SECONDS, str(second_arrivals)], second_port
+        )
         codes = Server([*python, *worker("codes", "otp", "celery", threads=10)])
-        for server in (redis, mail, codes):
+        for server in (redis, mail, second, codes):
             stack.callback(server.kill)
 
         def restart_database() -> None:
@@ -101,22 +119,38 @@ def main() -> int:
             time.sleep(AWAY)
             database.start()
 
+        if has_second:
+            refusals = partial(refuse, arrivals.with_name(f"{arrivals.name}.refusals"))
+            return report(
+                *run({"451 and 554": refusals}, codes.tend, away=REFUSES_FOR), [arrivals, second_arrivals], most=1
+            )
         kills = {"worker": codes.come_back, "broker": redis.come_back, "mail server": mail.come_back,
                  "database": restart_database}  # fmt: skip
-        return report(*run(kills, codes.tend), arrivals)
+        return report(*run(kills, codes.tend), [arrivals], most=2)
+
+
+def refuse(refusals: Path) -> None:
+    """Let the first mail server refuse each mail for some time, slowly."""
+    written = refusals.with_name("refusals.new")
+    written.write_text("\n".join(f"{REFUSES_AFTER} {answer}" for answer in REFUSALS))
+    written.rename(refusals)
+    time.sleep(REFUSES_FOR)
+    refusals.unlink()
 
 
 def run(
-    kills: dict[str, Callable[[], None]], tend: Callable[[], None]
+    kills: dict[str, Callable[[], None]], tend: Callable[[], None], away: float = AWAY
 ) -> tuple[dict[str, float], int, list[tuple[str, float]]]:
     """Begin sign-ins and kill; return when each mail was asked for, how many sign-ins were refused, and the kills."""
+    # Takes long on a busy machine, so not while servers are already being killed.
+    users = [person(number, "email") for number in range(50)]
     done: list[tuple[str, float]] = []
     over = threading.Event()
 
     def kill_one_after_the_other() -> None:
         pause = SECONDS / (len(kills) + 1)
         for name, kill in kills.items():
-            time.sleep(pause - AWAY / 2)
+            time.sleep(pause - away / 2)
             done.append((name, time.time()))
             kill()
 
@@ -124,7 +158,7 @@ def run(
     sweeper = threading.Thread(target=sweep_until, args=[over, tend])
     for thread in (killer, sweeper):
         thread.start()
-    asked, refused = begin_sign_ins()
+    asked, refused = begin_sign_ins(users)
     killer.join()
     wait_until_all_are_closed()
     over.set()
@@ -149,7 +183,7 @@ def sweep_until(over: threading.Event, tend: Callable[[], None]) -> None:
             connection.close()
 
 
-def begin_sign_ins() -> tuple[dict[str, float], int]:
+def begin_sign_ins(users: "list[User]") -> tuple[dict[str, float], int]:
     """Begin sign-ins whose codes are mailed. Return when each mail was asked for, and how many the database refused."""
     from django.db import DatabaseError, connection
 
@@ -157,7 +191,6 @@ def begin_sign_ins() -> tuple[dict[str, float], int]:
     from accounts.security_log import Origin
     from mfa import challenges
 
-    users = [person(number, "email") for number in range(50)]
     asked: dict[str, float] = {}
     refused = 0
     started = time.monotonic()
@@ -183,28 +216,33 @@ def wait_until_all_are_closed(patience: float = 120) -> None:
         time.sleep(1)
 
 
-def report(asked: dict[str, float], refused: int, kills: list[tuple[str, float]], arrivals: Path) -> int:
-    """Print the figures. Return 1 if a code is lost or a row says what is not true."""
+def report(
+    asked: dict[str, float], refused: int, kills: list[tuple[str, float]], arrivals: list[Path], *, most: int
+) -> int:
+    """Print the figures. Return 1 if a code is lost or came too often, or if a row does not tell the truth."""
     from accounts.models import Mail
 
     came: dict[str, list[float]] = {}
-    for line in arrivals.read_text().splitlines():
-        at, message_id = line.split()
-        came.setdefault(message_id.strip("<>").split("@")[0], []).append(float(at))
+    for file in arrivals:
+        lines = file.read_text().splitlines()
+        print(f"{file.name}: {len(lines)} mails")
+        for at, message_id in map(str.split, lines):
+            came.setdefault(message_id.strip("<>").split("@")[0], []).append(float(at))
     states = {str(pk): state for pk, state in Mail.objects.values_list("pk", "state")}
     lost = [pk for pk in asked if pk not in came]
     lies = [pk for pk, state in states.items() if state == Mail.State.SENT and pk not in came]
-    delays = sorted(came[pk][0] - asked[pk] for pk in asked if pk in came)
+    delays = sorted(min(came[pk]) - asked[pk] for pk in asked if pk in came)
     twice = sum(len(times) > 1 for times in came.values())
     print(f"{len(asked)} codes asked for, {refused} sign-ins refused while the database was away")
     print("states of the lost:", dict(Counter(str(states.get(pk)) for pk in lost)))
     print(f"lost {len(lost)}, came twice {twice}, rows that say sent of a mail that never came {len(lies)}")
     print(f"delay: median {statistics.median(delays):.2f} s, p99 {delays[int(len(delays) * 0.99)]:.1f} s, "
           f"longest {delays[-1]:.1f} s")  # fmt: skip
+    away, what = (AWAY, "killed") if most > 1 else (REFUSES_FOR, "answered")
     for name, at in kills:
-        near = [came[pk][0] - asked[pk] for pk in asked if pk in came and at - 1 <= asked[pk] <= at + AWAY + 1]
-        print(f"  {name} killed for {AWAY:.0f} s: longest delay of a code asked for then {max(near, default=0):.1f} s")
-    return 1 if lost or lies else 0
+        near = [min(came[pk]) - asked[pk] for pk in asked if pk in came and at - 1 <= asked[pk] <= at + away + 1]
+        print(f"  {name} {what} for {away:.0f} s: longest delay of a code asked for then {max(near, default=0):.1f} s")
+    return 1 if lost or lies or any(len(times) > most for times in came.values()) else 0
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """A mail server that takes its time: ``python -m benchmarks.slow_smtp PORT SECONDS FILE``.
 
 It answers the end of each mail after ``SECONDS``, and writes a line with the time and the ``Message-ID`` into ``FILE``.
+While there is a file ``FILE.refusals``, it answers each mail with one of its lines in turn, after the seconds at its
+beginning, such as ``2.0 451 4.3.0 try again later``. Such a mail is not written into ``FILE``.
 """
 
 import asyncio
@@ -14,6 +16,8 @@ class Server:
 
     def __init__(self, seconds: float, file: Path) -> None:
         self.seconds = seconds
+        self.refusals = file.with_name(f"{file.name}.refusals")
+        self.refused = 0
         self.file = file.open("a", buffering=1)
 
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -22,8 +26,7 @@ class Server:
             verb = line[:4].upper()
             if verb == b"DATA":
                 writer.write(b"354 go on\r\n")
-                await self.read_mail(reader)
-                writer.write(b"250 kept\r\n")
+                writer.write(await self.read_mail(reader))
             elif verb == b"QUIT":
                 writer.write(b"221 bye\r\n")
                 break
@@ -32,14 +35,21 @@ class Server:
             await writer.drain()
         writer.close()
 
-    async def read_mail(self, reader: asyncio.StreamReader) -> None:
+    async def read_mail(self, reader: asyncio.StreamReader) -> bytes:
         message_id = "?"
         while (line := await reader.readline()) and line != b".\r\n":
             if line.lower().startswith(b"message-id:"):
                 message_id = line.split(b":", 1)[1].strip().decode()
+        if self.refusals.exists():
+            lines = self.refusals.read_text().splitlines()
+            seconds, answer = lines[self.refused % len(lines)].split(maxsplit=1)
+            self.refused += 1
+            await asyncio.sleep(float(seconds))
+            return f"{answer}\r\n".encode()
         arrived = time.time()
         await asyncio.sleep(self.seconds)
         self.file.write(f"{arrived} {message_id}\n")
+        return b"250 kept\r\n"
 
 
 async def main() -> None:

@@ -15,6 +15,11 @@ def text_of(response: Any) -> str:
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", page)).split())
 
 
+def text_without_tag(response: Any) -> str:
+    """Return what a page says, but not when it was asked for and which tag its mail carries."""
+    return re.sub(r"\b\d\d:\d\d:\d\d\b|(?<=the tag )[A-Z]\d", "…", text_of(response))
+
+
 def views_of_pages() -> dict[str, Callable[..., Any]]:
     """Return the view of each URL that is neither JSON nor Django's own admin, by the name of the URL."""
     found = {}

@@ -531,6 +531,24 @@ def test_reports_of_one_mail_that_come_at_once_end_in_the_last_state(dana):
         assert 1 <= sum(told) <= len(states)
 
 
+def test_a_mail_that_is_returned_while_it_is_noted_as_sent_marks_the_mailbox(dana):
+    """Whichever is written first: the report does not know the mailbox, or the row has a report already."""
+    mailbox = delivery.mailbox_of(dana.email)
+    for _time in range(20):
+        mail = Mail.objects.create(user=dana, task="mfa.one_time_password", state=Mail.State.SENDING)
+        at_once(
+            partial(delivery.note_accepted, mail, at=timezone.now(), state=Mail.State.SENT, mailbox=mailbox),
+            partial(delivery.note, "", Delivery.BOUNCED, at=timezone.now(), mail_id=str(mail.pk)),
+        )
+
+        dana.refresh_from_db()
+        mail.refresh_from_db()
+        assert (mail.state, mail.delivery, mail.mailbox) == ("sent", Delivery.BOUNCED, mailbox)
+        assert dana.mailbox_failed_at is not None
+        delivery.clear_failure(dana)
+        Mail.objects.all().delete()
+
+
 def test_a_failure_and_a_later_delivery_that_are_reported_at_once_leave_no_mark(dana):
     """Whichever is written first: the lock on the user's row lets the second see it."""
     now, mailbox = timezone.now(), delivery.mailbox_of(dana.email)

@@ -9,6 +9,7 @@ from tests.people import Person
 from tests.stack import PASSWORD, text_of
 
 pytestmark = pytest.mark.browser
+ACCEPTED = re.compile(r"sent \d\d:\d\d:\d\d \S+ · accepted \d\d:\d\d:\d\d \S+")
 
 
 def test_i_register_verify_and_sign_in(browser_window, portal):
@@ -186,6 +187,35 @@ def test_it_all_works_without_javascript(portal, browser_window):
     person.clicks("Disable")
     person.clicks("Disable")
     person.reads("MFA: DISABLED")
+
+
+def test_the_line_at_the_prompt_follows_the_mail(person):
+    person.activates_email()
+    person.gives_credentials()
+    page = person.page
+    page.evaluate("document.body.dataset.shown = 'once'")
+
+    expect(page.get_by_role("status").filter(has_text="sent")).to_have_text(ACCEPTED, timeout=30_000)
+
+    assert page.evaluate("document.body.dataset.shown") == "once"  # it was not loaded again
+    expect(page.get_by_role("link", name="Look again")).to_be_hidden()
+
+
+def test_without_javascript_a_link_asks_where_the_mail_is(portal, browser_window):
+    person = Person(browser_window(java_script_enabled=False), portal)
+    person.activates_email()
+    before = portal.codes_sent_to(person.address)
+    person.gives_credentials()
+    portal.wait_for_code(person.address, after=before)
+
+    for _look in range(20):  # the mail server has it a moment before the portal knows
+        person.follows("Look again")
+        if ACCEPTED.search(person.page.get_by_role("status").filter(has_text="sent").inner_text()):
+            break
+        person.page.wait_for_timeout(500)
+
+    expect(person.page.get_by_role("status").filter(has_text="sent")).to_have_text(ACCEPTED)
+    assert person.page.url.endswith("/account/login/otp")
 
 
 def test_it_all_works_by_keyboard(person):

@@ -105,6 +105,41 @@ def test_a_report_that_is_faster_than_the_row_stays(sink):
     assert (mail.state, mail.delivery, mail.delivery_at.year) == ("sent", Delivery.DELIVERED, 2026)
 
 
+@pytest.mark.parametrize("told", [Delivery.BOUNCED, Delivery.DELIVERED])
+def test_a_report_that_comes_while_the_mail_is_sent_tells_of_the_mailbox_too(dana, sink, monkeypatch, told):
+    """The provider's report is faster than the row, which does not say yet to which mailbox the mail goes."""
+    before = timezone.now() - timedelta(days=1)
+    marked_before = before if told == Delivery.DELIVERED else None
+    User.objects.update(mailbox_failed_at=marked_before, mailbox_failure="full" if marked_before else "")
+
+    class Reported(EmailMessage):
+        def send(self, fail_silently=False):
+            done = super().send(fail_silently)
+            delivery.note("", told, at=timezone.now(), reason=DeliveryReason.NO_MAILBOX, mail_id=str(mail.pk))
+            return done
+
+    monkeypatch.setitem(
+        outbox.COMPOSERS, "accounts.plain", lambda _mail: Reported("subject", "text", to=["dana@example.com"])
+    )
+    mail = Mail.objects.create(task="accounts.plain", user=dana)
+
+    outbox.deliver(str(mail.pk))
+
+    mail.refresh_from_db()
+    assert (mail.state, mail.delivery, mail.provider) == ("sent", told, "127.0.0.1")
+    assert mark_of(dana)[1] == ("no_mailbox" if told == Delivery.BOUNCED else "")
+
+
+def test_so_does_one_that_was_read_before_the_mail_was_noted_as_sent(dana, sink):
+    mail = Mail.objects.create(task="accounts.plain", user=dana)
+    read_before = Mail.objects.get()
+    outbox.deliver(str(mail.pk))
+
+    assert delivery._move(read_before, Delivery.BOUNCED, timezone.now(), DeliveryReason.FULL)
+
+    assert mark_of(dana)[1] == "full"
+
+
 # --- Reports --------------------------------------------------------------------------------------
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)

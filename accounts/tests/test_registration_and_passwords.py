@@ -14,7 +14,7 @@ from accounts.tests.factories import PASSWORD, UserFactory, new_key
 from mfa.factors import enabled
 from tests.codes import mailed_code
 from tests.emails import read_mail
-from tests.pages import text_of
+from tests.pages import text_of, text_without_tag
 from tests.signing_in import give_credentials, is_signed_in, open_sign_ins, sign_in
 
 pytestmark = pytest.mark.django_db
@@ -77,7 +77,8 @@ def test_sending_again_tells_nothing_of_an_address(client, another_browser, dana
         with time_machine.travel(timezone.now(), tick=False) as clock:
             for _time in range(7):
                 clock.shift(timedelta(seconds=31))
-                answers.append((email[-11:], text_of(browser.post(f"{VERIFY}/resend", follow=True))))
+                page = browser.post(f"{VERIFY}/resend", follow=True)
+                answers.append((email[-11:], text_without_tag(page).replace(f"{email[0]}•••@", "")))
 
     assert answers[:7] == answers[7:]
 
@@ -90,7 +91,8 @@ def test_the_pages_after_registering_read_the_same_for_a_taken_address(client, a
 
     pages = [browser.post(VERIFY, {"code": "WRONG-CODE"}) for browser in (client, other)]
 
-    assert text_of(pages[0]) == text_of(pages[1])
+    texts = [text_without_tag(page) for page in pages]
+    assert texts[0].replace("for N•••@", "for d•••@") == texts[1]
     assert pages[0].status_code == pages[1].status_code == 400
 
 
@@ -202,7 +204,7 @@ def test_an_unknown_account_gets_the_same_answers_but_no_mail(client, another_br
     wrong = [choose(browser, "222222222") for browser in (client, other)]
 
     assert {(answer.status_code, answer.url) for answer in answers} == {(302, COMPLETE)}
-    assert text_of(wrong[0]) == text_of(wrong[1])
+    assert text_without_tag(wrong[0]) == text_without_tag(wrong[1])
     assert sent == 1
     assert Mail.objects.filter(state="dropped").count() == 1
 

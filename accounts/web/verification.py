@@ -6,6 +6,7 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 
 from accounts import email_verification, known_browsers
+from accounts.identifiers import masked, tag_of
 from accounts.models import EmailVerification, User
 from accounts.refusals import Refused
 from accounts.web.cookies import know_browser
@@ -13,11 +14,13 @@ from accounts.web.origin import origin_of
 from accounts.web.session import keep_session_until
 
 VERIFICATION = "mailbox_proof"
+TYPED_EMAIL = "mailbox_proof_email"  # masked
 
 
-def remember_verification(request: HttpRequest, proof: EmailVerification) -> None:
-    """Store a verification in this browser's session, in place of an earlier one."""
+def remember_verification(request: HttpRequest, proof: EmailVerification, *, typed: str = "") -> None:
+    """Store a verification in this browser's session, in place of an earlier one, and the email that was typed."""
     request.session[VERIFICATION] = str(proof.pk)
+    request.session[TYPED_EMAIL] = masked(typed) if "@" in typed else ""
     keep_session_until(request, proof.expires_at)
 
 
@@ -29,6 +32,17 @@ def verification_of(request: HttpRequest, purpose: EmailVerification.Purpose) ->
 def forget_verification(request: HttpRequest) -> None:
     """Forget the verification that this browser asked for."""
     request.session.pop(VERIFICATION, None)
+    request.session.pop(TYPED_EMAIL, None)
+
+
+def asked_context(request: HttpRequest, proof: EmailVerification) -> dict[str, object]:
+    """Return the template context about when this browser asked for a code, and for which email.
+
+    It comes from the request alone, not from a mail or an account: what became of a mail would tell whether there is
+    such an account or mailbox (SR-3). No query.
+    """
+    email = request.session.get(TYPED_EMAIL, "")
+    return {"asked_at": proof.last_mail_at, "email": email, "tag": tag_of(proof.pk)}
 
 
 def resend_verification_code(request: HttpRequest, proof: EmailVerification) -> None:

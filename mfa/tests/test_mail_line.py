@@ -108,10 +108,17 @@ def test_the_pages_that_come_before_a_password_tell_nothing(client, dana_with_em
     assert b"data-follow" not in client.get("/account/password/reset/complete").content
 
 
+def test_the_line_leads_to_help_that_explains_each_of_its_words(client, challenge):
+    assert "/help/mfa-troubleshooting#late" in client.get(OTP).content.decode()
+    shown = text_of(client.get("/help/mfa-troubleshooting"))
+    for state in ["sent", *(state.label for state in Delivery if state)]:
+        assert re.search(rf"\b{state} (:|or)", shown), state
+
+
 def test_prompt_and_subject_carry_the_tag_of_the_sign_in(client, challenge):
     tag = tag_of(challenge.pk)
     assert re.fullmatch(r"[A-Z][2-9]", tag)
-    assert f"Its subject ends with the tag {tag} ." in text_of(client.get(OTP))
+    assert f"The subject of the email ends with the tag {tag} ." in text_of(client.get(OTP))
     assert read_mail()[-1].subject.endswith(f"· {tag}")
 
 

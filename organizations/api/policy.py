@@ -94,7 +94,10 @@ class NewPolicy(Schema):
 
 
 class MemberState(Schema):
-    """A member with the enabled modes; ``meetsPolicy``: one of them is accepted."""
+    """A member with the enabled modes; ``meetsPolicy``: one of them is accepted.
+
+    ``mailFailure``: why mail to the member does not arrive, such as "full" or "no_mailbox"; blank if it does.
+    """
 
     id: str
     email: str
@@ -105,6 +108,7 @@ class MemberState(Schema):
     exemptUntil: datetime | None
     lastVerified: datetime | None
     lastSignIn: datetime | None
+    mailFailure: str
 
 
 class MemberPage(Schema):
@@ -202,6 +206,7 @@ def list_members(
                 "exemptUntil": row.exempt_until if row.is_exempt else None,
                 "lastVerified": member_list.verified_at(row),
                 "lastSignIn": row.user.last_login,
+                "mailFailure": row.user.mailbox_failure if row.user.mailbox_failed_at else "",
             }
             for row in page.rows
         ],

@@ -126,6 +126,14 @@ def test_the_file_holds_everybody_and_runs_no_formula(owner, clinic, mo):
     assert len(lines) == 3
 
 
+def test_the_file_says_at_whom_mail_does_not_arrive(owner, clinic, mo):
+    User.objects.filter(pk=mo.pk).update(mailbox_failed_at=timezone.now(), mailbox_failure="full")
+
+    lines = b"".join(owner.get(members_of(clinic) + ".csv").streaming_content).decode().splitlines()
+
+    assert [line.split(",")[-1] for line in lines] == ["Mail does not arrive", "the mailbox is full", ""]
+
+
 def test_a_file_of_many_costs_few_queries(owner, clinic, django_assert_max_num_queries, monkeypatch):
     monkeypatch.setattr(member_list, "BATCH", 10)
     people = [person(clinic, f"m{number:03}", Role.MEMBER) for number in range(35)]

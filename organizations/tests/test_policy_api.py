@@ -127,6 +127,18 @@ def test_a_script_finds_its_organizations_and_who_is_left(call, client, clinic):
     assert (policy["members"], policy["membersReady"], policy["membersExempt"]) == (3, 1, 1)
 
 
+def test_a_script_finds_whom_mail_does_not_reach(call, clinic):
+    gone = UserFactory(email="gone@example.com", mailbox_failed_at=timezone.now(), mailbox_failure="no_mailbox")
+    MembershipFactory(organization=clinic, user=gone)
+
+    members = call("GET", "members").json()["members"]
+
+    assert [(row["email"], row["mailFailure"]) for row in members] == [
+        ("gone@example.com", "no_mailbox"),
+        ("olaf@example.com", ""),
+    ]
+
+
 def test_the_document_knows_it(client):
     paths = client.get("/api/openapi.json").json()["paths"]
 

@@ -12,7 +12,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts import email_change, email_verification
-from accounts.identifiers import masked
+from accounts.identifiers import masked, tag_of
 from accounts.models import EmailVerification
 from accounts.refusals import Refused
 from accounts.web import kept_forms
@@ -72,6 +72,7 @@ def confirm_email(request: AuthenticatedHttpRequest) -> HttpResponse:
             return redirect("accounts:settings")
     context = {
         "email": masked(proof.email),
+        "tag": tag_of(proof.pk),
         "resend_in": seconds_until(email_verification.resend_at(proof)),
     }
     return render_form(request, "accounts/confirm_email.html", form, **context)

@@ -30,8 +30,9 @@ def password_reset(request: HttpRequest) -> HttpResponse:
     form = bound(request, IdentifierForm)
     if form.is_valid():
         with refusals_on(request, form):
-            proof = email_verification.ask_reset(form.cleaned_data["identifier"], origin_of(request))
-            remember_verification(request, proof)
+            identifier = form.cleaned_data["identifier"]
+            proof = email_verification.ask_reset(identifier, origin_of(request))
+            remember_verification(request, proof, typed=identifier)
             return redirect("accounts:password_reset_complete")
     return render_form(request, "accounts/password_reset.html", form)
 
@@ -49,7 +50,12 @@ def password_reset_complete(request: HttpRequest) -> HttpResponse:
     if form.is_valid():
         with refusals_on(request, form, "code"):
             return _reset(request, proof, form)
-    return render_form(request, "accounts/password_reset_complete.html", form)
+    return _ask_for_code(request, proof, form)
+
+
+def _ask_for_code(request: HttpRequest, proof: EmailVerification, form: ResetPasswordForm) -> HttpResponse:
+    context = verification.asked_context(request, proof)
+    return render_form(request, "accounts/password_reset_complete.html", form, **context)
 
 
 def _reset(request: HttpRequest, proof: EmailVerification, form: ResetPasswordForm) -> HttpResponse:
@@ -58,7 +64,7 @@ def _reset(request: HttpRequest, proof: EmailVerification, form: ResetPasswordFo
         user = email_verification.reset_password(proof, code, password, origin_of(request), also=code_failures.ease)
     except ValidationError as weak:
         form.add_error("password", weak)
-        return render_form(request, "accounts/password_reset_complete.html", form)
+        return _ask_for_code(request, proof, form)
     auth.logout(request)
     verification.remember_mailbox(request, user)
     messages.success(request, _("Your password is changed. Sign in with the new password."))

@@ -47,7 +47,7 @@ def register(request: HttpRequest) -> HttpResponse:
             if proof is None:
                 messages.success(request, _("Your account is ready. You can accept your invitation now."))
                 return sign_in(request, email, password, reverse("organizations:accept_invitation"))
-            remember_verification(request, proof)
+            remember_verification(request, proof, typed=email)
             return redirect("accounts:verify_email")
     # An invitation proves its email: that registration mails no code.
     return render_form(request, "accounts/register.html", form, is_invited=bool(invitation_of(request)))
@@ -72,6 +72,7 @@ def verify_email(request: HttpRequest) -> HttpResponse:
             return redirect(_after_registration(request))
     context = {
         "resend_in": seconds_until(email_verification.resend_at(proof)),
+        **verification.asked_context(request, proof),
         "lifetime_hours": int(configuration.VERIFY_EMAIL_LIFETIME.total_seconds() // 3600),
     }
     return render_form(request, "accounts/verify_email.html", form, **context)

@@ -10,7 +10,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts import email_verification, signin
-from accounts.identifiers import masked
+from accounts.identifiers import masked, tag_of
 from accounts.models import User
 from accounts.refusals import Refused
 from accounts.web import pending_sign_in, proofs, verification
@@ -84,6 +84,7 @@ def confirm_mailbox(request: HttpRequest) -> HttpResponse:
         form,
         email=masked(proof.user.email),
         resend_in=seconds_until(email_verification.resend_at(proof)),
+        tag=tag_of(proof.pk),
         **prompt.progress_context(proof.pk),
         cancel_url=_cancel_url(request),
     )

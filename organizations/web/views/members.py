@@ -70,7 +70,7 @@ def members_csv(request: AuthenticatedHttpRequest, organization_id: UUID) -> Str
     """Stream all members and their modes as a CSV file."""
     organization = membership_of(request, organization_id, roles=MANAGERS).organization
     head = [_("Email"), _("Name"), _("Role"), _("Modes"), _("Preferred"), _("Meets the policy"), _("Exempt until"),
-            _("Last verified"), _("Last sign-in"), _("Joined")]  # fmt: skip
+            _("Last verified"), _("Last sign-in"), _("Joined"), _("Mail does not arrive")]  # fmt: skip
     return csv_file("members", head, _cells(organization))
 
 
@@ -80,7 +80,8 @@ def _cells(organization: Organization) -> Iterator[list[str]]:
             meets = _("yes") if shown.meets else _("no")
             cells = [row.user.email, row.user.name, row.role, row.modes or _("off"), row.user.preferred_mode, meets]
             times = [row.exempt_until, shown.verified, row.user.last_login, row.created_at]
-            yield [*cells, *(at.isoformat(timespec="seconds") if at else "" for at in times)]
+            moments = (at.isoformat(timespec="seconds") if at else "" for at in times)
+            yield [*cells, *moments, shown.mailbox_problem]
 
 
 def _target(manager: Membership, user_id: UUID) -> Membership:
