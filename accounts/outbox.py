@@ -192,10 +192,8 @@ def _attempt(mail: Mail, over: KeptConnection) -> timedelta | None:
             _refuse(mail, message, reason)
             return None
         return _put_back(mail, error)
-    now = timezone.now()
-    learned = delivery.learned(sent, at=now)
-    _close(mail, Mail.State.SENT, sent_at=now, **learned)
-    metrics.accepted(str(learned["provider"]), mail.queue, now - mail.created_at)
+    delivery.note_sent(mail, sent, at=timezone.now())
+    _note_end(mail, Mail.State.SENT)
     return None
 
 
@@ -212,8 +210,12 @@ def _refuse(mail: Mail, message: EmailMultiAlternatives, reason: DeliveryReason)
 
 
 def _close(mail: Mail, state: Mail.State, **columns: object) -> None:
-    """Note the end of a mail's way through the outbox, with what was learned if it was sent, in one statement."""
+    """End the way of a mail that was not sent through the outbox."""
     Mail.objects.filter(pk=mail.pk).update(state=state, **columns)
+    _note_end(mail, state)
+
+
+def _note_end(mail: Mail, state: Mail.State) -> None:
     metrics.count(mail.task, state)
     log.info("outbox.closed", mail_id=str(mail.pk), task=mail.task, state=str(state))
 
