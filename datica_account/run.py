@@ -148,9 +148,12 @@ def main() -> int:
     os.environ.setdefault("DEVELOPMENT", "1")
     os.environ.setdefault("LOG_LEVEL", "WARNING")  # what people look for here are the mails
     os.environ.setdefault("GLIBC_TUNABLES", HUGE_PAGES)
+    os.environ.setdefault("HASHED_STATIC_FILES", "1")
     manage = [sys.executable, str(ROOT / "manage.py")]
-    if (failed := subprocess.run([*manage, "migrate", "--verbosity", "0"], cwd=ROOT, check=False).returncode) != 0:
-        return failed
+    for preparation in (["migrate"], ["collectstatic", "--no-input"]):
+        command = [*manage, *preparation, "--verbosity", "0"]
+        if (failed := subprocess.run(command, cwd=ROOT, check=False).returncode) != 0:
+            return failed
     sys.stdout.write(f"\nThe portal:     http://{HOST}:{port}/account\n")
     sys.stdout.write(f"Mail appears:   http://{HOST}:{port}/development/inbox  (and below, and in DATA_DIR/mail/)\n")
     sys.stdout.write("Demo accounts:\n")

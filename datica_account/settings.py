@@ -343,17 +343,19 @@ LANGUAGE_CODE = "en"
 LOCALE_PATHS = [BASE_DIR / "locale"]
 
 STATIC_URL = "/static/"
-STATIC_ROOT = None if DEVELOPMENT else BASE_DIR / "staticfiles"  # in development files are served where they lie
+STATIC_ROOT = DATA_DIR / "static" if DEVELOPMENT else BASE_DIR / "staticfiles"
+# Browsers keep a file whose name has a hash of its content. Without it, files are served where they lie.
+HASHED_STATIC_FILES = env.bool("HASHED_STATIC_FILES", default=not DEVELOPMENT)
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
-        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
-        if DEVELOPMENT
-        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if HASHED_STATIC_FILES
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
     },
 }
-WHITENOISE_USE_FINDERS = DEVELOPMENT
+WHITENOISE_USE_FINDERS = not HASHED_STATIC_FILES
 
 # What `AUTH_HOST_VERSION` and `PAAS_HOST_VERSION` tell the command-line client to put before each path.
 API_PREFIXES: list[str] = env.list("API_PREFIXES", default=[])
@@ -388,6 +390,8 @@ PERMISSIONS_POLICY: dict[str, list[str]] = {
 CSRF_FAILURE_VIEW = "datica_account.views.csrf_failure"
 SILENCED_SYSTEM_CHECKS = ["security.W008"]  # see SECURE_SSL_REDIRECT
 
+# Where to report a security hole, such as mailto:security@example.com: told at /.well-known/security.txt.
+SECURITY_CONTACT = env.str("SECURITY_CONTACT", default="")
 # Opens /metrics as `Authorization: Bearer …`; blank: there is no such page (SR-55).
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 
@@ -461,6 +465,10 @@ if not SITE_URL.startswith(("http://", "https://")):
     problems.add("SITE_URL", "is not an address of the web.")
 if "://" not in CELERY_BROKER_URL:
     problems.add("CELERY_BROKER_URL", "is not the address of a broker.")
+if SECURITY_CONTACT and not re.fullmatch(r"(mailto:|https://|tel:)\S+", SECURITY_CONTACT):
+    problems.add(
+        "SECURITY_CONTACT", "is not an address such as mailto:security@example.com or https://example.com/security."
+    )
 if LOG_LEVEL not in logging.getLevelNamesMapping():
     problems.add("LOG_LEVEL", "is not a level.")
 for provider in MAIL_REPORT_PROVIDERS or []:

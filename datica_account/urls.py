@@ -11,7 +11,7 @@ from django.views.generic import RedirectView, TemplateView
 from accounts.web.access import all_check_access_themselves, public, works_during_assisted_reset, works_while_blocked
 from accounts.web.views.mail_reports import mail_reports
 from datica_account.api import api
-from datica_account.views import metrics, passkey_endpoints
+from datica_account.views import change_password, metrics, passkey_endpoints, robots_txt, security_txt
 
 
 def help_page(template: str) -> Callable[..., HttpResponseBase]:
@@ -31,6 +31,9 @@ urlpatterns = [
     path("hooks/mail/<slug:provider>/", mail_reports, name="mail_reports"),
     path("metrics", metrics, name="metrics"),
     path(".well-known/passkey-endpoints", passkey_endpoints, name="passkey_endpoints"),
+    path(".well-known/change-password", change_password, name="change_password"),
+    path(".well-known/security.txt", security_txt, name="security_txt"),
+    path("robots.txt", robots_txt, name="robots_txt"),
     path("admin/", admin.site.urls),
     path("help/mfa", help_page("help/mfa.html"), name="help_mfa"),
     path("help/mfa-troubleshooting", help_page("help/mfa_troubleshooting.html"), name="help_mfa_troubleshooting"),

@@ -1,12 +1,14 @@
-"""The error page of a failed CSRF check, the metrics for operators, and what password managers ask."""
+"""The error page of a failed CSRF check, the metrics for operators, and what programs ask at well-known addresses."""
 
 import os
+from datetime import timedelta
 from hmac import compare_digest
 
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
@@ -14,6 +16,8 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from accounts import mail_gauges
 from accounts.web.access import public, works_while_blocked
+
+SECURITY_TXT_LIFETIME = timedelta(days=180)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
@@ -28,6 +32,36 @@ def passkey_endpoints(_request: HttpRequest) -> JsonResponse:
     """Name the pages where passkeys are made and managed, for password managers (W3C, passkey endpoints)."""
     enrol, manage = (f"{settings.SITE_URL}{reverse(name)}" for name in ("mfa:add_passkey", "mfa:passkeys"))
     return JsonResponse({"enroll": enrol, "manage": manage})
+
+
+@require_safe
+@public
+@works_while_blocked
+def change_password(_request: HttpRequest) -> HttpResponse:
+    """Lead password managers to the page that changes the password (W3C, a well-known URL for changing passwords)."""
+    return redirect("accounts:password_change")
+
+
+@require_safe
+@public
+@works_while_blocked
+def security_txt(_request: HttpRequest) -> HttpResponse:
+    """Tell where to report a security hole (RFC 9116). Raise ``Http404`` if ``SECURITY_CONTACT`` is blank."""
+    if not settings.SECURITY_CONTACT:
+        raise Http404
+    expires = (timezone.now() + SECURITY_TXT_LIFETIME).strftime("%Y-%m-%dT%H:%M:%SZ")
+    address = f"{settings.SITE_URL}{reverse('security_txt')}"
+    lines = [f"Contact: {settings.SECURITY_CONTACT}", f"Expires: {expires}", f"Canonical: {address}"]
+    return HttpResponse("\n".join(lines) + "\n", content_type="text/plain; charset=utf-8")
+
+
+@require_safe
+@public
+@works_while_blocked
+def robots_txt(_request: HttpRequest) -> HttpResponse:
+    """Let search engines find the sign-in and the help, and nothing else (RFC 9309)."""
+    lines = ["User-agent: *", "Allow: /account/login", "Allow: /help/", "Allow: /static/", "Disallow: /"]
+    return HttpResponse("\n".join(lines) + "\n", content_type="text/plain; charset=utf-8")
 
 
 @never_cache
