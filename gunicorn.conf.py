@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+control_socket_disable = True  # signals are enough, and the folder of the code is read-only
+
 
 def on_starting(_server: object) -> None:
     """Refuse wrong settings once, before each worker does.

@@ -35,7 +35,7 @@ PRODUCTION = {
 MANAGE = [PYTHON, "-W", "ignore", "manage.py"]
 PYTEST = [PYTHON, "-m", "pytest"]
 # Tests that ask no database need not run on each.
-NO_DATABASE = [f"--ignore=tests/test_{name}.py" for name in ("broker", "house", "run", "settings")]
+NO_DATABASE = [f"--ignore=tests/test_{name}.py" for name in ("broker", "deploy", "house", "proxies", "run", "settings")]
 # What PostgreSQL refuses more of is asked there alone, where there is one.
 STRICTER_ON_POSTGRESQL = ["--ignore=tests/test_bad_input.py"]
 # The slowest first: they run side by side.

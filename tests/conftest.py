@@ -18,7 +18,7 @@ ARGUMENTS = [
 
 
 # Files with tests of half a minute: begun last, one would keep a single process busy after all others have ended.
-SLOW = {"test_run", "test_broker", "test_invariants", "test_histories"}
+SLOW = {"test_run", "test_proxies", "test_broker", "test_invariants", "test_histories"}
 # Files that go the same ways again and again: tracing them takes half as long again and adds no line.
 NOT_TRACED = {"test_invariants", "test_histories", "test_shares", "test_throttles", "test_budgets", "test_permissions",
               "test_member_counts", "test_cli_contract"}  # fmt: skip
