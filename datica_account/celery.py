@@ -3,10 +3,19 @@
 import os
 
 from celery import Celery
-from celery.signals import setup_logging, worker_process_init
+from celery.signals import import_modules, setup_logging, worker_process_init
 from django.db import connections
 
+from datica_account import metrics_folder
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "datica_account.settings")
+
+
+@import_modules.connect
+def count_with_the_web(**_kwargs: object) -> None:
+    """Choose where a worker counts. Connected before the application exists, whose own receiver imports the apps."""
+    metrics_folder.choose()
+
 
 app = Celery("datica_account")
 app.config_from_object("django.conf:settings", namespace="CELERY")

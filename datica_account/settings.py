@@ -5,6 +5,7 @@ nothing sensitive has a default, and a missing or wrong variable stops the start
 """
 
 import logging
+import os
 import re
 import secrets
 from datetime import timedelta
@@ -110,6 +111,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "datica_account.health.answer_probes",
+    "datica_account.request_metrics.Before",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -128,6 +130,7 @@ MIDDLEWARE = [
     "datica_account.middleware.RequestLog",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "accounts.web.access.AccessMiddleware",
+    "datica_account.request_metrics.After",
 ]
 
 ROOT_URLCONF = "datica_account.urls"
@@ -394,6 +397,11 @@ SILENCED_SYSTEM_CHECKS = ["security.W008"]  # see SECURE_SSL_REDIRECT
 SECURITY_CONTACT = env.str("SECURITY_CONTACT", default="")
 # Opens /metrics as `Authorization: Bearer …`; blank: there is no such page (SR-55).
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+# Where the web processes and workers of a machine count together. They alone: datica_account/metrics_folder.py tells
+# the library, which would read the variable in every command.
+PROMETHEUS_MULTIPROC_DIR = env.str("PROMETHEUS_MULTIPROC_DIR", default=str(DATA_DIR / "metrics"))
+os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
+PROMETHEUS_LATENCY_BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # seconds of a request
 
 # --- logs: events, one line each, no codes ----------------------------------------------------
 
