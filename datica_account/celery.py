@@ -6,15 +6,19 @@ from celery import Celery
 from celery.signals import import_modules, setup_logging, worker_process_init
 from django.db import connections
 
-from datica_account import metrics_folder
+from datica_account import extras, metrics_folder
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "datica_account.settings")
 
 
 @import_modules.connect
-def count_with_the_web(**_kwargs: object) -> None:
-    """Choose where a worker counts. Connected before the application exists, whose own receiver imports the apps."""
+def watch_the_worker(**_kwargs: object) -> None:
+    """Choose where a worker counts, and send its traces.
+
+    Connected before the application exists: a receiver of its own imports the apps.
+    """
     metrics_folder.choose()
+    extras.start_tracing()
 
 
 app = Celery("datica_account")
