@@ -24,10 +24,6 @@ class DatabaseGauges(Collector):
         self._gauges: list[GaugeMetricFamily] = []
         self._until = 0.0
 
-    def describe(self) -> list[GaugeMetricFamily]:
-        """Return nothing: the registry would read the gauges at the import to learn their names."""
-        return []
-
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Return the gauges. Without a database there are none, and the counters of ``/metrics`` still come."""
         if monotonic() >= self._until:
