@@ -1,57 +1,9 @@
-"""Gauges of mail that ``/metrics`` asks of the database: what no single process knows (SR-55).
+"""Gauges of mail that ``/metrics`` asks of the database."""
 
-They are computed when they are asked for and never stored by a process, so several processes do not add them up.
-"""
-
-from collections.abc import Iterator
-from dataclasses import dataclass
-from time import monotonic
-
-import structlog
-from django.db import DatabaseError
-from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
 
 from accounts import mail_breaker, mail_status
-
-log = structlog.get_logger(__name__)
-
-# Several scrapers, or one that is misconfigured, do not ask the database more often.
-KEPT_SECONDS = 5.0
-
-
-@dataclass
-class _Kept:
-    gauges: list[GaugeMetricFamily]
-    until: float = 0.0
-
-
-_kept = _Kept([])
-
-
-def forget() -> None:
-    """Ask the database the next time."""
-    _kept.until = 0.0
-
-
-class MailCollector(Collector):
-    """Reads the gauges. Without a database there are none, and the counters of ``/metrics`` still come."""
-
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Return the gauges, at most ``KEPT_SECONDS`` old."""
-        if monotonic() >= _kept.until:
-            try:
-                _kept.gauges = _read()
-            except DatabaseError as error:
-                log.warning("mail_gauges.no_database", error=type(error).__name__)
-                return
-            _kept.until = monotonic() + KEPT_SECONDS
-        yield from _kept.gauges
-
-
-REGISTRY = CollectorRegistry()
-REGISTRY.register(MailCollector())
+from accounts.gauges import DatabaseGauges
 
 
 def _read() -> list[GaugeMetricFamily]:
@@ -72,3 +24,7 @@ def _read() -> list[GaugeMetricFamily]:
     for state in mail_breaker.State:
         breaker.add_metric([str(state)], float(state == now))
     return [length, oldest, breaker]
+
+
+gauges = DatabaseGauges(_read, kept_seconds=5)
+forget = gauges.forget

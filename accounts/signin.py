@@ -18,7 +18,7 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare, salted_hmac
 from django.utils.translation import gettext_lazy as _
 
-from accounts import known_browsers, security_log, sessions, throttles
+from accounts import known_browsers, metrics, security_log, sessions, throttles
 from accounts.identifiers import key_of
 from accounts.limits import Limit, half
 from accounts.models import Channel, PublicKey, SecurityEvent, User
@@ -76,14 +76,20 @@ def check_credentials(
     """
     user = _find(identifier, origin, annotations)
     slots = _slots(identifier, user, origin, channel)
-    throttles.take(slots)
+    try:
+        throttles.take(slots)
+    except Refused:
+        metrics.count_sign_in(metrics.SignIn.THROTTLED)
+        raise
     if user is None:
         # The same work as for a known account, so that the time taken reveals nothing.
         check_password(password, _dummy_hash())
+        metrics.count_sign_in(metrics.SignIn.WRONG_CREDENTIALS)
         log.info("signin.refused", reason="unknown")
         raise WrongCredentials
     if not user.check_password(password) or not user.is_active:
         security_log.record(user, Kind.SIGN_IN_REFUSED, origin)
+        metrics.count_sign_in(metrics.SignIn.WRONG_CREDENTIALS)
         log.info("signin.refused", user_id=str(user.pk), reason="password" if user.is_active else "disabled")
         raise WrongCredentials
     throttles.give_back([*slots, *password_slots_of(user)])
@@ -177,6 +183,7 @@ def finish(
     user.last_login = timezone.now()
     User.objects.filter(pk=user.pk).update(last_login=user.last_login)
     security_log.record(user, Kind.SIGNED_IN, origin, mode=proof.mode, factor_name=proof.factor_name)
+    metrics.count_sign_in(metrics.SignIn.SUCCESS, mode=proof.mode)
     tokens = origin.browser_tokens
     if channel == Channel.BROWSER and not is_known:
         tokens = known_browsers.note_sign_in(user, origin, by_factor=by_factor, is_first=is_first)

@@ -18,6 +18,7 @@ from django.db.models import Exists
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from accounts import metrics
 from accounts.models import Throttle
 from accounts.refusals import Refused
 
@@ -57,6 +58,11 @@ class Slot:
     pause: timedelta | None = None
 
     @property
+    def step(self) -> str:
+        """The key of the limit, without the subject."""
+        return self.key.partition(":")[0]
+
+    @property
     def digest(self) -> str:
         """The hash under which the count is stored, so that the table holds no email and no IP address."""
         return sha256(self.key.encode("utf-8", "surrogatepass")).hexdigest()
@@ -87,6 +93,7 @@ def take_each(groups: Mapping[str, Iterable[Slot]]) -> dict[str, Refused]:
         pairs = [(rows[slot.digest], slot) for slot in group]
         if refusal := _longest_refusal([pair for pair in pairs if not pair[0].is_new], now):
             refused[name] = refusal
+            metrics.count_throttled(group[0].step)
             not_counted += [row for row, _slot in pairs if row.is_new]
         else:
             counted += pairs

@@ -7,7 +7,9 @@ class PortalAdminConfig(AdminConfig):
 
     def ready(self) -> None:
         from datica_account import checks  # noqa: F401  (registers them; apps are not ready before)
+        from datica_account.task_metrics import count_tasks
 
+        count_tasks()
         super().ready()
 
 

@@ -3,10 +3,23 @@
 import os
 
 from celery import Celery
-from celery.signals import setup_logging, worker_process_init
+from celery.signals import import_modules, setup_logging, worker_process_init
 from django.db import connections
 
+from datica_account import extras, metrics_folder
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "datica_account.settings")
+
+
+@import_modules.connect
+def watch_the_worker(**_kwargs: object) -> None:
+    """Choose where a worker counts, and send its traces.
+
+    Connected before the application exists: a receiver of its own imports the apps.
+    """
+    metrics_folder.choose()
+    extras.start_tracing()
+
 
 app = Celery("datica_account")
 app.config_from_object("django.conf:settings", namespace="CELERY")

@@ -5,6 +5,7 @@ nothing sensitive has a default, and a missing or wrong variable stops the start
 """
 
 import logging
+import os
 import re
 import secrets
 from datetime import timedelta
@@ -20,6 +21,7 @@ from environs import validate
 
 from datica_account import mail_providers
 from datica_account.environment import SettingsEnv, mail_server
+from datica_account.extras import are_installed
 from datica_account.logs import hide_secrets
 from datica_account.refusal import NOT_SET, Problems
 from datica_account.renamed import read_old_names
@@ -110,6 +112,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "datica_account.health.answer_probes",
+    "datica_account.request_metrics.Before",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -128,6 +131,7 @@ MIDDLEWARE = [
     "datica_account.middleware.RequestLog",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "accounts.web.access.AccessMiddleware",
+    "datica_account.request_metrics.After",
 ]
 
 ROOT_URLCONF = "datica_account.urls"
@@ -394,6 +398,11 @@ SILENCED_SYSTEM_CHECKS = ["security.W008"]  # see SECURE_SSL_REDIRECT
 SECURITY_CONTACT = env.str("SECURITY_CONTACT", default="")
 # Opens /metrics as `Authorization: Bearer …`; blank: there is no such page (SR-55).
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+# Where the web processes and workers of a machine count together. They alone: datica_account/metrics_folder.py tells
+# the library, which would read the variable in every command.
+PROMETHEUS_MULTIPROC_DIR = env.str("PROMETHEUS_MULTIPROC_DIR", default=str(DATA_DIR / "metrics"))
+os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
+PROMETHEUS_LATENCY_BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # seconds of a request
 
 # --- logs: events, one line each, no codes ----------------------------------------------------
 
@@ -413,7 +422,7 @@ structlog.configure(
 )
 # One line for each request, when it has ended.
 DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG
-LOGGING = {
+LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
@@ -421,8 +430,8 @@ LOGGING = {
             "()": structlog.stdlib.ProcessorFormatter,
             "processors": [
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                hide_secrets,
                 structlog.processors.format_exc_info,
+                hide_secrets,
                 structlog.dev.ConsoleRenderer(colors=False) if DEVELOPMENT else structlog.processors.JSONRenderer(),
             ],
             "foreign_pre_chain": [
@@ -436,6 +445,19 @@ LOGGING = {
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
     "loggers": {"django.server": {"handlers": ["console"], "level": LOG_LEVEL, "propagate": False}},
 }
+
+# --- errors reach a person, and traces ---------------------------------------------------------
+
+# Not Django's setting of this name: its mails quote the request.
+ERROR_MAILS_TO: list[str] = env.list("ADMINS", default=[])
+SENTRY_DSN = env.str("SENTRY_DSN", default="")
+OTEL_EXPORTER_OTLP_ENDPOINT = env.str("OTEL_EXPORTER_OTLP_ENDPOINT", default="")
+REPORT_HANDLERS: dict[str, dict[str, Any]] = {
+    "sentry": {"class": "datica_account.sentry.SentryHandler", "level": "ERROR", "dsn": SENTRY_DSN},
+    "mail": {
+        "class": "datica_account.error_mail.MailHandler", "level": "ERROR", "to": ERROR_MAILS_TO, "folder": DATA_DIR,
+    },
+}  # fmt: skip
 
 # --- what follows from the above --------------------------------------------------------------
 
@@ -469,6 +491,15 @@ if SECURITY_CONTACT and not re.fullmatch(r"(mailto:|https://|tel:)\S+", SECURITY
     problems.add(
         "SECURITY_CONTACT", "is not an address such as mailto:security@example.com or https://example.com/security."
     )
+if any(not re.fullmatch(r"[^@\s]+@[^@\s]+", address) for address in ERROR_MAILS_TO or []):
+    problems.add("ADMINS", "is not a list of email addresses.")
+if SENTRY_DSN and not re.fullmatch(r"https?://[^/@]+@[^/@]+/\S+", SENTRY_DSN):
+    problems.add("SENTRY_DSN", "is not the address of a project.")
+if OTEL_EXPORTER_OTLP_ENDPOINT and not host_of(OTEL_EXPORTER_OTLP_ENDPOINT):
+    problems.add("OTEL_EXPORTER_OTLP_ENDPOINT", "is not the address of a collector.")
+for name, value in {"SENTRY_DSN": SENTRY_DSN, "OTEL_EXPORTER_OTLP_ENDPOINT": OTEL_EXPORTER_OTLP_ENDPOINT}.items():
+    if value and not are_installed(name):
+        problems.add(name, "needs packages that are not installed: pip install -r requirements-extras.txt.")
 if LOG_LEVEL not in logging.getLevelNamesMapping():
     problems.add("LOG_LEVEL", "is not a level.")
 for provider in MAIL_REPORT_PROVIDERS or []:
@@ -499,6 +530,11 @@ if not DEVELOPMENT:
         problems.add("ALLOWED_HOSTS", "is not set.")
 
 problems.refuse()  # ends the process with one message that names all of them
+
+for name, wanted in {"sentry": SENTRY_DSN, "mail": ERROR_MAILS_TO}.items():
+    if wanted:
+        LOGGING["handlers"][name] = REPORT_HANDLERS[name]
+        LOGGING["root"]["handlers"].append(name)
 
 SESSION_COOKIE_AGE = int(SESSION_LIFETIME.total_seconds())
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):

@@ -1,6 +1,5 @@
 """The error page of a failed CSRF check, the metrics for operators, and what programs ask at well-known addresses."""
 
-import os
 from datetime import timedelta
 from hmac import compare_digest
 
@@ -11,12 +10,16 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from accounts import mail_gauges
 from accounts.web.access import public, works_while_blocked
+from datica_account import shared_metrics
+from mfa import mode_gauges
 
+GAUGES = CollectorRegistry()
+GAUGES.register(mail_gauges.gauges)
+GAUGES.register(mode_gauges.gauges)
 SECURITY_TXT_LIFETIME = timedelta(days=180)
 
 
@@ -73,9 +76,6 @@ def metrics(request: HttpRequest) -> HttpResponse:
     given = request.headers.get("Authorization", "").encode("utf-8", "surrogatepass")
     if not settings.METRICS_TOKEN or not compare_digest(given, f"Bearer {settings.METRICS_TOKEN}".encode()):
         raise Http404
-    registry = REGISTRY
-    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-        registry = CollectorRegistry()
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    shared = generate_latest(mail_gauges.REGISTRY)  # asked of the database, which all processes share
-    return HttpResponse(generate_latest(registry) + shared, content_type=CONTENT_TYPE_LATEST)
+    # Counters are summed over the processes; gauges are asked of the database, which all of them share.
+    text = generate_latest(shared_metrics.registry()) + generate_latest(GAUGES)
+    return HttpResponse(text, content_type=CONTENT_TYPE_LATEST)

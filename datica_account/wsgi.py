@@ -7,6 +7,8 @@ from typing import Any
 
 from django.core.wsgi import get_wsgi_application
 
+from datica_account import extras, metrics_folder
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "datica_account.settings")
 BOUNDARY = re.compile(r""";\s*boundary="?([A-Za-z0-9'()+_,./:=?-]{1,70})"?\s*(?:;|$)""", re.IGNORECASE)
 
@@ -27,4 +29,6 @@ def in_utf_8(inner: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[by
     return application
 
 
+metrics_folder.choose()
+extras.start_tracing()
 application = in_utf_8(get_wsgi_application())

@@ -15,7 +15,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts import email_verification, known_browsers, outbox, security_log, throttles
+from accounts import email_verification, known_browsers, metrics, outbox, security_log, throttles
 from accounts.housekeeping import RETENTION, delete_in_batches
 from accounts.identifiers import new_code
 from accounts.limits import Limit
@@ -81,6 +81,7 @@ def start(user: User, *, by: User, authority: str, reason: str, origin: Origin) 
     with transaction.atomic():
         user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
         if started.count() >= STARTS.count:
+            metrics.count_throttled("assisted-reset-start")
             raise TooManyStarts(retry_at=started[STARTS.count - 1].created_at + STARTS.interval)
         if user.pk == by.pk:
             raise NotForOneself

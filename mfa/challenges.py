@@ -17,7 +17,7 @@ from django.db.models import OuterRef
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts import delivery, known_browsers, mail_limits, outbox, security_log, signin, throttles
+from accounts import delivery, known_browsers, mail_limits, metrics, outbox, security_log, signin, throttles
 from accounts.housekeeping import RETENTION, delete_in_batches
 from accounts.limits import Limit
 from accounts.models import Channel, User
@@ -204,8 +204,10 @@ def _post_code(challenge: Challenge) -> None:
 def _refuse_too_many_mails(challenge: Challenge, now: datetime, origin: Origin) -> None:
     """Raise ``MailTooSoon`` or ``TooManyMails`` (SR-17). Asking for an email never resets the wrong codes."""
     if challenge.last_mail_at and now < resend_at(challenge):
+        metrics.count_throttled(mail_limits.ONE_TIME_PASSWORDS.total.key)
         raise MailTooSoon(retry_at=resend_at(challenge))
     if challenge.mails >= MAILS.count:
+        metrics.count_throttled(mail_limits.ONE_TIME_PASSWORDS.total.key)
         raise TooManyMails
     if refusal := _take_mail(challenge, origin):
         raise refusal
@@ -344,6 +346,7 @@ def judge(
         raise ChallengeOver
     slot = _slot_of(challenge, otp, origin)
     if has_failures and (blocked := code_failures.refusal_of(slot)):
+        _count_throttled(challenge, slot)
         raise TooManyFailures(retry_at=blocked.retry_at)
     try:
         proof = check()
@@ -356,6 +359,12 @@ def judge(
     if has_failures or len(otp) == recovery.LENGTH:
         code_failures.forgive(challenge.user, known_place_of(challenge, origin))
     return proof
+
+
+def _count_throttled(challenge: Challenge, slot: Slot) -> None:
+    metrics.count_throttled(slot.step)
+    if challenge.purpose == Challenge.Purpose.SIGN_IN:
+        metrics.count_sign_in(metrics.SignIn.THROTTLED, mode=challenge.mode)
 
 
 def _slot_of(challenge: Challenge, otp: str, origin: Origin) -> Slot:
@@ -414,6 +423,8 @@ def _count_failure(challenge: Challenge, slot: Slot, now: datetime, origin: Orig
         unfinished_sign_ins.report_if_suspicious(challenge)
     challenge.save(update_fields=["failures", "ended_at"])
     security_log.record(user, Kind.CODE_REFUSED, origin, mode=challenge.mode)
+    if challenge.purpose == Challenge.Purpose.SIGN_IN:
+        metrics.count_sign_in(metrics.SignIn.WRONG_CODE, mode=challenge.mode)
     log.info("mfa.code_refused", user_id=str(user.pk), purpose=challenge.purpose, mode=challenge.mode)
 
 

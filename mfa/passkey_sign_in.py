@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
-from accounts import throttles
+from accounts import metrics, throttles
 from accounts.limits import Limit
 from accounts.models import Channel
 from accounts.refusals import counted
@@ -44,6 +44,8 @@ def sign_in(credential: str, origin: Origin, *, browser_secret: str) -> challeng
     """
     slot = REFUSED_FROM_NETWORK.by_network(origin)
     if refusal := throttles.refusal_of([slot]):
+        metrics.count_throttled(slot.step)
+        metrics.count_sign_in(metrics.SignIn.THROTTLED, mode=passkey_proofs.MODE)
         raise refusal
     try:
         with counted():
@@ -51,6 +53,7 @@ def sign_in(credential: str, origin: Origin, *, browser_secret: str) -> challeng
     except passkey_proofs.RefusedPasskey:
         with transaction.atomic():
             throttles.count([slot])
+        metrics.count_sign_in(metrics.SignIn.WRONG_CODE, mode=passkey_proofs.MODE)
         raise
 
 

@@ -178,7 +178,6 @@ def large() -> Iterator[Stack]:
                 "ALLOWED_HOSTS": "localhost",
                 "DATA_DIR": str(folder),
                 "METRICS_TOKEN": METRICS_TOKEN,
-                "PROMETHEUS_MULTIPROC_DIR": tempfile.mkdtemp(prefix="portal-metrics-"),
                 "GLIBC_TUNABLES": HUGE_PAGES,
             }
         )

@@ -71,6 +71,9 @@ def test_a_complete_environment_starts():
         ("MAIL_REPORT_PROVIDERS", "postmark"),  # without a secret its reports could be forged
         ("MAIL_REPORT_PROVIDERS", "pigeons"),
         ("BOUNCE_ADDRESS", "bounces"),
+        ("ADMINS", "dana"),
+        ("SENTRY_DSN", "sentry.example.com"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector"),
         ("BOUNCE_ADDRESS", "a-local-part-that-is-too-long@example.com"),
     ],
 )

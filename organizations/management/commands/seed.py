@@ -21,10 +21,10 @@ EMAIL_OF = "'person' || n || '@example.com'"
 MODE = next(mode.name for mode in modes.ALL.values() if mode.keeps_secret)  # what seeded owners sign in with
 PEOPLE = f"""
 INSERT INTO accounts_user (id, password, is_superuser, email, email_key, email_verified_at, username, name,
-  preferred_mode, enabled_modes, is_active, is_staff, created_at, last_login)
+  preferred_mode, enabled_modes, mailbox_failure, credential_version, is_active, is_staff, created_at, last_login)
 SELECT gen_random_uuid(), '!', false, {EMAIL_OF}, {EMAIL_OF}, now(), '', '',
-  (ARRAY['', '', '', 'authenticator', 'authenticator', 'authenticator', 'email'])[mod(n, 7) + 1], '', true, false,
-  now(), now() - random() * interval '60 days'
+  (ARRAY['', '', '', 'authenticator', 'authenticator', 'authenticator', 'email'])[mod(n, 7) + 1], '', '', 0,
+  true, false, now(), now() - random() * interval '60 days'
 FROM generate_series(1, %s) AS n
 """
 NUMBER = "substr(email, 7, strpos(email, '@') - 7)::int"
