@@ -427,10 +427,9 @@ class TestInvitations:
         page = guest.post(
             "/account/register", {"email": "New@example.com", "password": PASSWORD, "password_confirm": PASSWORD}
         )
-        guest.post("/account/login", {"identifier": "new@example.com", "password": PASSWORD})
         guest.post("/account/accept-invite")
 
-        assert page.url == "/account/login?next=/account/accept-invite"
+        assert page.url == "/account/accept-invite"
         user = User.objects.get(email_key="new@example.com")
         assert user.email_verified_at
         assert role_of(user) == "member"
