@@ -12,6 +12,7 @@ from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db import transaction
@@ -133,6 +134,7 @@ class PortalModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no subscr
     list_max_show_all = 0
     sortable_by = ()  # the order is that of an index
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER  # they count whole tables
     change_form_template = "admin/change_form_with_acts.html"
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:  # type: ignore[override]  # the stubs know no ``request``
@@ -436,6 +438,10 @@ ACTS_ON_ACCOUNTS = (
 
 def _first_keys(rows: "QuerySet[Any]") -> list[UUID]:
     return list(rows.values_list("pk", flat=True)[:MAX_FOUND])
+
+
+# Rights are given by acts on an account, which ask for a reason.
+admin.site.unregister(Group)
 
 
 @admin.register(User)

@@ -102,7 +102,7 @@ class EnvironmentAdmin(PortalModelAdmin):
     list_select_related = ("organization", "pod")
     list_filter = ("pod",)
     search_fields = ("name__startswith",)
-    autocomplete_fields = ("organization", "pod")
+    raw_id_fields = ("organization",)  # Django's field with suggestions has no name for screen readers
     acts = (
         Act(
             "remove",
