@@ -59,7 +59,8 @@ class ReasonField(forms.CharField):
             validators=[validate_plain_line],
             max_length=200,
             help_text=gettext_lazy(
-                "How you know that the right person asks for it, or your ticket. The user can read it."
+                "How you know that the right person asks for it, or your ticket. It stands in the security log, which "
+                "the user or the owners of the organization read."
             ),
             widget=forms.TextInput({"autocomplete": "off", "class": "vTextField"}),
             **kwargs,
@@ -450,7 +451,7 @@ class UserAdmin(PageAdmin):
 
     acts = ACTS_ON_ACCOUNTS
     page_template = "admin/person.html"
-    list_display = ("email", "username", "name", "preferred_mode", "is_active", "is_staff", "last_login")
+    list_display = ("email", "username", "name", "is_active", "is_staff", "last_login")
     list_filter = ("is_active", "is_staff")
     ordering = ("email_key",)
     search_fields = ("email_key",)
