@@ -32,7 +32,9 @@ from accounts.identifiers import key_of
 from accounts.models import User
 from accounts.refusals import Refused
 from accounts.security_log import Intervention, Origin
+from accounts.web.form_pages import bound
 from accounts.web.forms import validate_plain_line
+from accounts.web.kept_forms import kept_form
 from accounts.web.origin import origin_of
 from mfa import assisted_reset, interventions, unlocking
 from organizations import account_state
@@ -174,7 +176,7 @@ class PortalModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no subscr
         act = next((act for act in self.acts if act.name == name), None)
         if act is None or not self.has_view_permission(request, obj) or not self.may(request, act, obj):
             raise PermissionDenied
-        form = act.form(request.POST if request.method == "POST" else None)
+        form = bound(request, act.form, initial=kept_form(request))
         if form.is_valid() and self._do(request, act, obj, form.cleaned_data):
             return redirect(self._url_after(obj))
         context = {
@@ -185,7 +187,7 @@ class PortalModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no subscr
             "act": act,
             "form": form,
         }
-        return TemplateResponse(request, "admin/act.html", context, status=400 if form.errors else 200)
+        return TemplateResponse(request, "admin/act.html", context, status=400 if request.method == "POST" else 200)
 
     def _do(self, request: HttpRequest, act: Act, obj: Model, values: dict[str, Any]) -> bool:
         """Do and log an act. Return False, and show why, if it is refused."""

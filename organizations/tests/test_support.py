@@ -16,6 +16,7 @@ from mfa import assisted_reset, recovery
 from mfa.tests.factories import add_mode, add_passkey
 from organizations.models import Environment, OrganizationEvent, Pod, Role
 from organizations.tests.factories import MembershipFactory, OrganizationFactory
+from tests.codes import app_code
 from tests.emails import read_mail
 from tests.pages import text_of
 from tests.signing_in import give_credentials, is_signed_in, sign_in
@@ -305,6 +306,9 @@ class TestThePageOfAPerson:
                 assert ask(act_on(dana, "disable"), REASON).url.startswith("/account/confirm?next=")
             dana.refresh_from_db()
             assert dana.is_active
+            browser.get("/account/confirm")
+            browser.post("/account/confirm", {"otp": app_code(administrator), "next": act_on(dana, "disable")})
+            assert REASON["reason"] in browser.get(act_on(dana, "disable")).content.decode()
 
     def test_a_forged_form_does_nothing(self, root, dana):
         """SR-45."""
