@@ -12,7 +12,7 @@ from accounts import administrators, security_log, tokens
 from accounts.models import SecurityEvent, User
 from accounts.security_log import Intervention, Kind, Origin
 from accounts.tests.factories import UserFactory
-from mfa import assisted_reset, recovery
+from mfa import assisted_reset, interventions, recovery
 from mfa.tests.factories import add_mode, add_passkey
 from organizations.models import Environment, OrganizationEvent, Pod, Role
 from organizations.tests.factories import MembershipFactory, OrganizationFactory
@@ -391,6 +391,12 @@ class TestRights:
             "Made an administrator of the portal",
             "Staff rights removed",
         ]
+
+    def test_the_last_administrator_is_not_disabled(self, administrator):
+        with pytest.raises(administrators.LastAdministrator):
+            interventions.set_active(administrator, Origin(), is_active=False, by=BY)
+
+        assert administrators.administrators().count() == 1
 
     def test_an_unverified_account_gets_no_rights(self, root):
         user = UserFactory(email="late@example.com", email_verified_at=None)
