@@ -270,8 +270,7 @@ class PageAdmin(PortalModelAdmin):
     def warn_if_many(self, request: HttpRequest, number: int) -> None:
         """Say that a search found more than it shows."""
         if number >= MAX_FOUND:
-            text = _("Only the first %(n)d are shown. Type more of it.")
-            messages.warning(request, text % {"n": MAX_FOUND})
+            messages.warning(request, _("There are many, and perhaps not all are shown. Type more of it."))
 
 
 # --- acts on an account ---------------------------------------------------------------------------
@@ -439,8 +438,9 @@ ACTS_ON_ACCOUNTS = (
 )
 
 
-def _first_keys(rows: "QuerySet[Any]") -> list[UUID]:
-    return list(rows.values_list("pk", flat=True)[:MAX_FOUND])
+def _some_keys(rows: "QuerySet[Any]") -> list[UUID]:
+    """Return the keys of some rows. In no order: PostgreSQL would read all that sorts before the first match."""
+    return list(rows.order_by().values_list("pk", flat=True)[:MAX_FOUND])
 
 
 # Rights are given by acts on an account, which ask for a reason.
@@ -474,12 +474,12 @@ class UserAdmin(PageAdmin):
         if not key:
             return queryset, False
         if key.startswith("@"):
-            reversed_emails = queryset.order_by().alias(reversed=Reverse("email_key"))
-            keys = set(_first_keys(reversed_emails.filter(reversed__startswith=key[::-1])))
+            reversed_emails = queryset.alias(reversed=Reverse("email_key"))
+            keys = set(_some_keys(reversed_emails.filter(reversed__startswith=key[::-1])))
         else:
             keys = {
-                *_first_keys(queryset.filter(email_key__startswith=key)),
-                *_first_keys(queryset.filter(username_key__startswith=key)),
+                *_some_keys(queryset.filter(email_key__startswith=key)),
+                *_some_keys(queryset.filter(username_key__startswith=key)),
             }
         self.warn_if_many(request, len(keys))
         return queryset.filter(pk__in=keys), False

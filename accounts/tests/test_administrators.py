@@ -80,7 +80,7 @@ class TestANewAccount:
             "letters, digits and . + - _ only",
             "The two passwords do not match.",
             "too short",
-            "A code was mailed to root@example.com.",
+            "A code was mailed to root@example.com. It works until",
             "root@example.com is an administrator",
             f"{settings.SITE_URL}/account/mfa/activate",
             f"{settings.SITE_URL}/admin/",
@@ -139,6 +139,23 @@ class TestANewAccount:
         terminal.run("root@example.com", typed=["", "", code_from_mail], hidden=[PASSWORD, PASSWORD])
 
         assert User.objects.get().check_password(PASSWORD)
+
+    def test_a_mailbox_that_gets_no_more_mail_is_named(self, terminal, client, settings):
+        """SR-57: others have used up its limit; the codes of their mails work."""
+        settings.EMAIL_VERIFICATION_MAILS_PER_HOUR = 1
+        form = {"email": "root@example.com", "password": "the attacker's", "password_confirm": "the attacker's"}
+        client.post("/account/register", form)
+
+        told = terminal.run("root@example.com", typed=["", "", code_from_mail], hidden=[PASSWORD, PASSWORD])
+
+        assert "root@example.com gets no more codes for a while. One of the last hour works" in told
+        assert User.objects.get().check_password(PASSWORD)
+
+    def test_ctrl_c_ends_it_without_a_fuss(self, terminal):
+        def interrupt():
+            raise KeyboardInterrupt
+
+        assert "Not finished. Run the command again" in terminal.run(typed=[interrupt])
 
     def test_an_address_that_its_former_account_can_take_back_is_refused(self, terminal, dana):
         from accounts.models import EmailChange

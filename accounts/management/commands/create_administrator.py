@@ -32,7 +32,7 @@ MAX_WAITING_TRIED = 5  # each costs a password hash
 
 
 class Later(Exception):
-    """The code is not typed now. Running the command again continues."""
+    """What is asked for is not typed now. Running the command again continues."""
 
 
 class Command(BaseCommand):
@@ -64,7 +64,7 @@ class Command(BaseCommand):
             user = User.objects.by_natural_key(email).first()
             user = self._existing(user) if user else self._new(email)
         except Later:
-            self.stdout.write("The code is still to be entered. Run the command again, in a terminal, to continue.")
+            self.stdout.write("Not finished. Run the command again, in a terminal, to continue.")
             return
         except Refused as refused:
             again = " Run the command again." if isinstance(refused, VerificationOver) else ""
@@ -117,10 +117,11 @@ class Command(BaseCommand):
     # --- asking -------------------------------------------------------------------------------
 
     def _ask_for_code(self, proof: EmailVerification, use: Callable[[str], User]) -> User:
-        self.stdout.write(
-            f"A code was mailed to {proof.email or proof.mailbox_key}. It works until "
-            f"{proof.expires_at:%Y-%m-%d %H:%M} UTC. No mail? See: manage.py mail_status"
-        )
+        mailbox, until = proof.email or proof.mailbox_key, f"{proof.expires_at:%Y-%m-%d %H:%M} UTC"
+        if proof.mailed_at:
+            self.stdout.write(f"A code was mailed to {mailbox}. It works until {until}. No mail? manage.py mail_status")
+        else:
+            self.stdout.write(f"{mailbox} gets no more codes for a while. One of the last hour works until {until}.")
         while True:
             typed = "".join(self._line(f"Code from the mail (“{AGAIN}” mails it again, empty ends): ").split())
             if not typed:
@@ -174,13 +175,16 @@ class Command(BaseCommand):
             raise Later
         try:
             return input(question)
-        except EOFError:
+        except (EOFError, KeyboardInterrupt):
             raise Later from None
 
     def _secret(self, question: str) -> str:
         if not sys.stdin.isatty():
             raise CommandError("There is no terminal to ask for the password without showing it: use --password-file.")
-        return getpass(question)
+        try:
+            return getpass(question)
+        except (EOFError, KeyboardInterrupt):
+            raise Later from None
 
     def _say_what_is_next(self, user: User) -> None:
         self.stdout.write(f"{user.email} is an administrator of {settings.SITE_NAME}.")
