@@ -70,6 +70,15 @@ def security_notice(mail: Mail) -> EmailMultiAlternatives | None:
     )
 
 
+@outbox.email
+def staff_changed(mail: Mail) -> EmailMultiAlternatives | None:
+    """Tell an administrator that another account got or lost staff rights."""
+    event = SecurityEvent.objects.select_related("user").filter(pk=mail.about).first()
+    if event is None or mail.user is None:
+        return None
+    return compose("staff_changed", to=mail.user.email, what=Kind(event.kind).label, event=event)
+
+
 def _not_me_path(event: SecurityEvent) -> str:
     if event.kind != Kind.PASSWORD_KNOWN:
         return ""

@@ -1,5 +1,6 @@
 """How usernames and emails are compared (SR-4), what a name may hold, how codes and tokens are made."""
 
+import re
 import secrets
 import unicodedata
 from hashlib import sha256
@@ -60,6 +61,15 @@ def is_compared_as_written(email: str) -> bool:
         return domain.encode("idna").decode("idna") == domain
     except UnicodeError:
         return False
+
+
+MAX_USERNAME_LENGTH = 64
+USERNAME = r"\A[\w.+-]*\Z"  # no "@": a username can never be mistaken for an email
+
+
+def is_username(text: str) -> bool:
+    """Return whether a text, as typed and as compared, can be a username (SR-4)."""
+    return all(len(form) <= MAX_USERNAME_LENGTH and re.match(USERNAME, form) for form in (text, key_of(text)))
 
 
 def _ascii_lower(text: str) -> str:

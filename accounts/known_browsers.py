@@ -5,6 +5,7 @@ of a browser has their own token in its cookie, so an earlier user of the browse
 """
 
 import secrets
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -19,6 +20,7 @@ from accounts.security_log import Kind, Origin
 
 KNOWN_NETWORK_LIFETIME = timedelta(days=30)
 MAX_SIGN_INS = 100  # how many of the newest sign-ins are searched for a network
+MAX_PLACES = 50  # known browsers, and networks, of a user that ``places_of`` returns
 MAX_TOKENS = 8  # users of one browser whose tokens its cookie holds
 # How often the last use is written: it only decides when a browser is forgotten, after more than a year.
 LAST_USED_INTERVAL = timedelta(days=1)
@@ -91,6 +93,24 @@ def _counts(known: KnownBrowser, user: User, *, by_factor: bool) -> bool:
 
 def _name_of(digest: str) -> str:
     return f"browser:{digest}"
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where an account has been used lately: what its limits may have counted."""
+
+    known: list[str]  # as ``place_of`` names them
+    networks: list[str]
+
+
+def places_of(user: User) -> Places:
+    """Return the newest known browsers of a user and the networks of the newest events. Two queries."""
+    events = SecurityEvent.objects.filter(user=user, ip_address__isnull=False).order_by("-at")
+    ip_addresses = events.values_list("ip_address", flat=True)[:MAX_SIGN_INS]
+    networks = list(dict.fromkeys([Origin().network, *(Origin(ip).network for ip in ip_addresses)]))[:MAX_PLACES]
+    browsers = KnownBrowser.objects.filter(user=user).order_by("-last_used_at").values_list("digest", flat=True)
+    names = [_name_of(digest) for digest in browsers[:MAX_PLACES]]
+    return Places(known=names + [f"network:{network}" for network in networks], networks=networks)
 
 
 def is_at(place: str, origin: Origin) -> bool:

@@ -4,6 +4,7 @@ The limit protects the mailbox from floods. Shares of it protect its owner: one 
 places together get at most three quarters, and the rest is reserved for a known browser or network.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -57,6 +58,12 @@ def take(limit: MailLimit, *mailbox: object, origin: Origin, is_known_place: boo
 def clear(limit: MailLimit, *mailbox: object) -> None:
     """Reset the counts of a mailbox, except those of single networks."""
     throttles.clear([limit.total.of(*mailbox), limit.of_unknown_places.of(*mailbox)])
+
+
+def slots_of(limit: MailLimit, *mailbox: object, networks: Iterable[str]) -> list[Slot]:
+    """Return the counts of a mailbox, and those of single networks for it."""
+    of_networks = [limit.of_network.of(*mailbox, network) for network in networks]
+    return [limit.total.of(*mailbox), limit.of_unknown_places.of(*mailbox), *of_networks]
 
 
 def _slots(limit: MailLimit, mailbox: tuple[object, ...], unknown: Origin | None) -> list[Slot]:

@@ -74,6 +74,13 @@ class User(AbstractBaseUser, PermissionsMixin):  # type: ignore[django-manager-m
             models.Index(
                 fields=["-mailbox_failed_at"], condition=Q(mailbox_failed_at__isnull=False), name="mailboxes_that_fail"
             ),
+            models.Index(fields=["email_key"], condition=Q(is_staff=True), name="staff_by_email"),
+            models.Index(fields=["email_key"], condition=Q(is_active=False), name="disabled_by_email"),
+        ]
+        permissions: ClassVar = [
+            ("unlock_user", "Can unlock an account"),
+            ("sign_out_user", "Can sign out all sessions of an account"),
+            ("disable_user", "Can disable and enable an account"),
         ]
 
     objects: ClassVar[UserManager] = UserManager()
@@ -367,6 +374,10 @@ class SecurityEvent(models.Model):
     factor_name = models.CharField(max_length=64, blank=True, default="")  # of a passkey
     ip_address = models.GenericIPAddressField(null=True)
     agent = models.CharField(max_length=255, blank=True)
+    actor = models.CharField(
+        max_length=254, blank=True, default="", db_default=""
+    )  # staff or operator; blank: the user
+    reason = models.CharField(max_length=500, blank=True, default="", db_default="")  # of staff or an operator
     at = models.DateTimeField(default=timezone.now)
 
     class Meta:

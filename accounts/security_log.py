@@ -42,6 +42,14 @@ class Origin:
         return str(ip_network((ip_address, 64), strict=False)) if ip_address.version == 6 else str(ip_address)
 
 
+@dataclass(frozen=True)
+class Intervention:
+    """Who acts on the account of another user, and why: staff in the administration, or an operator by a command."""
+
+    actor: str
+    reason: str
+
+
 class Kind(models.TextChoices):
     """The kinds of events, with the labels that pages and emails show."""
 
@@ -79,6 +87,13 @@ class Kind(models.TextChoices):
     ASSISTED_RESET_CONFIRMED = "assisted_reset_confirmed", _("Assisted reset confirmed: the waiting time has started")
     ASSISTED_RESET_CANCELLED = "assisted_reset_cancelled", _("Assisted reset cancelled")
     ASSISTED_RESET_USED = "assisted_reset_used", _("Signed in with the code of an assisted reset")
+    UNLOCKED = "unlocked", _("Account unlocked: wrong tries and mail limits cleared")
+    SIGNED_OUT_BY_STAFF = "signed_out_by_staff", _("All sessions signed out by staff")
+    DISABLED = "disabled", _("Account disabled")
+    ENABLED = "enabled", _("Account enabled")
+    ADMINISTRATOR_MADE = "administrator_made", _("Made an administrator of the portal")
+    SUPPORT_MADE = "support_made", _("Made support staff of the portal")
+    STAFF_RIGHTS_REMOVED = "staff_rights_removed", _("Staff rights removed")
 
 
 # Those that sign out all other sessions, which their mail says (SR-25).
@@ -107,12 +122,30 @@ NOTIFIED_BY_EMAIL = frozenset(
         Kind.ASSISTED_RESET_USED,
         Kind.KEY_ADDED,
         Kind.KEY_REMOVED,
+        Kind.UNLOCKED,
+        Kind.SIGNED_OUT_BY_STAFF,
+        Kind.DISABLED,
+        Kind.ENABLED,
+        Kind.ADMINISTRATOR_MADE,
+        Kind.SUPPORT_MADE,
+        Kind.STAFF_RIGHTS_REMOVED,
     }
 )
 
 
-def record(user: User, kind: Kind, origin: Origin, *, mode: str = "", factor_name: str = "") -> SecurityEvent:
-    """Record an event and queue the email to the user, if this kind has one. ``factor_name`` is that of a passkey."""
+def record(
+    user: User,
+    kind: Kind,
+    origin: Origin,
+    *,
+    mode: str = "",
+    factor_name: str = "",
+    by: Intervention | None = None,
+) -> SecurityEvent:
+    """Record an event and queue the email to the user, if this kind has one.
+
+    ``factor_name`` is that of a passkey. ``by``: not the user did it, but staff or an operator.
+    """
     event = SecurityEvent.objects.create(
         user=user,
         kind=kind,
@@ -120,11 +153,18 @@ def record(user: User, kind: Kind, origin: Origin, *, mode: str = "", factor_nam
         factor_name=factor_name,
         ip_address=origin.ip_address,
         agent=origin.agent[:255],
+        actor=by.actor[:254] if by else "",
+        reason=by.reason[:500] if by else "",
     )
     metrics.count(kind, mode or "none")
     if kind in NOTIFIED_BY_EMAIL:
         outbox.post("accounts.security_notice", user=user, about=event.pk)
     return event
+
+
+def kind_in_words(kind: str) -> str:
+    """Return the label of a kind; one that an older release has written, as it is."""
+    return str(Kind(kind).label) if kind in Kind.values else kind
 
 
 def agent_in_words(agent: str) -> str:

@@ -109,8 +109,13 @@ def _slots(identifier: str, user: User | None, origin: Origin, channel: Channel)
     place = known_browsers.place_of(user, origin, channel=channel) if user else ""
     if user and place:
         # Each change that ends the user's sessions starts a new count, so a password reset lifts the limit (SR-5).
-        return [WRONG_PASSWORDS_IN_KNOWN_PLACE.of(user.pk, user.credential_version, place)]
+        return [slot_in_known_place(user, place)]
     return [WRONG_PASSWORDS_FOR_NAME.of(key_of(identifier)), WRONG_PASSWORDS_FROM_NETWORK.by_network(origin)]
+
+
+def slot_in_known_place(user: User, place: str) -> Slot:
+    """Return the slot in which a wrong password counts in a known place."""
+    return WRONG_PASSWORDS_IN_KNOWN_PLACE.of(user.pk, user.credential_version, place)
 
 
 def password_slots_of(user: User) -> list[Slot]:

@@ -115,6 +115,38 @@ def has_tries(slot: Slot) -> Exists:
     return Exists(Throttle.objects.filter(digest=slot.digest))
 
 
+@dataclass(frozen=True)
+class Count:
+    """What a slot has counted, and until when it refuses the next try."""
+
+    tries: int  # within the window, or in a row for a slot without one
+    blocked_until: datetime | None
+    is_over: bool  # no try is checked any more, however long one waits
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether the next try is refused."""
+        return self.is_over or self.blocked_until is not None
+
+
+def counts_of(slots: Collection[Slot]) -> dict[Slot, Count]:
+    """Return the counts of those slots that have counted tries or refuse the next one. One query."""
+    now = timezone.now()
+    rows = {row.digest: row for row in Throttle.objects.filter(digest__in={slot.digest for slot in slots})}
+    counts = {slot: _count_on(rows[slot.digest], slot, now) for slot in slots if slot.digest in rows}
+    return {slot: count for slot, count in counts.items() if count.tries or count.is_blocked}
+
+
+def _count_on(row: Throttle, slot: Slot, now: datetime) -> Count:
+    since = (now - slot.window).timestamp()
+    until = _blocked_until(row, slot)
+    return Count(
+        tries=sum(at > since for at in row.recent) if slot.max_in_window else row.in_a_row,
+        blocked_until=until if until and now < until else None,
+        is_over=_is_over(row, slot),
+    )
+
+
 def left(slot: Slot) -> int:
     """Return how many tries are left on a slot that has a window or an end."""
     row = Throttle.objects.filter(digest=slot.digest).first() or Throttle()
@@ -224,11 +256,19 @@ def _longest_refusal(rows: list[tuple[Throttle, Slot]], now: datetime) -> Refuse
 
 
 def _refusal(row: Throttle, slot: Slot, now: datetime) -> Refused | None:
-    if slot.max_in_row and row.in_a_row >= slot.max_in_row and slot.pause is None:
+    if _is_over(row, slot):
         return NoMoreTries()
-    ends = [end for end in (_window_until(row, slot), _delay_until(row, slot), _pause_until(row, slot)) if end]
-    until = max(ends, default=None)
+    until = _blocked_until(row, slot)
     return TooManyTries(retry_at=until) if until and now < until else None
+
+
+def _is_over(row: Throttle, slot: Slot) -> bool:
+    return bool(slot.max_in_row) and row.in_a_row >= slot.max_in_row and slot.pause is None
+
+
+def _blocked_until(row: Throttle, slot: Slot) -> datetime | None:
+    ends = [end for end in (_window_until(row, slot), _delay_until(row, slot), _pause_until(row, slot)) if end]
+    return max(ends, default=None)
 
 
 def _window_until(row: Throttle, slot: Slot) -> datetime | None:

@@ -27,7 +27,7 @@ def _needs_proof(request: HttpRequest) -> bool:
     """Return whether a request changes something, other than ending the session, or shows the form that does."""
     name = (request.resolver_match.url_name if request.resolver_match else "") or ""
     if request.method in {"GET", "HEAD"}:
-        return name.endswith(("_add", "_change", "_delete"))
+        return name.endswith(("_add", "_change", "_delete", "_act"))
     return name != "logout"
 
 

@@ -21,7 +21,7 @@ from accounts.identifiers import new_code
 from accounts.limits import Limit
 from accounts.models import Channel, User
 from accounts.refusals import Refused
-from accounts.security_log import Kind, Origin
+from accounts.security_log import Intervention, Kind, Origin
 from accounts.throttles import Slot
 from mfa import factors, modes, recovery
 from mfa.models import AssistedReset
@@ -95,7 +95,7 @@ def start(user: User, *, by: User, authority: str, reason: str, origin: Origin) 
         reset.expires_at = now + settings.ASSISTED_RESET_LIFETIME
         reset.secret = new_code(email_verification.CODE_LENGTH).encode()
         reset.save()
-        security_log.record(user, Kind.ASSISTED_RESET_STARTED, origin)
+        security_log.record(user, Kind.ASSISTED_RESET_STARTED, origin, by=Intervention(by.email, reason))
         outbox.post("mfa.confirm_reset", user=user, about=reset.pk, queue=outbox.OTP_QUEUE)
     return reset
 
@@ -103,6 +103,12 @@ def start(user: User, *, by: User, authority: str, reason: str, origin: Origin) 
 def is_open_for(user: OuterRef) -> Exists:
     """Return the condition that a user has a reset that has not ended, for a query."""
     return Exists(AssistedReset.objects.filter(user=user, ended_at=None))
+
+
+def open_of(user: User) -> AssistedReset | None:
+    """Return the open reset of a user, with who started it. One query."""
+    open_resets = AssistedReset.objects.filter(user=user, ended_at=None, expires_at__gt=timezone.now())
+    return open_resets.select_related("started_by").first()
 
 
 def _open(user: User, now: datetime) -> AssistedReset | None:
@@ -178,11 +184,11 @@ def spend(user: User, code: str, origin: Origin) -> bool:
     return True
 
 
-def cancel(user: User, origin: Origin) -> None:
-    """End the open reset of a user, if any: a factor was just proven, or staff or an owner withdrew the reset."""
+def cancel(user: User, origin: Origin, *, by: Intervention | None = None) -> None:
+    """End the open reset of a user, if any: a factor was just proven or, ``by`` staff, the reset was withdrawn."""
     with transaction.atomic():
         if AssistedReset.objects.filter(user=user, ended_at=None).update(ended_at=timezone.now()):
-            security_log.record(user, Kind.ASSISTED_RESET_CANCELLED, origin)
+            security_log.record(user, Kind.ASSISTED_RESET_CANCELLED, origin, by=by)
 
 
 def forget_expired() -> int:

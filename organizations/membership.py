@@ -123,6 +123,15 @@ def rename(membership: Membership, name: str, origin: Origin) -> None:
         record(membership.organization, membership.user, EventKind.RENAMED, origin)
 
 
+def rename_by_staff(organization: Organization, name: str, *, by: User, reason: str, origin: Origin) -> None:
+    """Rename an organization on behalf of its owners, who get a mail about it."""
+    with transaction.atomic():
+        organization = lock(organization.pk)
+        organization.name = name
+        organization.save(update_fields=["name"])
+        tell_owners(record(organization, by, EventKind.RENAMED, origin, subject=f"{name}: {reason}"))
+
+
 @dataclass(frozen=True)
 class ListedMember:
     """What the command-line client shows of a member."""

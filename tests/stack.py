@@ -71,6 +71,10 @@ class Stack:
         self.taken += 2
         return self.people[self.taken - 2]
 
+    def manage(self, *arguments: str) -> None:
+        """Run a command of ``manage.py`` against this portal."""
+        _run([*arguments], self.environment)
+
     def mails(self) -> list[EmailMessage]:
         if self.sink and self.second_sink:
             return [*self.sink.mails, *self.second_sink.mails]
@@ -151,7 +155,7 @@ def small() -> Iterator[Stack]:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
     try:
         _wait_for_page(f"http://localhost:{port}", process, log)
-        yield Stack("small", port, folder / "mail", None, log)
+        yield Stack("small", port, folder / "mail", None, log, environment=environment)
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(30)

@@ -1,12 +1,16 @@
 """Access is one layer: every URL is for signed-in users unless it is marked, and the checks come in one order."""
 
-import pytest
-from django.urls import get_resolver
+import re
 
+import pytest
+from django.contrib import admin
+from django.urls import URLResolver, get_resolver
+
+from accounts.models import User
 from accounts.web.access import CHECKS, Mark, marks_of
 from tests.pages import views_of_pages
 from tests.signing_in import sign_in
-from tests.test_bad_input import every_address
+from tests.test_bad_input import SOME_ID, every_address
 
 pytestmark = pytest.mark.django_db
 
@@ -108,3 +112,33 @@ def test_the_checks_come_in_one_order():
         "_ask_for_mfa",
         "_ask_for_code_in_remembered_browser",
     ]
+
+
+# --- the administration ---------------------------------------------------------------------------
+
+# What every member of staff may open: the rest needs a permission.
+FOR_ALL_STAFF = {"", "mail", "password_change/done/", "jsi18n/"}
+
+
+def addresses_of_the_administration():
+    def walk(patterns, prefix=""):
+        for pattern in patterns:
+            route = f"{prefix}{pattern.pattern}"
+            if isinstance(pattern, URLResolver):
+                yield from walk(pattern.url_patterns, route)
+            elif "(?P" not in route:  # the catch-all, and lists of an app
+                yield re.sub(r"<\w+:object_id>", SOME_ID, re.sub(r"<slug:name>", "unlock", route))
+
+    return [address for address in walk(admin.site.get_urls()) if "<" not in address]
+
+
+@pytest.mark.parametrize("address", addresses_of_the_administration())
+def test_the_administration_is_closed_unless_a_permission_opens_it(client, dana_with_app, address):
+    """SR-52: also a page that is added later."""
+    assert client.get(f"/admin/{address}", follow=True).redirect_chain[-1][0].startswith("/account/login")
+    sign_in(client, dana_with_app)
+    if address not in {"logout/", "password_change/"}:  # which are as the portal's own
+        assert client.get(f"/admin/{address}", follow=True).status_code == 403
+    User.objects.filter(pk=dana_with_app.pk).update(is_staff=True)
+
+    assert (client.get(f"/admin/{address}").status_code == 200) == (address in FOR_ALL_STAFF)

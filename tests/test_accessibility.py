@@ -4,7 +4,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from tests.people import Person
-from tests.tour import walk
+from tests.tour import walk, walk_administration
 
 pytestmark = pytest.mark.browser
 
@@ -31,16 +31,17 @@ def looked_at(page):
     return wrong + ([f"{width} pixels wide"] if width > PHONE["width"] else [])
 
 
-def test_every_page_can_be_used_by_everybody(browser_window, small):
+@pytest.mark.parametrize(("pages", "at_least"), [(walk, 30), (walk_administration, 18)])
+def test_every_page_can_be_used_by_everybody(browser_window, small, pages, at_least):
     # The rules are a script of the test's own, which the page's policy would refuse.
-    page = browser_window(color_scheme="light", bypass_csp=True)
+    page = browser_window(color_scheme="light", reduced_motion="reduce", bypass_csp=True)
     wrong, seen = {}, 0
 
-    for name in walk(Person(page, small)):
+    for name in pages(Person(page, small)):
         seen += 1
         page.wait_for_load_state()
         if found := looked_at(page):
             wrong[name] = found
 
     assert wrong == {}
-    assert seen > 30
+    assert seen > at_least

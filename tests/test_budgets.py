@@ -3,8 +3,10 @@
 import pytest
 from django.urls import reverse
 
+from accounts.tests.factories import UserFactory
 from mfa.tests.factories import add_mode
 from mfa.tests.test_activation import activate
+from organizations.models import Environment, Pod
 from organizations.tests.factories import MembershipFactory
 from tests.codes import app_code
 from tests.signing_in import OTP, give_credentials, sign_in
@@ -124,6 +126,69 @@ def test_signing_in_with_a_code_writes_what_it_must_and_no_more(client, dana, dj
         give_credentials(client, "dana")
     with django_assert_max_num_queries(42):
         assert client.post(OTP, {"otp": app_code(dana)}).status_code == 302
+
+
+ADMINISTRATION = {
+    "index": 7,
+    "mail_status": 15,
+    "accounts_user_changelist": 6,
+    "organizations_organization_changelist": 6,
+    "organizations_environment_changelist": 7,
+    "organizations_pod_changelist": 6,
+    "mfa_assistedreset_changelist": 6,
+}
+
+
+@pytest.fixture
+def administrator(client, sam):
+    add_mode(sam, "authenticator")
+    sam.is_staff = sam.is_superuser = True
+    sam.save()
+    sign_in(client, sam)
+    return client
+
+
+@pytest.mark.parametrize("many", [1, 60])
+@pytest.mark.parametrize(("name", "budget"), ADMINISTRATION.items())
+def test_lists_of_the_administration(administrator, dana, django_assert_max_num_queries, name, budget, many):
+    """SR-52."""
+    pod = Pod.objects.create(name="pod01")
+    for number in range(many):
+        organization = MembershipFactory(user=dana).organization
+        Environment.objects.create(organization=organization, pod=pod, name=f"live{number}")
+
+    with django_assert_max_num_queries(budget):
+        assert administrator.get(reverse(f"admin:{name}")).status_code == 200
+
+
+@pytest.mark.parametrize("many", [1, 60])
+@pytest.mark.parametrize(("name", "budget"), [("change", 18), ("history", 9), ("act", 5)])
+def test_the_page_of_a_person(administrator, dana_with_both, django_assert_max_num_queries, name, budget, many):
+    for _number in range(many):
+        MembershipFactory(user=dana_with_both)
+    arguments = [dana_with_both.pk, "unlock"] if name == "act" else [dana_with_both.pk]
+
+    with django_assert_max_num_queries(budget):
+        assert administrator.get(reverse(f"admin:accounts_user_{name}", args=arguments)).status_code == 200
+
+
+@pytest.mark.parametrize("many", [1, 60])
+@pytest.mark.parametrize(("name", "budget"), [("change", 12), ("members", 7)])
+def test_the_page_of_an_organization(administrator, dana, django_assert_max_num_queries, name, budget, many):
+    organization = MembershipFactory(user=dana, role="owner").organization
+    pod = Pod.objects.create(name="pod01")
+    for number in range(many):
+        MembershipFactory(user=UserFactory(), organization=organization, role="owner")
+        Environment.objects.create(organization=organization, pod=pod, name=f"live{number}")
+
+    with django_assert_max_num_queries(budget):
+        url = reverse(f"admin:organizations_organization_{name}", args=[organization.pk])
+        assert administrator.get(url).status_code == 200
+
+
+def test_a_search_for_accounts(administrator, dana, django_assert_max_num_queries):
+    with django_assert_max_num_queries(8):
+        assert administrator.get(reverse("admin:accounts_user_changelist"), {"q": "dana"}).status_code == 200
 
 
 def test_every_page_has_a_budget():

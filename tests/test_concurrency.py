@@ -17,12 +17,23 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from accounts import delivery, email_verification, outbox, passwords, signin, ssh_keys
+from accounts import administrators, delivery, email_verification, outbox, passwords, signin, ssh_keys
 from accounts.models import Channel, Delivery, EmailVerification, Mail, SecurityEvent, Session, Throttle, Token, User
 from accounts.refusals import Refused
-from accounts.security_log import Origin
+from accounts.security_log import Intervention, Origin
 from accounts.tests.factories import PASSWORD, UserFactory
-from mfa import activation, challenges, code_failures, codes, factors, modes, passkey_sign_in, passkeys, recovery
+from mfa import (
+    activation,
+    challenges,
+    code_failures,
+    codes,
+    factors,
+    interventions,
+    modes,
+    passkey_sign_in,
+    passkeys,
+    recovery,
+)
 from mfa.models import Challenge, Factor
 from mfa.tests.factories import add_mode, add_passkey
 from organizations import invitations, membership, policy, policy_changes, reminders
@@ -565,3 +576,17 @@ def test_a_failure_and_a_later_delivery_that_are_reported_at_once_leave_no_mark(
         dana.refresh_from_db()
         assert dana.mailbox_failed_at is None
         Mail.objects.all().delete()
+
+
+def test_two_administrators_who_remove_each_other_at_once_leave_one(dana, sam):
+    by = Intervention("root@example.com", "A quarrel")
+    for user in (dana, sam):
+        administrators.make_administrator(user, ORIGIN, by=by)
+
+    answers = at_once(
+        partial(administrators.remove_rights, dana, ORIGIN, by=by),
+        partial(interventions.set_active, sam, ORIGIN, is_active=False, by=by),
+    )
+
+    assert answers.count("LastAdministrator") == 1
+    assert administrators.administrators().count() == 1

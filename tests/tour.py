@@ -26,6 +26,63 @@ def walk(person: Person) -> Iterator[str]:
     yield from _in_an_organization(person)
 
 
+def walk_administration(person: Person) -> Iterator[str]:
+    """Go from page to page of the administration; gives the name of each when it is shown."""
+    person.activates_email()
+    person.stack.manage("create_administrator", person.address, "--no-input", "--promote")
+    person.signs_in()
+    for path, name in (
+        ("", "admin"),
+        ("mail", "admin_mail"),
+        ("accounts/user/", "admin_accounts"),
+        ("organizations/organization/", "admin_organizations"),
+        ("organizations/environment/", "admin_environments"),
+        ("organizations/environment/add/", "admin_add_environment"),
+        ("organizations/pod/", "admin_pods"),
+        ("mfa/assistedreset/", "admin_resets"),
+    ):
+        person.goes_to(f"/admin/{path}")
+        yield name
+    yield from _helping_a_user(person)
+    yield from _looking_at_an_organization(person)
+
+
+def _helping_a_user(person: Person) -> Iterator[str]:
+    other = person.stack.somebody()
+    person.goes_to("/admin/accounts/user/?q=person")
+    yield "admin_accounts_found"
+    person.goes_to(f"/admin/accounts/user/?q={other}")
+    person.follows(other)
+    yield "admin_person"
+    person.follows("Make support staff")
+    yield "admin_act"
+    person.clicks("Make support staff")
+    yield "admin_act_refused"
+    person.page.get_by_label("Reason").fill("Joins the support team")
+    person.clicks("Make support staff")
+    person.reads("The account is support staff.")
+    yield "admin_person_changed"
+    person.follows("Disable the account")
+    yield "admin_dangerous_act"
+    person.follows("Cancel")
+    person.follows("History")
+    yield "admin_history"
+
+
+def _looking_at_an_organization(person: Person) -> Iterator[str]:
+    person.goes_to("/admin/organizations/organization/?q=clinic 1")
+    person.page.get_by_role("link", name="Clinic 1", exact=True).click()
+    yield "admin_organization"
+    person.follows("Rename")
+    yield "admin_rename"
+    person.follows("Cancel")
+    person.clicks("Find members")
+    yield "admin_members"
+    person.goes_to("/admin/organizations/environment/")
+    person.page.get_by_role("link", name="clinic-1", exact=True).click()
+    yield "admin_environment"
+
+
 def _as_a_stranger(person: Person, phone: VirtualAuthenticator) -> Iterator[str]:
     for path, name in (
         ("/account/login", "login"),

@@ -62,7 +62,7 @@ def test_i_download_it(client, dana, sam):
 
     rows = rows_of(answer)
     assert answer.headers["Content-Disposition"] == 'attachment; filename="security-log.csv"'
-    assert rows[0] == ["Time (UTC)", "What", "Mode", "IP address", "Browser"]
+    assert rows[0] == ["Time (UTC)", "What", "Mode", "IP address", "Browser", "By", "Reason"]
     assert [row[1] for row in rows[1:]] == ["Signed in"]
 
 

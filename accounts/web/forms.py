@@ -1,6 +1,5 @@
 """Forms. They check the shape of the input; no form checks a password or sends anything."""
 
-import re
 from typing import Any
 
 from django import forms
@@ -11,14 +10,19 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from accounts.identifiers import is_compared_as_written, is_plain_line, key_of
+from accounts.identifiers import (
+    MAX_USERNAME_LENGTH,
+    USERNAME,
+    is_compared_as_written,
+    is_plain_line,
+    is_username,
+    key_of,
+)
 from accounts.models import User
 from accounts.web.redirection import safe_path
 
 MAX_PASSWORD_LENGTH = 1024  # SR-2
 MAX_EMAIL_LENGTH = 254
-MAX_USERNAME_LENGTH = 64
-USERNAME = r"\A[\w.+-]*\Z"
 
 
 def password_field(label: Any, *, new: bool = False) -> forms.CharField:
@@ -200,7 +204,6 @@ class ProfileForm(forms.Form):
         widget=forms.TextInput({"autocomplete": "name"}),
     )
     username = forms.RegexField(
-        # No "@": a username can never be mistaken for an email.
         regex=USERNAME,
         label=_("Username"),
         max_length=MAX_USERNAME_LENGTH,
@@ -213,7 +216,6 @@ class ProfileForm(forms.Form):
     def clean_username(self) -> str:
         """Refuse a username whose key is too long or has other characters (SR-4)."""
         username = str(self.cleaned_data["username"])
-        key = key_of(username)
-        if len(key) > MAX_USERNAME_LENGTH or not re.match(USERNAME, key):
+        if not is_username(username):
             raise ValidationError(_("Use letters, digits and . + - _ only."))
         return username

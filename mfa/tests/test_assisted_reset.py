@@ -7,7 +7,7 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from accounts.models import User
+from accounts.models import SecurityEvent, User
 from accounts.security_log import Origin
 from accounts.tests.factories import PASSWORD
 from mfa import assisted_reset, recovery
@@ -320,27 +320,34 @@ class TestStaff:
         """SR-28, SR-52."""
         from django.contrib.admin.models import LogEntry
 
-        page = staff.post("/admin/mfa/assistedreset/add/", {"user": dana_with_app.pk, "reason": "Passport shown"})
+        page = f"/admin/accounts/user/{dana_with_app.pk}/"
+        response = staff.post(f"{page}act/start-reset/", {"reason": "Passport shown"})
 
-        assert page.url == "/admin/mfa/assistedreset/"
+        assert response.url == f"{page}change/"
         assert "staff of the portal" in AssistedReset.objects.get().authority
-        assert LogEntry.objects.count() == 1
-        assert code_to_confirm() not in staff.get("/admin/mfa/assistedreset/").content.decode()
+        assert LogEntry.objects.get().change_message == "Start an assisted reset: Passport shown"
+        code = code_to_confirm()
+        for shown in (staff.get("/admin/mfa/assistedreset/"), staff.get(response.url)):
+            assert "Passport shown" in text_of(shown)
+            assert code not in shown.content.decode()
 
     def test_a_refusal_is_shown(self, staff, dana):
-        page = staff.post("/admin/mfa/assistedreset/add/", {"user": dana.pk, "reason": "x"}, follow=True)
+        page = staff.post(f"/admin/accounts/user/{dana.pk}/act/start-reset/", {"reason": "x"})
 
         assert "needs no assisted reset" in text_of(page)
         assert not AssistedReset.objects.exists()
 
     def test_staff_withdraw_it(self, staff, dana_with_app):
-        staff.post("/admin/mfa/assistedreset/add/", {"user": dana_with_app.pk, "reason": "x"})
+        acts = f"/admin/accounts/user/{dana_with_app.pk}/act/"
+        staff.post(f"{acts}start-reset/", {"reason": "Passport shown"})
 
-        staff.post(
-            "/admin/mfa/assistedreset/", {"action": "withdraw", "_selected_action": AssistedReset.objects.get().pk}
-        )
+        staff.post(f"{acts}withdraw-reset/", {"reason": "It was not Dana"})
+        again = staff.post(f"{acts}withdraw-reset/", {"reason": "Twice"})
 
         assert AssistedReset.objects.get().ended_at
+        assert "There is no pending assisted reset." in text_of(again)
+        told = SecurityEvent.objects.get(user=dana_with_app, kind="assisted_reset_cancelled")
+        assert (told.actor, told.reason) == ("sam@example.com", "It was not Dana")
 
     def test_accounts_show_no_secret_and_cannot_be_written(self, staff, dana_with_app):
         """SR-52."""

@@ -61,16 +61,19 @@ class EventRow:
     mode: str
     ip_address: str
     browser: str
+    actor: str  # staff or an operator who did it; blank for the user
+    reason: str
 
 
 def _row_of(event: SecurityEvent) -> EventRow:
-    kind = event.kind
     return EventRow(
         at=event.at,
-        what=str(security_log.Kind(kind).label) if kind in security_log.Kind.values else kind,
+        what=security_log.kind_in_words(event.kind),
         mode=f"{event.mode} {event.factor_name}".rstrip(),
         ip_address=event.ip_address or "–",
         browser=security_log.agent_in_words(event.agent),
+        actor=event.actor,
+        reason=event.reason,
     )
 
 
@@ -94,9 +97,9 @@ def security_log_page(request: AuthenticatedHttpRequest) -> HttpResponse:
 def security_log_csv(request: AuthenticatedHttpRequest) -> StreamingHttpResponse:
     """Return the security events as a CSV file."""
     _kind, events = _events(request)
-    head = [_("Time (UTC)"), _("What"), _("Mode"), _("IP address"), _("Browser")]
+    head = [_("Time (UTC)"), _("What"), _("Mode"), _("IP address"), _("Browser"), _("By"), _("Reason")]
     rows = (
-        [row.at.isoformat(timespec="seconds"), row.what, row.mode, row.ip_address, row.browser]
+        [row.at.isoformat(timespec="seconds"), row.what, row.mode, row.ip_address, row.browser, row.actor, row.reason]
         for row in map(_row_of, events.iterator(chunk_size=1000))
     )
     return csv_file("security-log", head, rows)
