@@ -1,5 +1,6 @@
 """In the settings: disabling a mode, preferring one, proving it is me."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -36,7 +37,8 @@ def test_the_settings_offer_what_can_be_done_with_each_mode(client, dana_with_bo
     page = text_of(client.get(SETTINGS))
 
     assert "MFA: ENABLED" in page
-    assert "authenticator preferred Disable email D•••@example.com Disable Make Preferred" in page
+    assert re.search("authenticator preferred last proven .{20,30} Disable Try it now email D•••@example.com", page)
+    assert "not used since it was set up Disable Make Preferred Try it now" in page
 
 
 def test_without_mfa_the_settings_offer_to_enable(client, dana):

@@ -39,6 +39,10 @@ def _standing(row: Membership, user: User) -> Standing:
     return Standing(organization, row.get_role_display(), organization.is_met_by(user.modes), row.is_exempt)
 
 
+def _has_mailed_mode(user: User) -> bool:
+    return any(modes.get(name).is_mailed for name in user.modes)
+
+
 @require_safe
 def dashboard(request: AuthenticatedHttpRequest) -> HttpResponse:
     """Show the dashboard."""
@@ -48,6 +52,8 @@ def dashboard(request: AuthenticatedHttpRequest) -> HttpResponse:
         "health": health,
         "few_recovery_codes": user.mfa_is_on and health.recovery_codes_left <= recovery.LOW_RECOVERY_CODES,
         "email_verified": user.email_verified_at is not None,
+        # Who signs in without mail can do without it for a while; the settings tell of it in any case.
+        "mail_problem": user.mailbox_problem if not user.mfa_is_on or _has_mailed_mode(user) else "",
         "standings": [_standing(row, user) for row in memberships_of(request).rows[:MAX_ORGANIZATIONS_SHOWN]],
         "sign_ins": security_log.of_user(user, kind=security_log.Kind.SIGNED_IN)[:MAX_SIGN_INS_SHOWN],
     }
@@ -63,7 +69,7 @@ def settings(request: AuthenticatedHttpRequest) -> HttpResponse:
     health = way_back.health_of(user)
     context = {
         "health": health,
-        "has_mailed_mode": any(modes.get(name).is_mailed for name in enabled),
+        "has_mailed_mode": _has_mailed_mode(user),
         "modes": [
             {
                 "name": mode.name,
