@@ -8,7 +8,7 @@ export PORT DATA_DIR
 BIN := .venv/bin
 
 MINUTES ?= 5
-.PHONY: run test mutants security-report limits benchmark soak crash-test kills refusals screens lint format lock clean
+.PHONY: run test mutants security-report limits benchmark soak load crash-test kills refusals screens lint format lock clean
 
 run: .venv/runs
 	@exec $(BIN)/python -m datica_account.run
@@ -35,6 +35,9 @@ benchmark: .venv/tests
 
 soak: .venv/runs
 	@MINUTES=$(MINUTES) $(BIN)/python -m benchmarks.soak
+
+load: .venv/tests
+	@$(BIN)/python -W ignore -m benchmarks.load
 
 crash-test: .venv/tests
 	@$(BIN)/python -m pytest -s tests/test_reminder_crash.py

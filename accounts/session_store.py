@@ -45,6 +45,11 @@ class SessionStore(DatabaseStore):
         return Session
 
     @property
+    def is_read(self) -> bool:
+        """Whether the row was looked for, and the database has answered."""
+        return "_session_cache" in self.__dict__
+
+    @property
     def user(self) -> User | None:
         """The user of the session, read together with it; None if it has none or has not been saved yet."""
         self.keys()  # reads the row, if it was not read yet

@@ -40,9 +40,10 @@ CONFLICT: Kind = (409, 4090, gettext_lazy("Conflict"))
 TOO_LARGE: Kind = (413, 4130, gettext_lazy("Too Large"))
 TOO_MANY: Kind = (429, 4290, gettext_lazy("Too Many Requests"))
 SERVER_ERROR: Kind = (500, 5000, gettext_lazy("Server Error"))
+UNAVAILABLE: Kind = (503, 5030, gettext_lazy("Service Unavailable"))
 ALL = (
     BAD_REQUEST, SIGN_IN_FAILED, WRONG_CODE, NOT_SIGNED_IN, SIGN_IN_OVER, FORBIDDEN, MFA_MISSING, IN_BROWSER,
-    NOT_FOUND, NO_SERVICES, METHOD, CONFLICT, TOO_LARGE, TOO_MANY, SERVER_ERROR,
+    NOT_FOUND, NO_SERVICES, METHOD, CONFLICT, TOO_LARGE, TOO_MANY, SERVER_ERROR, UNAVAILABLE,
 )  # fmt: skip
 
 # Any other refusal is a bad request. One with a time to try again is always TOO_MANY.
@@ -94,6 +95,7 @@ BY_STATUS: dict[int, tuple[Kind, str | Promise]] = {
     405: (METHOD, gettext_lazy("This URL does not support this method.")),
     413: (TOO_LARGE, gettext_lazy("The request is larger than 64 KB.")),
     500: (SERVER_ERROR, gettext_lazy("Something went wrong on our side. Nothing was changed. Try again later.")),
+    503: (UNAVAILABLE, gettext_lazy("The portal cannot reach its database. Try again in a minute.")),
 }
 
 

@@ -25,9 +25,12 @@ class RequestLog(RequestMiddleware):
 
     @staticmethod
     def bind_user_id(request: HttpRequest) -> None:
-        """Bind the user once the request has asked who it is. The package's own method would read every session."""
+        """Bind the user if the request knows who it is. The package's own method would read every session.
+
+        Of a request that failed because the database is away, it would also wait for it once more.
+        """
         session = getattr(request, "session", None)
-        if session is not None and session.accessed:
+        if session is not None and session.is_read:
             user_id = str(request.user.pk) if request.user.pk else None
             structlog.contextvars.bind_contextvars(user_id=user_id)
 
@@ -103,6 +106,11 @@ def json_path(path: str) -> str | None:
     return path if path.split("/")[1] in JSON_ROOTS or path.startswith("/api/v1/") else None
 
 
+def _headers(response: HttpResponse, *names: str) -> dict[str, str]:
+    """Return those of the headers that a response has."""
+    return {name: value for name in names if (value := response.headers.get(name))}
+
+
 def speak_json(get_response: GetResponse) -> GetResponse:
     """Keep HTML, cookies and caching away from the JSON endpoints, also in errors (SR-45).
 
@@ -119,10 +127,10 @@ def speak_json(get_response: GetResponse) -> GetResponse:
         request.COOKIES = {}
         response = get_response(request)
         if response.status_code >= 400 and response.headers.get("Content-Type") != "application/json":
-            allow = response.headers.get("Allow")
+            kept = _headers(response, "Allow", "Retry-After")
             response = api.error_of_status(response.status_code)
-            if allow:
-                response.headers["Allow"] = allow
+            for name, value in kept.items():
+                response.headers[name] = value
         response.headers["Cache-Control"] = "no-store"
         return response
 
@@ -138,7 +146,7 @@ def speak_plainly(get_response: GetResponse) -> GetResponse:
         request.COOKIES = {}
         response = get_response(request)
         if response.status_code >= 400:
-            kept = {name: value for name in ("Allow", "WWW-Authenticate") if (value := response.headers.get(name))}
+            kept = _headers(response, "Allow", "Retry-After", "WWW-Authenticate")
             text = f"{response.status_code} {response.reason_phrase}\n"
             response = HttpResponse(text, status=response.status_code, content_type="text/plain", headers=kept)
         response.headers["Cache-Control"] = "no-store"

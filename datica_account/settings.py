@@ -162,7 +162,9 @@ FORM_RENDERER = "datica_account.form_renderer.FormRenderer"
 DATABASE_URL = required("DATABASE_URL", f"sqlite:///{DATA_DIR / 'portal.sqlite3'}")
 DATABASE_POOL = env.bool("DATABASE_POOL", default=True)
 DATABASE_PREPARED = env.bool("DATABASE_PREPARED", default=True)
+DATABASE_SERVER_CURSORS = env.bool("DATABASE_SERVER_CURSORS", default=True)
 DATABASE_POOL_SIZE = env.int("DATABASE_POOL_SIZE", default=4, validate=AT_LEAST_ONE)
+DATABASE_PATIENCE = 5  # seconds: a page that says so is better than one that never comes
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- people and sessions --------------------------------------------------------------------
@@ -545,9 +547,17 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
 else:
-    # Each process opens as many connections as it uses at once, at most so many.
-    pool = {"min_size": 1, "max_size": DATABASE_POOL_SIZE} if DATABASE_POOL else False
-    DATABASES["default"] |= {"ENGINE": "datica_account.postgresql", "OPTIONS": {"pool": pool}}
+    # Each process opens as many connections as it uses at once, at most so many. While the database is away a request
+    # waits for DATABASE_PATIENCE. The pool's own pauses between two attempts would grow to minutes.
+    pool = {
+        "min_size": 1,
+        "max_size": DATABASE_POOL_SIZE,
+        "timeout": DATABASE_PATIENCE,
+        "reconnect_timeout": DATABASE_PATIENCE,
+    }
+    options = {"pool": pool if DATABASE_POOL else False, "connect_timeout": DATABASE_PATIENCE}
+    DATABASES["default"] |= {"ENGINE": "datica_account.postgresql", "OPTIONS": options}
+    DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = not DATABASE_SERVER_CURSORS
     if DATABASE_PREPARED:
         # PostgreSQL plans what a connection has sent five times once and for all: half of its work for a sign-in.
         DATABASES["default"]["OPTIONS"] |= {"server_side_binding": True, "prepare_threshold": 5}

@@ -22,6 +22,7 @@ def help_page(template: str) -> Callable[..., HttpResponseBase]:
 json_endpoints = api.urls  # a property that builds new views at each access
 all_check_access_themselves(json_endpoints[0])
 
+handler500 = "datica_account.views.server_error"
 urlpatterns = [
     path("", public(RedirectView.as_view(pattern_name="accounts:dashboard")), name="home"),
     path("account", include("accounts.web.urls")),

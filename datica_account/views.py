@@ -1,11 +1,14 @@
-"""The error page of a failed CSRF check, the metrics for operators, and what programs ask at well-known addresses."""
+"""Error pages of a failed CSRF check and a failed request, metrics, and what programs ask at well-known addresses."""
 
+import sys
 from datetime import timedelta
 from hmac import compare_digest
 
 from django.conf import settings
+from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
@@ -26,6 +29,22 @@ SECURITY_TXT_LIFETIME = timedelta(days=180)
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Answer a form without a valid CSRF token: cookies are off, or the page was open for too long."""
     return render(request, "403_csrf.html", {"reason": reason}, status=403)
+
+
+# A page that was answered with 503 may be asked for again after so many seconds: a database restarts in fewer.
+RETRY_AFTER_SECONDS = 10
+
+
+def server_error(_request: HttpRequest) -> HttpResponse:
+    """Answer a request that failed: 503 if the database is away or gave up, as it may do later what it did not now.
+
+    Django calls this while it handles the exception, and has logged it. The pages ask the database nothing.
+    """
+    if not isinstance(sys.exception(), InterfaceError | OperationalError):
+        return HttpResponse(render_to_string("500.html"), status=500)
+    page = HttpResponse(render_to_string("503.html"), status=503)
+    page.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return page
 
 
 @require_safe

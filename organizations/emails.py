@@ -15,7 +15,7 @@ from organizations.models import Invitation, OrganizationEvent, Reminder
 def invitation(mail: Mail) -> EmailMultiAlternatives | None:
     """Mail who invites to which organization, and the link that accepts."""
     found = Invitation.objects.select_related("organization", "sender").filter(pk=mail.about).first()
-    if found is None or not invitations.is_wanted(found):
+    if found is None or not invitations.is_wanted(found) or not found.sealed_code:  # its key was lost
         return None
     sender = found.sender
     return compose(

@@ -5,6 +5,7 @@ import os
 import pytest
 from playwright.sync_api import sync_playwright
 
+from tests import production as production_site
 from tests import servers, stack
 from tests.people import Person
 
@@ -30,7 +31,7 @@ def pytest_collection_modifyitems(items):
     for item in items:
         asked = getattr(item, "callspec", None)
         stack = asked.params.get("portal") if asked else None
-        shared = min({"small", "large"} & {stack, *item.fixturenames}, default="a stack of its own")
+        shared = min({"small", "large", "production"} & {stack, *item.fixturenames}, default="a stack of its own")
         half = "journeys" if item.path.stem == "test_journeys" else "the rest"
         item.add_marker(pytest.mark.xdist_group(f"{shared}, {half}"))
         if item.path.stem in NOT_TRACED:
@@ -57,6 +58,13 @@ def small():
 @pytest.fixture(scope="session")
 def large():
     context = stack.large()
+    yield servers.or_skip(context.__enter__)
+    context.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="session")
+def production():
+    context = production_site.site()
     yield servers.or_skip(context.__enter__)
     context.__exit__(None, None, None)
 

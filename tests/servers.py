@@ -52,6 +52,15 @@ def wait_for_port(port: int, process: subprocess.Popen[bytes] | None = None) -> 
     raise RuntimeError(f"nothing answers on port {port}")
 
 
+def wait_until_free(port: int) -> None:
+    """Wait until nothing listens at a port, 0 being none."""
+    while port:
+        with closing(socket.socket()) as probe:
+            if probe.connect_ex(("127.0.0.1", port)):
+                return
+        time.sleep(0.05)
+
+
 def end(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
     try:
@@ -114,9 +123,9 @@ class PostgreSQL:
                 raise RuntimeError(f"PostgreSQL does not answer to {program}")
             time.sleep(0.2)
 
-    def stop(self) -> None:
-        """End it without waiting for its clients."""
-        command = [str(self._programs / "pg_ctl"), "stop", "-D", str(self._folder / "data"), "-m", "fast", "-s", "-w"]
+    def stop(self, mode: str = "fast") -> None:
+        """End it without waiting for its clients; ``immediate``: as a crash does, without writing anything."""
+        command = [str(self._programs / "pg_ctl"), "stop", "-D", str(self._folder / "data"), "-m", mode, "-s", "-w"]
         subprocess.run(as_postgres(command), check=True, cwd="/")
         self._process.wait()
 
