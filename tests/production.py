@@ -154,6 +154,8 @@ class Site:
         )
         self.manage("collectstatic", "--no-input", "--verbosity", "0")
         self.psql("--file=deploy/database_roles.sql")
+        # As in production: what was committed survives a crash of the server.
+        self.psql("--command=ALTER ROLE portal_serve SET synchronous_commit = on")
         self.manage("migrate", "--verbosity", "0", DATABASE_URL=self.database_url("portal_migrate"))
         self.psql("--username=portal_migrate", "--file=deploy/database_limits.sql")
         self.people = self.seed()
