@@ -134,7 +134,8 @@ def undo(change: EmailChange, origin: Origin, *, remove_factors: Callable[[User]
         # The same attacker made the later changes.
         EmailChange.objects.filter(user=user, at__gte=change.at, undone_at=None).update(undone_at=now)
         user.set_unusable_password()
-        user.save(update_fields=["password"])
+        user.deletion_due_at = None  # asked for by the attacker
+        user.save(update_fields=["password", "deletion_due_at"])
         sessions.end_others(user, keep=None)
         email_verification.end_proofs(user)  # their codes went to the other address
         _set_email(user, change.old_email)

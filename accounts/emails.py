@@ -4,10 +4,10 @@ from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.urls import reverse
 
-from accounts import email_change, email_verification, outbox, signin
+from accounts import account_deletion, email_change, email_verification, outbox, signin
 from accounts.compose import compose
 from accounts.identifiers import in_groups, masked, tag_of
-from accounts.models import EmailChange, EmailVerification, Mail, SecurityEvent
+from accounts.models import DeletedAccount, EmailChange, EmailVerification, Mail, SecurityEvent
 from accounts.security_log import ENDS_SESSIONS, Kind, agent_in_words
 
 
@@ -77,6 +77,30 @@ def staff_changed(mail: Mail) -> EmailMultiAlternatives | None:
     if event is None or mail.user is None:
         return None
     return compose("staff_changed", to=mail.user.email, what=Kind(event.kind).label, event=event)
+
+
+@outbox.email
+def deletion_asked(mail: Mail) -> EmailMultiAlternatives | None:
+    """Tell a user when the account will be deleted, who asked for it, and how to keep it (SR-63)."""
+    event = SecurityEvent.objects.select_related("user").filter(pk=mail.about).first()
+    if event is None or event.user.deletion_due_at is None:
+        return None
+    return compose(
+        "deletion_asked",
+        to=event.user.email,
+        event=event,
+        browser=agent_in_words(event.agent),
+        due_at=event.user.deletion_due_at,
+        keep_path=reverse("accounts:keep_account", args=[account_deletion.keep_token(event.user)]),
+        reset_path=reverse("accounts:password_reset"),
+    )
+
+
+@outbox.email
+def account_deleted(mail: Mail) -> EmailMultiAlternatives | None:
+    """Tell the former user that the account is deleted."""
+    account = DeletedAccount.objects.filter(pk=mail.about).first()
+    return compose("account_deleted", to=account.email, at=account.at) if account else None
 
 
 def _not_me_path(event: SecurityEvent) -> str:

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from accounts.models import (
     KNOWN_BROWSER_LIFETIME,
+    DeletedAccount,
     EmailChange,
     EmailVerification,
     KnownBrowser,
@@ -25,6 +26,7 @@ THROTTLE_RETENTION = timedelta(days=30)
 WINDOW_RETENTION = timedelta(days=1)  # longer than every window
 # More failures in a row are kept for ever (SR-5). Fewer are deleted: names without an account would pile up.
 MIN_FAILURES_KEPT = 5
+FAREWELL_RETENTION = timedelta(days=2)  # longer than the outbox tries to send a mail
 RETENTION = timedelta(hours=1)  # of expired rows, so that pages can say "this has expired"
 
 
@@ -60,6 +62,7 @@ def forget_expired() -> int:
             Throttle.objects.filter(last_at__lt=now - THROTTLE_RETENTION, in_a_row__lt=MIN_FAILURES_KEPT)
         )
         + delete_in_batches(EmailChange.objects.filter(at__lt=now - settings.EMAIL_CHANGE_UNDO_WINDOW - RETENTION))
+        + delete_in_batches(DeletedAccount.objects.filter(at__lt=now - FAREWELL_RETENTION))
         + delete_in_batches(UsedNonce.objects.filter(expires_at__lt=now))
         + delete_in_batches(EmailVerification.objects.filter(expires_at__lt=now - RETENTION))
     )

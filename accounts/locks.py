@@ -14,8 +14,11 @@ class ChangedMeanwhile(Refused):
 
 
 def lock_user(user: User) -> User:
-    """Lock and reread a user. Call within a transaction."""
-    return User.objects.select_for_update(no_key=True).get(pk=user.pk)
+    """Lock and reread a user. Call within a transaction. Raise ``ChangedMeanwhile`` if the account is gone."""
+    locked = User.objects.select_for_update(no_key=True).filter(pk=user.pk).first()
+    if locked is None:  # the account was deleted
+        raise ChangedMeanwhile
+    return locked
 
 
 def is_unchanged(user: User, locked: User) -> bool:

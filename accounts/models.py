@@ -66,6 +66,8 @@ class User(AbstractBaseUser, PermissionsMixin):  # type: ignore[django-manager-m
     # Raised under the lock on this row by each change that ends the other sessions (SR-25).
     credential_version = models.PositiveIntegerField(default=0, editable=False)
     is_active = models.BooleanField(default=True)
+    # The user has asked to delete the account: from then on a worker may do it. Null: not asked, or undone.
+    deletion_due_at = models.DateTimeField(null=True, editable=False)
     is_staff = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
@@ -76,6 +78,9 @@ class User(AbstractBaseUser, PermissionsMixin):  # type: ignore[django-manager-m
             ),
             models.Index(fields=["email_key"], condition=Q(is_staff=True), name="staff_by_email"),
             models.Index(fields=["email_key"], condition=Q(is_active=False), name="disabled_by_email"),
+            models.Index(
+                fields=["deletion_due_at"], condition=Q(deletion_due_at__isnull=False), name="accounts_to_delete"
+            ),
         ]
         permissions: ClassVar = [
             ("unlock_user", "Can unlock an account"),
@@ -388,6 +393,22 @@ class SecurityEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.at:%Y-%m-%d %H:%M}"
+
+
+class DeletedAccount(models.Model):
+    """Where the last mail of a deleted account goes. Nothing refers to it, and it is deleted soon after."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    sealed_email = models.TextField()
+    at = models.DateTimeField(default=timezone.now, db_index=True)
+
+    def __str__(self) -> str:
+        return f"deleted account {self.pk}"
+
+    @property
+    def email(self) -> str:
+        """The address that the account had."""
+        return unseal(self.sealed_email).decode()
 
 
 class Delivery(models.IntegerChoices):

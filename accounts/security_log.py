@@ -83,6 +83,9 @@ class Kind(models.TextChoices):
     FEW_RECOVERY_CODES = "few_recovery_codes", _("Few recovery codes left: create new ones")
     BROWSER_REMEMBERED = "browser_remembered", _("Browser remembered: it needs no one-time password to sign in")
     BROWSER_FORGOTTEN = "browser_forgotten", _("Remembered browser forgotten")
+    DELETION_ASKED = "deletion_asked", _("Deletion of the account requested")
+    DELETION_UNDONE = "deletion_undone", _("Deletion of the account called off")
+    DELETION_STOPPED = "deletion_stopped", _("Account not deleted: hand over your organizations first")
     ASSISTED_RESET_STARTED = "assisted_reset_started", _("Assisted reset started")
     ASSISTED_RESET_CONFIRMED = "assisted_reset_confirmed", _("Assisted reset confirmed: the waiting time has started")
     ASSISTED_RESET_CANCELLED = "assisted_reset_cancelled", _("Assisted reset cancelled")
@@ -129,6 +132,8 @@ NOTIFIED_BY_EMAIL = frozenset(
         Kind.ADMINISTRATOR_MADE,
         Kind.SUPPORT_MADE,
         Kind.STAFF_RIGHTS_REMOVED,
+        Kind.DELETION_UNDONE,
+        Kind.DELETION_STOPPED,
     }
 )
 

@@ -18,7 +18,7 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare, salted_hmac
 from django.utils.translation import gettext_lazy as _
 
-from accounts import known_browsers, metrics, security_log, sessions, throttles
+from accounts import account_deletion, known_browsers, metrics, security_log, sessions, throttles
 from accounts.identifiers import key_of
 from accounts.limits import Limit, half
 from accounts.models import Channel, PublicKey, SecurityEvent, User
@@ -124,12 +124,12 @@ def password_slots_of(user: User) -> list[Slot]:
 
 
 def lock_checked(user: User) -> User:
-    """Lock and reread a user whose password was checked. Raise ``WrongCredentials`` if it was changed meanwhile.
+    """Lock and reread a user whose password was checked. Raise ``WrongCredentials`` if it has changed.
 
     A concurrent password change must not leave a new session behind.
     """
-    locked = User.objects.select_for_update(no_key=True).get(pk=user.pk)
-    if locked.password != user.password or not locked.is_active:
+    locked = User.objects.select_for_update(no_key=True).filter(pk=user.pk).first()
+    if locked is None or locked.password != user.password or not locked.is_active:
         raise WrongCredentials
     return locked
 
@@ -149,6 +149,7 @@ class Finished:
     user: User
     proof: Proof
     browser_tokens: tuple[str, ...] = ()  # for the browser's cookie
+    kept_account: bool = False  # it was about to be deleted: this sign-in has undone that
 
 
 NO_PROOF = Proof()
@@ -189,11 +190,13 @@ def finish(
     User.objects.filter(pk=user.pk).update(last_login=user.last_login)
     security_log.record(user, Kind.SIGNED_IN, origin, mode=proof.mode, factor_name=proof.factor_name)
     metrics.count_sign_in(metrics.SignIn.SUCCESS, mode=proof.mode)
+    if kept_account := user.deletion_due_at is not None:
+        account_deletion.keep(user, origin)
     tokens = origin.browser_tokens
     if channel == Channel.BROWSER and not is_known:
         tokens = known_browsers.note_sign_in(user, origin, by_factor=by_factor, is_first=is_first)
     log.info("signin.finished", user_id=str(user.pk), channel=channel, mode=proof.mode)
-    return Finished(user, proof, tokens)
+    return Finished(user, proof, tokens, kept_account=kept_account)
 
 
 # --- Withdrawing a password: "that was not me" ----------------------------------------------------

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from accounts import housekeeping, mail_retention, outbox, security_log
+from accounts import account_deletion, housekeeping, mail_retention, outbox, security_log
 
 
 @shared_task(name=outbox.BULK_TASK)
@@ -21,6 +21,12 @@ def sweep_outbox() -> int:
 def forget_expired() -> int:
     """Delete what has expired."""
     return housekeeping.forget_expired() + security_log.forget_old()
+
+
+@shared_task(name="accounts.delete_due_accounts")
+def delete_due_accounts() -> int:
+    """Delete the accounts whose waiting time is over."""
+    return account_deletion.delete_due()
 
 
 @shared_task(name="accounts.forget_mails")

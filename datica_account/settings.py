@@ -266,6 +266,8 @@ PASSWORD_RESET_LIFETIME = env.timedelta("PASSWORD_RESET_LIFETIME", default=timed
 
 # How long the holder of an account's old address can undo its change (SR-29).
 EMAIL_CHANGE_UNDO_WINDOW = env.timedelta("EMAIL_CHANGE_UNDO_WINDOW", default=timedelta(days=7), validate=POSITIVE)
+# How long an account waits to be deleted, in which a sign-in or the mail undoes it (SR-63).
+ACCOUNT_DELETION_WAIT = env.timedelta("ACCOUNT_DELETION_WAIT", default=timedelta(days=7), validate=POSITIVE)
 # For how long a browser may be spared the one-time password; 0 offers it to nobody (SR-37).
 REMEMBERED_BROWSER_LIFETIME = env.timedelta(
     "REMEMBERED_BROWSER_LIFETIME",
@@ -336,6 +338,11 @@ CELERY_BEAT_SCHEDULE = {
     "begin-due-reminders": {"task": "organizations.begin_due_reminders", "schedule": 600.0},
     "end-rehearsals": {"task": "organizations.end_rehearsals", "schedule": 60.0},
     "note-compliance": {"task": "organizations.note_compliance", "schedule": 3600.0, "options": {"queue": "bulk"}},
+    "delete-due-accounts": {
+        "task": "accounts.delete_due_accounts",
+        "schedule": 600.0,
+        "options": {"queue": "bulk"},
+    },
     "forget-mails": {"task": "accounts.forget_mails", "schedule": 600.0, "options": {"queue": "bulk"}},
     "forget-events": {"task": "organizations.forget_old_events", "schedule": 3600.0, "options": {"queue": "bulk"}},
     "forget-expired-challenges": {"task": "mfa.forget_expired", "schedule": 600.0},

@@ -96,7 +96,7 @@ def exemptions(organization: Organization) -> list[Exemption]:
         if earlier := running.pop(event.member, None):
             found.append(replace(earlier, until=min(earlier.until, event.at)))
         if event.kind == EventKind.EXEMPTED:
-            running[event.member] = Exemption(event.subject, event.at, event.effective_at or event.at)
+            running[event.member] = Exemption(event.subject_in_words, event.at, event.effective_at or event.at)
     return sorted([*found, *running.values()], key=lambda one: one.since)
 
 

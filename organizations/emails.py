@@ -39,7 +39,7 @@ def owners_notice(mail: Mail) -> EmailMultiAlternatives | None:
         to=mail.user.email,
         organization=event.organization.name,
         what=event.what,
-        subject=event.subject,
+        subject=event.subject_in_words,
         who=event.who,
         at=event.at,
         address=event.ip_address,

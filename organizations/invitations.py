@@ -18,6 +18,7 @@ from accounts import outbox, throttles
 from accounts.encryption import seal, unseal
 from accounts.identifiers import digest_of, is_compared_as_written, key_of
 from accounts.limits import Limit
+from accounts.locks import lock_user
 from accounts.models import Mail, User
 from accounts.refusals import Refused
 from accounts.security_log import Origin
@@ -310,7 +311,7 @@ def accept(user: User, code: str, origin: Origin) -> Organization:
     refusal: Refused | None = None
     now = timezone.now()
     with transaction.atomic(durable=True):
-        user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
+        user = lock_user(user)
         # The organization's lock keeps the sender's role unchanged until the user has joined.
         found = Invitation.objects.filter(digest=digest_of(code)).first()
         organization = membership.lock(found.organization_id) if found else None

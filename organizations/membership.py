@@ -49,6 +49,12 @@ class AccountDisabled(Refused):
     message = _("This account is disabled, so it cannot become an owner or admin.")
 
 
+class AccountLeaves(Refused):
+    """The user has asked to delete the account: it cannot become an owner or admin."""
+
+    message = _("This account is about to be deleted, so it cannot become an owner or admin.")
+
+
 class NotAMember(Refused):
     """The user to act on is not a member of the organization."""
 
@@ -163,33 +169,38 @@ def remove(actor: Membership, user_id: UUID, origin: Origin) -> None:
         mine, goes = _lock_pair(actor, user_id)
         if Role(goes.role).rank > Role(mine.role).rank:
             raise RoleMissing
-        if goes.role == Role.OWNER and _is_last_owner(goes):
+        if owned_alone([goes]):
             raise LastOwner
-        told = _owners(actor.organization)
-        goes.delete()
-        kind = EventKind.LEFT if mine.user_id == user_id else EventKind.MEMBER_REMOVED
-        happened = record(actor.organization, actor.user, kind, origin, subject=goes.user.email)
-        if goes.role == Role.OWNER:
-            tell(told, happened)
-        if goes.is_exempt:
-            _end_exemption(actor, goes, origin)
-        back = Q(email_key=goes.user.email_key) | Q(sender=goes.user, role__in=MANAGERS)
-        _withdraw_matching(actor, back, origin)
+        take_out(actor, goes, EventKind.LEFT if mine.user_id == user_id else EventKind.MEMBER_REMOVED, origin)
+
+
+def take_out(actor: Membership, goes: Membership, kind: EventKind, origin: Origin) -> None:
+    """End a membership and what came of it. The caller holds the organization's lock and has checked the rules."""
+    told = _owners(actor.organization)
+    goes.delete()
+    happened = record(actor.organization, actor.user, kind, origin, subject=goes.user.email)
+    if goes.role == Role.OWNER:
+        tell(told, happened)
+    if goes.is_exempt:
+        _end_exemption(actor, goes, origin)
+    back = Q(email_key=goes.user.email_key) | Q(sender=goes.user, role__in=MANAGERS)
+    _withdraw_matching(actor, back, origin)
 
 
 def set_role(actor: Membership, user_id: UUID, role: Role, origin: Origin) -> None:
     """Change a member's role. Neither the old nor the new role may rank above the actor's own (SR-44).
 
-    Raise ``RoleMissing``, ``NotAMember``, ``OrganizationNotFound``, ``AccountDisabled`` or ``LastOwner``.
+    Raise ``RoleMissing``, ``NotAMember``, ``OrganizationNotFound``, ``AccountDisabled``, ``AccountLeaves`` or
+    ``LastOwner``.
     """
     with transaction.atomic(durable=True):
         mine, target = _lock_pair(actor, user_id)
         if mine.role not in MANAGERS or max(role.rank, Role(target.role).rank) > Role(mine.role).rank:
             raise RoleMissing
-        if target.role == Role.OWNER and role != Role.OWNER and _is_last_owner(target):
+        if role != Role.OWNER and owned_alone([target]):
             raise LastOwner
-        if role in MANAGERS and not target.user.is_active:
-            raise AccountDisabled
+        if role in MANAGERS:
+            _may_manage(target.user)
         if target.role != role:
             _change_role(actor, target, role, origin)
 
@@ -197,18 +208,26 @@ def set_role(actor: Membership, user_id: UUID, role: Role, origin: Origin) -> No
 def hand_over(owner: Membership, user_id: UUID, origin: Origin) -> None:
     """Make another member an owner, and the present owner an admin.
 
-    Raise ``RoleMissing``, ``NotAMember``, ``OrganizationNotFound``, ``AccountDisabled`` or ``NewOwnerWithoutMfa``.
+    Raise ``RoleMissing``, ``NotAMember``, ``OrganizationNotFound``, ``AccountDisabled``, ``AccountLeaves`` or
+    ``NewOwnerWithoutMfa``.
     """
     with transaction.atomic(durable=True):
         mine, target = _lock_pair(owner, user_id)
         if mine.role != Role.OWNER or mine.pk == target.pk:
             raise RoleMissing
-        if not target.user.is_active:
-            raise AccountDisabled
+        _may_manage(target.user)
         if mine.organization.mfa_required and not mine.organization.is_met_by(target.user.modes):
             raise NewOwnerWithoutMfa
         _change_role(owner, target, Role.OWNER, origin)
         _change_role(owner, mine, Role.ADMIN, origin)
+
+
+def _may_manage(user: User) -> None:
+    """Raise ``AccountDisabled`` or ``AccountLeaves`` if a user cannot become an owner or admin."""
+    if not user.is_active:
+        raise AccountDisabled
+    if user.deletion_due_at is not None:
+        raise AccountLeaves
 
 
 def _change_role(actor: Membership, target: Membership, role: Role, origin: Origin) -> None:
@@ -262,11 +281,28 @@ def _lock_pair(actor: Membership, user_id: UUID) -> tuple[Membership, Membership
     return mine, target
 
 
-def _is_last_owner(member: Membership) -> bool:
-    """Return whether no other owner is active and meets the policy."""
-    organization = member.organization
-    others = [user for user in _owners(organization) if user.pk != member.user_id]
-    return not any(organization.is_met_by(user.modes) or not organization.mfa_required for user in others)
+def owned_alone(memberships: Iterable[Membership]) -> list[Organization]:
+    """Return the organizations of these memberships of one user that no other owner could use (SR-40). One query.
+
+    Another owner counts who is active, is not about to be deleted and meets the policy. The memberships come with
+    their organizations.
+    """
+    owned = [row for row in memberships if row.role == Role.OWNER]
+    if not owned:
+        return []
+    others = Membership.objects.filter(
+        organization__in=[row.organization_id for row in owned],
+        role=Role.OWNER, user__is_active=True, user__deletion_due_at=None,
+    ).exclude(user=owned[0].user_id)  # fmt: skip
+    modes_of_others: dict[UUID, list[str]] = {row.organization_id: [] for row in owned}
+    for organization_id, modes in others.values_list("organization_id", "user__enabled_modes").distinct():
+        modes_of_others[organization_id].append(modes)
+    return [row.organization for row in owned if not _is_usable(row.organization, modes_of_others[row.organization_id])]
+
+
+def _is_usable(organization: Organization, modes_of_owners: list[str]) -> bool:
+    """Return whether one of these owners, by their modes, meets the policy."""
+    return any(not organization.mfa_required or organization.is_met_by(modes.split()) for modes in modes_of_owners)
 
 
 def event(

@@ -275,6 +275,7 @@ class Invitation(models.Model):
                 name="one_open_invitation",
             ),
         ]
+        indexes: ClassVar = [models.Index(fields=["email_key"], name="invitations_to_address")]
 
     def __str__(self) -> str:
         return f"invitation {self.pk}"
@@ -337,6 +338,7 @@ class EventKind(models.TextChoices):
     INVITATION_WITHDRAWN = "invitation_withdrawn", _("Invitation withdrawn")
     JOINED = "joined", _("Joined")
     LEFT = "left", _("Left")
+    ACCOUNT_DELETED = "account_deleted", _("Left: account deleted")
     MEMBER_REMOVED = "member_removed", _("Member removed")
     ENVIRONMENT_CREATED = "environment_created", _("Environment created")
     ENVIRONMENT_RENAMED = "environment_renamed", _("Environment renamed")
@@ -344,12 +346,17 @@ class EventKind(models.TextChoices):
     ENVIRONMENT_REMOVED = "environment_removed", _("Environment removed")
 
 
+# In place of the address of a deleted account (SR-63). No address reads like this.
+DELETED_ACCOUNT = "deleted account"
+
+
 class OrganizationEvent(models.Model):
     """An event in an organization's security log. Append-only (SR-53)."""
 
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
     actor = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
-    actor_email = models.CharField(max_length=254, blank=True)  # at the time; blank if the portal did it
+    # At the time; blank if the portal did it; ``DELETED_ACCOUNT`` if the account was deleted since.
+    actor_email = models.CharField(max_length=254, blank=True)
     kind = models.CharField(max_length=40)
     subject = models.CharField(max_length=600, blank=True)  # the user or thing affected, in words
     member = models.UUIDField(null=True)  # id of the exempt user, whose email may change
@@ -362,6 +369,7 @@ class OrganizationEvent(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["organization", "-at"], name="events_of_organization"),
             models.Index(fields=["at"], name="organization_events_by_age"),
+            models.Index(fields=["member"], condition=~models.Q(member=None), name="organization_events_of_member"),
         ]
 
     def __str__(self) -> str:
@@ -370,7 +378,16 @@ class OrganizationEvent(models.Model):
     @property
     def who(self) -> str:
         """Return the actor's email, or "the portal" if the event had no actor."""
+        if self.actor_email == DELETED_ACCOUNT:
+            return str(_("a deleted account"))
         return self.actor_email or str(_("the portal"))
+
+    @property
+    def subject_in_words(self) -> str:
+        """Return what the event is about."""
+        if not self.subject.startswith(DELETED_ACCOUNT):
+            return self.subject
+        return str(_("a deleted account")) + self.subject.removeprefix(DELETED_ACCOUNT)
 
     @property
     def what(self) -> str:

@@ -16,7 +16,15 @@ from mfa import modes
 from organizations import accepted_modes, membership, rehearsal
 from organizations.accepted_modes import Verdict
 from organizations.membership import Memberships
-from organizations.models import EVERYBODY, EventKind, Membership, Organization, OrganizationEvent, Role
+from organizations.models import (
+    DELETED_ACCOUNT,
+    EVERYBODY,
+    EventKind,
+    Membership,
+    Organization,
+    OrganizationEvent,
+    Role,
+)
 
 
 class MfaMissing(Refused):
@@ -207,10 +215,14 @@ def remembering_is_forbidden(user: OuterRef) -> Exists:
 
 
 def who_required(organizations: Collection[Organization]) -> dict[UUID, str]:
-    """Return the email of the owner who last required MFA, by organization, from the security logs. One query."""
+    """Return the email of the owner who last required MFA, by organization, from the security logs. One query.
+
+    An owner whose account was deleted is left out.
+    """
     kinds = (EventKind.MFA_REQUIRED, EventKind.MFA_ANNOUNCED)
     events = OrganizationEvent.objects.filter(organization__in=organizations, kind__in=kinds).order_by("at", "pk")
-    return dict(events.values_list("organization", "actor_email"))
+    found = dict(events.values_list("organization", "actor_email"))
+    return {organization: email for organization, email in found.items() if email != DELETED_ACCOUNT}
 
 
 @dataclass(frozen=True)

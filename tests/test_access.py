@@ -29,6 +29,7 @@ PUBLIC = {
     "accounts:password_reset",
     "accounts:password_reset_complete",
     "accounts:undo_email_change",
+    "accounts:keep_account",
     "mfa:otp_prompt",
     "mfa:resend",
     "mfa:switch",

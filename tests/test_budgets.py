@@ -42,6 +42,7 @@ SIGNED_IN = {
     "accounts:profile_edit": 4,
     "accounts:sessions": 9,
     "accounts:change_email": 4,
+    "accounts:delete_account": 6,
     "accounts:confirm_email": 3,
     "accounts:security_log": 6,
     "accounts:security_log_csv": 4,
@@ -218,5 +219,6 @@ def test_every_page_has_a_budget():
         "/account/not-me/forged:token",
         "/account/mail/forged:token",
         "/account/email/undo/forged:token",
+        "/account/delete/undo/forged:token",
         f"/account/mfa/remembered/{SOME_ID}/forget",
     }

@@ -17,7 +17,7 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from accounts import administrators, delivery, email_verification, outbox, passwords, signin, ssh_keys
+from accounts import account_deletion, administrators, delivery, email_verification, outbox, passwords, signin, ssh_keys
 from accounts.models import Channel, Delivery, EmailVerification, Mail, SecurityEvent, Session, Throttle, Token, User
 from accounts.refusals import Refused
 from accounts.security_log import Intervention, Origin
@@ -590,3 +590,49 @@ def test_two_administrators_who_remove_each_other_at_once_leave_one(dana, sam):
 
     assert answers.count("LastAdministrator") == 1
     assert administrators.administrators().count() == 1
+def test_a_sign_in_and_the_deletion_in_the_same_instant_leave_an_account_or_none(dana):
+    """SR-63: the lock on the user's row decides. Never is there half an account, and no request fails."""
+    for _round in range(5):
+        user = UserFactory()
+        MembershipFactory(user=user)
+        User.objects.filter(pk=user.pk).update(deletion_due_at=timezone.now())
+
+        answers = at_once(
+            *[lambda user=user: give_credentials(Client(), user.email).status_code for _number in range(3)],
+            account_deletion.delete_due,
+        )
+
+        assert set(answers[:3]) <= {302, 400}
+        kept = User.objects.filter(pk=user.pk, deletion_due_at=None).exists()
+        assert kept == (answers[3] == 0) == Membership.objects.filter(user=user.pk).exists()
+        assert kept == (302 in answers[:3])
+
+
+def test_two_owners_who_delete_their_accounts_at_once_leave_one(dana, sam):
+    """SR-40, SR-63."""
+    for _round in range(5):
+        organization = OrganizationFactory()
+        owners = [UserFactory(), UserFactory()]
+        for owner in owners:
+            MembershipFactory(organization=organization, user=owner, role=Role.OWNER)
+
+        results = at_once(*[lambda owner=owner: account_deletion.ask(owner, ORIGIN) for owner in owners])
+
+        assert results.count("LastOwner") == 1
+
+
+def test_becoming_an_owner_and_asking_to_be_deleted_at_once(dana, sam):
+    """SR-40, SR-63: no one becomes the owner of an organization and is about to go without another owner."""
+    for _round in range(5):
+        organization = OrganizationFactory()
+        first, second = UserFactory(), UserFactory()
+        owner = MembershipFactory(organization=organization, user=first, role=Role.OWNER)
+        MembershipFactory(organization=organization, user=second)
+
+        at_once(
+            lambda owner=owner, second=second: membership.hand_over(owner, second.pk, ORIGIN),
+            lambda second=second: account_deletion.ask(second, ORIGIN),
+        )
+
+        stays = Membership.objects.filter(organization=organization, role=Role.OWNER, user__deletion_due_at=None)
+        assert stays.exists()

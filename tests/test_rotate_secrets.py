@@ -7,7 +7,8 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from accounts import email_verification
-from accounts.encryption import unseal
+from accounts.encryption import seal, unseal
+from accounts.models import DeletedAccount
 from accounts.security_log import Origin
 from datica_account import sealed
 from datica_account.management.commands import rotate_secrets
@@ -39,6 +40,7 @@ def secrets(client, dana, sam, settings):
     assisted_reset.start(dana, by=sam, authority="staff", reason="lost", origin=Origin())
     email_verification.ask_reset("dana", Origin())
     owner = MembershipFactory(user=dana, role=Role.OWNER)
+    DeletedAccount.objects.create(sealed_email=seal(b"gone@example.com"))
     invitations.send(owner, "new@example.com", role=Role.MEMBER, origin=Origin())
 
 

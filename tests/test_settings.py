@@ -50,6 +50,7 @@ def test_a_complete_environment_starts():
         ("EMAIL_FALLBACK_BACKEND", "anymail.backends.console.EmailBackend"),
         ("EMAIL_FALLBACK_AFTER", "0"),
         ("MAIL_KEPT_FOR", "0"),
+        ("ACCOUNT_DELETION_WAIT", "0"),
         ("SITE_URL", None),
         ("ALLOWED_HOSTS", None),
         ("DEFAULT_FROM_EMAIL", None),

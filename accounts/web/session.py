@@ -5,9 +5,10 @@ from datetime import datetime, timedelta
 from uuid import uuid4
 
 from django.conf import settings
-from django.contrib import auth
+from django.contrib import auth, messages
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts.models import User
 from accounts.session_store import KEEP_UNTIL, PROVED, SIGNED_IN
@@ -46,6 +47,8 @@ def start_session(request: HttpRequest, finished: Finished) -> None:
     }
     request.session[PROVED] = []  # until a factor is noted, nothing is proved
     know_browser(request, finished.browser_tokens)
+    if finished.kept_account:
+        messages.success(request, _("Your account will not be deleted. This sign-in has undone that."))
     # Use does not extend the session (SR-34).
     request.session.set_expiry(now + timedelta(seconds=settings.SESSION_COOKIE_AGE))
 

@@ -2,6 +2,7 @@ from django.urls import path
 
 from accounts.web.access import all_work_while_blocked
 from accounts.web.views import (
+    account_deletion,
     account_settings,
     email_change,
     mail_progress,
@@ -37,6 +38,8 @@ urlpatterns = [
             path("/email/confirm", email_change.confirm_email, name="confirm_email"),
             path("/email/confirm/resend", email_change.resend_email, name="resend_email"),
             path("/email/undo/<str:token>", email_change.undo_email_change, name="undo_email_change"),
+            path("/delete", account_deletion.delete_account, name="delete_account"),
+            path("/delete/undo/<str:token>", account_deletion.keep_account, name="keep_account"),
             path("/profile", account_settings.profile_edit, name="profile_edit"),
         ]
     ),

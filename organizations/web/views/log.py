@@ -37,7 +37,14 @@ def log_csv(request: AuthenticatedHttpRequest, organization_id: UUID) -> Streami
     head = [_("Time (UTC)"), _("What"), _("Whom or what"), _("By"), _("IP address"), _("Browser")]
     rows = memberships.events(organization).iterator(chunk_size=1000)
     cells = (
-        [f"{row.at:%Y-%m-%d %H:%M:%S}", row.what, row.subject, row.who, row.ip_address or "", agent_in_words(row.agent)]
+        [
+            f"{row.at:%Y-%m-%d %H:%M:%S}",
+            row.what,
+            row.subject_in_words,
+            row.who,
+            row.ip_address or "",
+            agent_in_words(row.agent),
+        ]
         for row in rows
     )
     return csv_file("security-log", head, cells)
