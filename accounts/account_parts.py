@@ -4,13 +4,42 @@ An app registers its part in ``account_part.py``, which is imported at the start
 no part for the deletion: they go with the user's row.
 """
 
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import QuerySet
+
 from accounts.models import User
+
+READ_BATCH_SIZE = 1000
+
+
+@dataclass(frozen=True)
+class Section:
+    """A table of what is known of a user, without secrets. The archive has it as JSON and as CSV."""
+
+    name: str  # of its files
+    columns: tuple[str, ...]
+    rows: Callable[[], Iterable[Sequence[object]]]
+
+
+def section(name: str, found: "QuerySet[Any]", /, **columns: str) -> Section:
+    """Return a section with the rows of a query: ``columns`` are its columns, and the fields that they show."""
+    values = found.values_list(*columns.values())
+    return Section(name, tuple(columns), lambda: values.iterator(chunk_size=READ_BATCH_SIZE))
+
 
 PARTS: list["AccountPart"] = []
 
 
 class AccountPart:
     """What one app holds of an account. Each method does nothing unless an app has something to say."""
+
+    def sections(self, user: User) -> Iterable[Section]:
+        """Return what is known of a user, for the copy that they download; long tables newest first."""
+        del user
+        return ()
 
     def check_deletion(self, user: User) -> None:
         """Raise a refusal if the account must not be deleted. Called under the lock on the user's row."""

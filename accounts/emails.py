@@ -4,7 +4,7 @@ from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.urls import reverse
 
-from accounts import account_deletion, email_change, email_verification, outbox, signin
+from accounts import account_deletion, data_export, email_change, email_verification, outbox, signin
 from accounts.compose import compose
 from accounts.identifiers import in_groups, masked, tag_of
 from accounts.models import DeletedAccount, EmailChange, EmailVerification, Mail, SecurityEvent
@@ -92,6 +92,23 @@ def deletion_asked(mail: Mail) -> EmailMultiAlternatives | None:
         browser=agent_in_words(event.agent),
         due_at=event.user.deletion_due_at,
         keep_path=reverse("accounts:keep_account", args=[account_deletion.keep_token(event.user)]),
+        reset_path=reverse("accounts:password_reset"),
+    )
+
+
+@outbox.email
+def data_exported(mail: Mail) -> EmailMultiAlternatives | None:
+    """Tell a user that a copy of their data can be downloaded, and who asked for it (SR-63)."""
+    event = SecurityEvent.objects.select_related("user").filter(pk=mail.about).first()
+    if event is None:
+        return None
+    return compose(
+        "data_exported",
+        to=event.user.email,
+        event=event,
+        browser=agent_in_words(event.agent),
+        until=event.at + data_export.LIFETIME,
+        data_path=reverse("accounts:data"),
         reset_path=reverse("accounts:password_reset"),
     )
 

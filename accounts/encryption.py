@@ -28,6 +28,21 @@ def unseal(sealed: str) -> bytes:
     return _fernet(tuple(settings.ENCRYPTION_KEYS)).decrypt(sealed.encode())
 
 
+def new_sealed_key() -> str:
+    """Return a new key for one large thing, sealed: when ``ENCRYPTION_KEYS`` rotate, only this key is sealed again."""
+    return seal(Fernet.generate_key())
+
+
+def encrypt(data: bytes, sealed_key: str) -> bytes:
+    """Encrypt with a key of ``new_sealed_key``."""
+    return Fernet(unseal(sealed_key)).encrypt(data)
+
+
+def decrypt(data: bytes, sealed_key: str) -> bytes:
+    """Decrypt with a key of ``new_sealed_key``. Raises ``cryptography.fernet.InvalidToken`` if it does not fit."""
+    return Fernet(unseal(sealed_key)).decrypt(data)
+
+
 def resealed(sealed: str) -> str | None:
     """Return a secret re-encrypted with the first key, or None if it already uses that key.
 

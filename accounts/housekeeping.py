@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from accounts.models import (
     KNOWN_BROWSER_LIFETIME,
+    DataExport,
     DeletedAccount,
     EmailChange,
     EmailVerification,
@@ -62,6 +63,7 @@ def forget_expired() -> int:
             Throttle.objects.filter(last_at__lt=now - THROTTLE_RETENTION, in_a_row__lt=MIN_FAILURES_KEPT)
         )
         + delete_in_batches(EmailChange.objects.filter(at__lt=now - settings.EMAIL_CHANGE_UNDO_WINDOW - RETENTION))
+        + delete_in_batches(DataExport.objects.filter(expires_at__lt=now))
         + delete_in_batches(DeletedAccount.objects.filter(at__lt=now - FAREWELL_RETENTION))
         + delete_in_batches(UsedNonce.objects.filter(expires_at__lt=now))
         + delete_in_batches(EmailVerification.objects.filter(expires_at__lt=now - RETENTION))

@@ -395,6 +395,43 @@ class SecurityEvent(models.Model):
         return f"{self.kind} {self.at:%Y-%m-%d %H:%M}"
 
 
+class DataExport(models.Model):
+    """A copy of what the portal knows of a user: asked for, built by a worker, kept encrypted for a while (SR-63)."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField(db_index=True)
+    ip_address = models.GenericIPAddressField(null=True)  # from where it was asked for
+    agent = models.CharField(max_length=255, blank=True)
+    taken_at = models.DateTimeField(null=True)  # when a worker last showed that it is at work
+    tries = models.PositiveSmallIntegerField(default=0)
+    rows = models.PositiveIntegerField(default=0)  # written so far
+    ended_at = models.DateTimeField(null=True)  # it is ready or, without an archive, given up
+    size = models.PositiveIntegerField(default=0)  # of the archive, before its encryption
+    sealed_key = models.TextField(blank=True, default="")
+    archive = models.BinaryField(null=True)  # encrypted with that key
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(fields=["created_at"], condition=Q(ended_at__isnull=True), name="exports_to_build"),
+            models.Index(fields=["user", "-created_at"], name="exports_of_user"),
+        ]
+
+    def __str__(self) -> str:
+        return f"export {self.pk}"
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it is still to be built."""
+        return self.ended_at is None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it can be downloaded."""
+        return self.size > 0
+
+
 class DeletedAccount(models.Model):
     """Where the last mail of a deleted account goes. Nothing refers to it, and it is deleted soon after."""
 

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from accounts import account_deletion, housekeeping, mail_retention, outbox, security_log
+from accounts import account_deletion, data_export, housekeeping, mail_retention, outbox, security_log
 
 
 @shared_task(name=outbox.BULK_TASK)
@@ -27,6 +27,12 @@ def forget_expired() -> int:
 def delete_due_accounts() -> int:
     """Delete the accounts whose waiting time is over."""
     return account_deletion.delete_due()
+
+
+@shared_task(name=data_export.TASK)
+def build_exports() -> int:
+    """Build the copies of their data that users wait for."""
+    return data_export.build_waiting()
 
 
 @shared_task(name="accounts.forget_mails")

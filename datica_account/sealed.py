@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db.models import Model
 
-from accounts.models import DeletedAccount, EmailVerification
+from accounts.models import DataExport, DeletedAccount, EmailVerification
 from mfa.models import AssistedReset, Challenge, Factor, RecoveryCodes
 from organizations.models import Invitation
 
@@ -15,6 +15,7 @@ SEALED: tuple[tuple[type[Model], str], ...] = (
     (Challenge, "sealed_secret"),
     (AssistedReset, "sealed_secret"),
     (EmailVerification, "sealed_code"),
+    (DataExport, "sealed_key"),
     (DeletedAccount, "sealed_email"),
     (Invitation, "sealed_code"),
 )

@@ -343,6 +343,7 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 600.0,
         "options": {"queue": "bulk"},
     },
+    "build-exports": {"task": "accounts.build_exports", "schedule": 30.0, "options": {"queue": "bulk"}},
     "forget-mails": {"task": "accounts.forget_mails", "schedule": 600.0, "options": {"queue": "bulk"}},
     "forget-events": {"task": "organizations.forget_old_events", "schedule": 3600.0, "options": {"queue": "bulk"}},
     "forget-expired-challenges": {"task": "mfa.forget_expired", "schedule": 600.0},

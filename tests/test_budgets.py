@@ -43,6 +43,8 @@ SIGNED_IN = {
     "accounts:sessions": 9,
     "accounts:change_email": 4,
     "accounts:delete_account": 6,
+    "accounts:data": 5,
+    "accounts:data_progress": 3,
     "accounts:confirm_email": 3,
     "accounts:security_log": 6,
     "accounts:security_log_csv": 4,
@@ -220,5 +222,6 @@ def test_every_page_has_a_budget():
         "/account/mail/forged:token",
         "/account/email/undo/forged:token",
         "/account/delete/undo/forged:token",
+        f"/account/data/{SOME_ID}.zip",
         f"/account/mfa/remembered/{SOME_ID}/forget",
     }

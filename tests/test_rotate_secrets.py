@@ -6,7 +6,7 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
-from accounts import email_verification
+from accounts import data_export, email_verification
 from accounts.encryption import seal, unseal
 from accounts.models import DeletedAccount
 from accounts.security_log import Origin
@@ -40,6 +40,8 @@ def secrets(client, dana, sam, settings):
     assisted_reset.start(dana, by=sam, authority="staff", reason="lost", origin=Origin())
     email_verification.ask_reset("dana", Origin())
     owner = MembershipFactory(user=dana, role=Role.OWNER)
+    data_export.ask(dana, Origin())
+    data_export.build_waiting()
     DeletedAccount.objects.create(sealed_email=seal(b"gone@example.com"))
     invitations.send(owner, "new@example.com", role=Role.MEMBER, origin=Origin())
 

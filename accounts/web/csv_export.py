@@ -7,7 +7,7 @@ from itertools import chain
 
 from django.http import StreamingHttpResponse
 
-FORMULAS = frozenset("=+-@\t\r")
+from accounts.csv_cells import csv_cell
 
 
 def csv_file(name: str, head: list[str], rows: Iterable[list[str]]) -> StreamingHttpResponse:
@@ -17,8 +17,7 @@ def csv_file(name: str, head: list[str], rows: Iterable[list[str]]) -> Streaming
         line = StringIO()
         writer = csv.writer(line)
         for cells in chain([head], rows):
-            # A quote keeps a spreadsheet from running the cell as a formula.
-            writer.writerow([f"'{cell}" if cell[:1] in FORMULAS else cell for cell in cells])
+            writer.writerow(map(csv_cell, cells))
             yield line.getvalue()
             line.seek(0)
             line.truncate()

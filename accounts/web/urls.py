@@ -4,6 +4,7 @@ from accounts.web.access import all_work_while_blocked
 from accounts.web.views import (
     account_deletion,
     account_settings,
+    data_export,
     email_change,
     mail_progress,
     passwords,
@@ -38,6 +39,9 @@ urlpatterns = [
             path("/email/confirm", email_change.confirm_email, name="confirm_email"),
             path("/email/confirm/resend", email_change.resend_email, name="resend_email"),
             path("/email/undo/<str:token>", email_change.undo_email_change, name="undo_email_change"),
+            path("/data", data_export.data, name="data"),
+            path("/data/progress", data_export.progress, name="data_progress"),
+            path("/data/<uuid:export_id>.zip", data_export.download, name="data_download"),
             path("/delete", account_deletion.delete_account, name="delete_account"),
             path("/delete/undo/<str:token>", account_deletion.keep_account, name="keep_account"),
             path("/profile", account_settings.profile_edit, name="profile_edit"),

@@ -64,7 +64,7 @@ async function follow(line, asked = 0) {
   if (!document.hidden) {
     const answer = await fetch(line.dataset.follow).catch(() => null);
     if (answer?.status === 404) return;
-    const text = answer?.ok ? await answer.text() : line.dataset.last;
+    const text = answer?.ok && !answer.redirected ? await answer.text() : line.dataset.last;
     if (text && text !== line.dataset.last) {
       line.dataset.last = text; // told to screen readers only when it changes
       line.innerHTML = text;
