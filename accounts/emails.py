@@ -4,10 +4,11 @@ from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.urls import reverse
 
-from accounts import account_deletion, data_export, email_change, email_verification, outbox, signin
+from accounts import account_deletion, data_export, email_change, email_verification, notices, outbox, signin
 from accounts.compose import compose
 from accounts.identifiers import in_groups, masked, tag_of
 from accounts.models import DeletedAccount, EmailChange, EmailVerification, Mail, SecurityEvent
+from accounts.notices import Notice
 from accounts.security_log import ENDS_SESSIONS, Kind, agent_in_words
 
 
@@ -53,7 +54,8 @@ def email_changed(mail: Mail) -> EmailMultiAlternatives | None:
 def security_notice(mail: Mail) -> EmailMultiAlternatives | None:
     """Tell the owner of an account what happened to it, when and from where (SR-54)."""
     event = SecurityEvent.objects.select_related("user").filter(pk=mail.about).first()
-    if event is None:
+    is_optional = event is not None and event.kind == Kind.NEW_BROWSER
+    if event is None or (is_optional and not notices.are_wanted(event.user, Notice.NEW_BROWSER)):
         return None
     return compose(
         "security_notice",
@@ -66,6 +68,7 @@ def security_notice(mail: Mail) -> EmailMultiAlternatives | None:
         not_me_path=_not_me_path(event),
         mfa_is_on=event.user.mfa_is_on,
         settings_path=reverse("accounts:settings"),
+        notices_path=reverse("accounts:notices") if is_optional else "",
         reset_path=reverse("accounts:password_reset"),
     )
 

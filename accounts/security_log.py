@@ -83,6 +83,7 @@ class Kind(models.TextChoices):
     FEW_RECOVERY_CODES = "few_recovery_codes", _("Few recovery codes left: create new ones")
     BROWSER_REMEMBERED = "browser_remembered", _("Browser remembered: it needs no one-time password to sign in")
     BROWSER_FORGOTTEN = "browser_forgotten", _("Remembered browser forgotten")
+    NOTICES_CHANGED = "notices_changed", _("Optional emails changed")
     DATA_EXPORTED = "data_exported", _("Copy of your data made")
     DELETION_ASKED = "deletion_asked", _("Deletion of the account requested")
     DELETION_UNDONE = "deletion_undone", _("Deletion of the account called off")
@@ -133,6 +134,7 @@ NOTIFIED_BY_EMAIL = frozenset(
         Kind.ADMINISTRATOR_MADE,
         Kind.SUPPORT_MADE,
         Kind.STAFF_RIGHTS_REMOVED,
+        Kind.NOTICES_CHANGED,
         Kind.DELETION_UNDONE,
         Kind.DELETION_STOPPED,
     }

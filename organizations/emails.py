@@ -70,4 +70,5 @@ def reminder(mail: Mail) -> EmailMultiAlternatives | None:
         activate_path=organization.activation_path,
         required_path=reverse("organizations:asked_of_me"),
         help_path=reverse("help_mfa"),
+        notices_path=reverse("accounts:notices") if run.kind in reminders.OPTIONAL else "",
     )

@@ -15,9 +15,10 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts import mail_retention, outbox
+from accounts import mail_retention, notices, outbox
 from accounts.limits import Limit
 from accounts.models import Mail, User
+from accounts.notices import Notice
 from accounts.refusals import Refused
 from accounts.security_log import Origin
 from mfa import modes
@@ -32,6 +33,8 @@ SETTLING_TIME = timedelta(minutes=5)
 BATCH = 1000
 RUNS_BATCH_SIZE = 100
 MAX_RUNS_EXAMINED = 20
+# A member can turn these off: what they say, the mails about the change of the policy have said before.
+OPTIONAL = frozenset({Reminder.Kind.OWNER, Reminder.Kind.WEEK, Reminder.Kind.DAY})
 BEFORE = {Reminder.Kind.WEEK: timedelta(days=7), Reminder.Kind.DAY: timedelta(days=1)}
 
 
@@ -225,6 +228,8 @@ def keep_who_was_told(mail_ids: list[UUID]) -> None:
 def is_wanted(run: Reminder, user: User) -> bool:
     """Return whether a reminder still applies to this member (SR-50)."""
     if run.superseded_at or not user.is_active or user.mailbox_failed_at:
+        return False
+    if run.kind in OPTIONAL and not notices.are_wanted(user, Notice.REMINDERS):
         return False
     member = Membership.objects.filter(organization=run.organization, user=user).first()
     if member is None or member.is_exempt_at(_concerns_from(run)):

@@ -19,6 +19,7 @@ from accounts.identifiers import (
     key_of,
 )
 from accounts.models import User
+from accounts.notices import Notice
 from accounts.web.redirection import safe_path
 
 MAX_PASSWORD_LENGTH = 1024  # SR-2
@@ -219,3 +220,18 @@ class ProfileForm(forms.Form):
         if not is_username(username):
             raise ValidationError(_("Use letters, digits and . + - _ only."))
         return username
+
+
+class NoticesForm(forms.Form):
+    """The optional mails that a user wants."""
+
+    wanted = forms.MultipleChoiceField(
+        label=_("Send me these emails"),
+        choices=Notice.choices,
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text=_(
+            "The first one is how you notice that someone signs in with your password from a browser of their own. "
+            "Turn it off only if you look at your security log yourself."
+        ),
+    )

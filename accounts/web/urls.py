@@ -7,6 +7,7 @@ from accounts.web.views import (
     data_export,
     email_change,
     mail_progress,
+    notices,
     passwords,
     registration,
     sessions,
@@ -44,6 +45,7 @@ urlpatterns = [
             path("/data/<uuid:export_id>.zip", data_export.download, name="data_download"),
             path("/delete", account_deletion.delete_account, name="delete_account"),
             path("/delete/undo/<str:token>", account_deletion.keep_account, name="keep_account"),
+            path("/notices", notices.change, name="notices"),
             path("/profile", account_settings.profile_edit, name="profile_edit"),
         ]
     ),
