@@ -2,9 +2,13 @@
 
 from collections.abc import Iterable
 
+from django.db.models import Case, CharField, Value, When
+
 from accounts import account_parts, security_log
 from accounts.account_parts import Section, section
-from accounts.models import DataExport, EmailChange, KnownBrowser, Mail, PublicKey, Session, Token, User
+from accounts.models import DataExport, Delivery, EmailChange, KnownBrowser, Mail, PublicKey, Session, Token, User
+
+DELIVERY = Case(*[When(delivery=one.value, then=Value(one.name.lower())) for one in Delivery], output_field=CharField())
 
 
 class AccountsPart(account_parts.AccountPart):
@@ -45,8 +49,8 @@ class AccountsPart(account_parts.AccountPart):
             changed_at="at", earlier_email="old_email", undone_at="undone_at",
         )  # fmt: skip
         yield section(
-            "emails_to_me", Mail.objects.filter(user=user).order_by("-created_at"),
-            kind="task", written_at="created_at", state="state", sent_at="sent_at", delivery="delivery",
+            "emails_to_me", Mail.objects.filter(user=user).annotate(delivery_name=DELIVERY).order_by("-created_at"),
+            kind="task", written_at="created_at", state="state", sent_at="sent_at", delivery="delivery_name",
             delivery_told_at="delivery_at", delivery_reason="delivery_reason",
         )  # fmt: skip
         yield section(

@@ -98,7 +98,7 @@ def test_each_app_contributes_what_it_knows(client, dana, sam):
     assert [row["role"] for row in table(archive, "invitations_to_me")] == ["member"]
     assert [row["ip_address"] for row in table(archive, "acts_in_organizations")] == ["192.0.2.1"]
     assert table(archive, "sessions")[0]["ip_address"] == "127.0.0.1"
-    assert table(archive, "emails_to_me")[0]["state"] == "sent"
+    assert table(archive, "emails_to_me")[0]["delivery"] == "accepted"
     log = [row["kind"] for row in table(archive, "security_log")]
     assert "signed_in" in log
     assert "key_added" not in log
