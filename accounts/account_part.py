@@ -56,6 +56,7 @@ class AccountsPart(account_parts.AccountPart):
         yield section(
             "security_log", security_log.of_user(user),
             at="at", kind="kind", mode="mode", passkey="factor_name", ip_address="ip_address", browser="agent",
+            done_by="actor", reason="reason",
         )  # fmt: skip
         yield section(
             "copies_of_my_data", DataExport.objects.filter(user=user).order_by("-created_at"),

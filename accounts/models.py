@@ -63,7 +63,8 @@ class User(AbstractBaseUser, PermissionsMixin):  # type: ignore[django-manager-m
     mailbox_failure = models.CharField(max_length=24, blank=True, default="", editable=False)  # a ``DeliveryReason``
     # When to offer a passkey again after a sign-in with a code; null: at once.
     offer_passkey_from = models.DateTimeField(null=True, editable=False)
-    muted_notices = models.CharField(max_length=64, blank=True, default="", editable=False)  # names of ``Notice``
+    # Names of ``Notice``, with a blank between.
+    muted_notices = models.CharField(max_length=64, blank=True, default="", db_default="", editable=False)
     # Raised under the lock on this row by each change that ends the other sessions (SR-25).
     credential_version = models.PositiveIntegerField(default=0, editable=False)
     is_active = models.BooleanField(default=True)

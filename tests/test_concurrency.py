@@ -590,6 +590,8 @@ def test_two_administrators_who_remove_each_other_at_once_leave_one(dana, sam):
 
     assert answers.count("LastAdministrator") == 1
     assert administrators.administrators().count() == 1
+
+
 def test_a_sign_in_and_the_deletion_in_the_same_instant_leave_an_account_or_none(dana):
     """SR-63: the lock on the user's row decides. Never is there half an account, and no request fails."""
     for _round in range(5):

@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accounts", "0025_mail_status_indexes"),
+        ("accounts", "0026_staff"),
         ("auth", "0012_alter_user_first_name_max_length"),
     ]
 

@@ -9,7 +9,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accounts", "0026_account_deletion"),
+        ("accounts", "0027_account_deletion"),
     ]
 
     operations = [

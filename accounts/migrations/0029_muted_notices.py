@@ -5,13 +5,13 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accounts", "0027_data_exports"),
+        ("accounts", "0028_data_exports"),
     ]
 
     operations = [
         migrations.AddField(
             model_name="user",
             name="muted_notices",
-            field=models.CharField(blank=True, default="", editable=False, max_length=64),
+            field=models.CharField(blank=True, db_default="", default="", editable=False, max_length=64),
         ),
     ]

@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("organizations", "0018_retention"),
+        ("organizations", "0019_name_search"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
