@@ -27,6 +27,7 @@ from organizations import membership as memberships
 from organizations.models import MANAGERS, OWNERS, Membership, Organization, Role
 from organizations.web.forms import ExemptionForm, InviteForm, ReasonForm, RoleForm
 from organizations.web.memberships import membership_of
+from organizations.web.navigation import page_of
 from organizations.web.wording import member_rows, state_in_words
 
 PER_PAGE = 25
@@ -48,7 +49,7 @@ def members(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpRes
     ]
     pending = list(invitations.pending(organization)[: MAX_INVITATIONS_SHOWN + 1])
     context = {
-        "organization": organization,
+        **page_of(manager, "members"),
         "rows": member_rows(organization, page.rows),
         "page": page,
         "q": q,
@@ -99,7 +100,7 @@ def member(request: AuthenticatedHttpRequest, organization_id: UUID, user_id: UU
     target = _target(manager, user_id)
     mine, theirs = Role(manager.role), Role(target.role)
     context = {
-        "organization": manager.organization,
+        **page_of(manager, "members", is_below=True),
         "row": member_rows(manager.organization, [target])[0],
         "is_me": target.user_id == manager.user_id,
         "is_owner": mine == Role.OWNER,
@@ -247,7 +248,7 @@ def start_reset(request: AuthenticatedHttpRequest, organization_id: UUID, user_i
             )
             return redirect(owner.organization)
     context = {
-        "organization": owner.organization,
+        **page_of(owner, "members", is_below=True),
         "member": target,
         "hours": hours_to_wait(),
     }

@@ -22,6 +22,8 @@ from organizations.models import EVERYBODY, MANAGERS, OWNERS, Membership, Role
 from organizations.web.context import as_row
 from organizations.web.forms import OrganizationForm
 from organizations.web.memberships import membership_of
+from organizations.web.navigation import page_of
+from organizations.web.organization_state import state_of
 from organizations.web.wording import MemberRow, consequences, member_rows, signed_in_in_words
 
 PER_PAGE = 25
@@ -49,11 +51,12 @@ def organization(request: AuthenticatedHttpRequest, organization_id: UUID) -> Ht
         return redirect(membership.organization)
     impact = policy_impact.of(membership.organization) if membership.role in MANAGERS else None
     context = {
-        "organization": membership.organization,
+        **page_of(membership, "organization"),
         "is_owner": is_owner,
         "is_manager": membership.role in MANAGERS,
         "form": form if is_owner else None,
         "impact": impact,
+        "state": state_of(membership, impact) if impact else None,
         "consequences": consequences(membership.organization, impact) if impact else [],
         "signed_in": signed_in_in_words(impact) if impact and impact.counts.missing else "",
         "meets_it": policy.is_met(membership),
