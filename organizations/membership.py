@@ -55,10 +55,11 @@ class NotAMember(Refused):
     message = _("This user is not a member of the organization.")
 
 
-def of_user(user: User) -> QuerySet[Membership]:
-    """Return a user's memberships with their organizations, ordered by name."""
+def of_user(user: User, *, search: str = "") -> QuerySet[Membership]:
+    """Return a user's memberships with their organizations, ordered by name, of which ``search`` is some part."""
+    named = Q(organization__name__icontains=search) if search else Q()
     return (
-        Membership.objects.filter(user=user)
+        Membership.objects.filter(named, user=user)
         .select_related("organization")
         .order_by("organization__name", "organization_id")
     )

@@ -116,6 +116,8 @@ class Membership(models.Model):
     # Copies of the user's columns, read only by lists and counts; triggers update them (organizations.triggers).
     modes = models.CharField(max_length=64, blank=True, default="", editable=False)
     email_key = models.CharField(max_length=254, blank=True, default="", editable=False)
+    # Email and name in lower case, for searches by any part; PostgreSQL has an index for them (search_index).
+    search_key = models.CharField(max_length=400, blank=True, default="", editable=False)
 
     class Meta:
         constraints: ClassVar = [

@@ -30,7 +30,8 @@ def exemptions(request: AuthenticatedHttpRequest, organization_id: UUID) -> Http
     """List the exempt service accounts with reason and end date."""
     manager = membership_of(request, organization_id, roles=MANAGERS)
     organization = manager.organization
-    page = member_list.page(organization, state="exempt", after=request.GET.get("after", "")[:254], limit=PER_PAGE)
+    after, before = (request.GET.get(name, "")[:254] for name in ("after", "before"))
+    page = member_list.page(organization, state="exempt", after=after, before=before, limit=PER_PAGE)
     context = {**page_of(manager, "exemptions"), "page": page, "rows": member_rows(organization, page.rows)}
     return render(request, "organizations/exemptions.html", context)
 

@@ -48,7 +48,7 @@ def invitation_list(request: AuthenticatedHttpRequest, organization_id: UUID) ->
                 return redirect("organizations:members", organization_id)
             form = refused_form
     q = request.GET.get("q", "")[:254]
-    rows = invitations.pending(manager.organization, starts=key_of(q))
+    rows = invitations.pending(manager.organization, search=key_of(q))
     context = {
         **page_of(manager, "invitations"),
         "page": Paginator(rows, PER_PAGE).get_page(request.GET.get("page")),

@@ -10,10 +10,10 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
-from accounts.identifiers import key_of
 from accounts.refusals import Refused
 from accounts.web import kept_forms, proofs
 from accounts.web.access import AuthenticatedHttpRequest, needs_recent_proof
@@ -32,6 +32,12 @@ from organizations.web.wording import member_rows, state_in_words
 
 PER_PAGE = 25
 MAX_INVITATIONS_SHOWN = 5
+SORT_LABELS = [
+    ("email", _lazy("email, A to Z")),
+    ("-email", _lazy("email, Z to A")),
+    ("newest", _lazy("newest members first")),
+    ("oldest", _lazy("oldest members first")),
+]
 
 
 @never_cache
@@ -41,8 +47,9 @@ def members(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpRes
     manager = membership_of(request, organization_id, roles=MANAGERS)
     organization = manager.organization
     state, q = request.GET.get("mfa", "all"), request.GET.get("q", "")[:254]
-    after = request.GET.get("after", "")[:254]
-    page = member_list.page(organization, state=state, starts=key_of(q), after=after, limit=PER_PAGE)
+    after, before = (request.GET.get(name, "")[:254] for name in ("after", "before"))
+    sort = request.GET.get("sort", "email")
+    page = member_list.page(organization, state=state, search=q, sort=sort, after=after, before=before, limit=PER_PAGE)
     counts = member_counts.of(organization)
     states = [
         (name, state_in_words(value), counts.by_state.get(value, 0)) for name, value in member_list.states().items()
@@ -53,6 +60,8 @@ def members(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpRes
         "rows": member_rows(organization, page.rows),
         "page": page,
         "q": q,
+        "sort": sort,
+        "sorts": SORT_LABELS,
         "state": state,
         "states": [("missing", _("does not meet the policy"), counts.missing), *states],
         "more_states": [("exempt", _("exempt")), *Role.choices],

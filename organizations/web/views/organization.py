@@ -19,7 +19,7 @@ from accounts.web.origin import origin_of
 from organizations import member_list, policy, policy_impact
 from organizations import membership as memberships
 from organizations.models import EVERYBODY, MANAGERS, OWNERS, Membership, Role
-from organizations.web.context import as_row
+from organizations.web.context import MENU_LENGTH, as_row
 from organizations.web.forms import OrganizationForm
 from organizations.web.memberships import membership_of
 from organizations.web.navigation import page_of
@@ -33,8 +33,15 @@ PER_PAGE = 25
 @works_while_blocked
 def list_mine(request: AuthenticatedHttpRequest) -> HttpResponse:
     """List the organizations of the signed-in user."""
-    page = Paginator(memberships.of_user(request.user), PER_PAGE).get_page(request.GET.get("page"))
-    context = {"page": page, "organizations": [as_row(membership) for membership in page]}
+    q = request.GET.get("q", "").strip()[:128]
+    rows = memberships.of_user(request.user, search=q)
+    page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
+    context = {
+        "page": page,
+        "organizations": [as_row(membership) for membership in page],
+        "q": q,
+        "may_search": bool(q) or page.paginator.count > MENU_LENGTH,
+    }
     return render(request, "organizations/list.html", context)
 
 
