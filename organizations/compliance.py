@@ -25,7 +25,7 @@ def note_day() -> int:
     """Save today's counts of every organization that has none yet, in batches. Return the number of rows saved."""
     today, count, last = timezone.now().date(), 0, None
     noted = ComplianceDay.objects.filter(organization=OuterRef("pk"), day=today)
-    organizations = Organization.objects.filter(~Exists(noted)).order_by("pk")
+    organizations = Organization.objects.filter(~Exists(noted), deleted_at=None).order_by("pk")
     while batch := list((organizations.filter(pk__gt=last) if last else organizations)[:BATCH]):
         last = batch[-1].pk
         counts = member_counts.of_many(batch)

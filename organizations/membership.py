@@ -59,7 +59,7 @@ def of_user(user: User, *, search: str = "") -> QuerySet[Membership]:
     """Return a user's memberships with their organizations, ordered by name, of which ``search`` is some part."""
     named = Q(organization__name__icontains=search) if search else Q()
     return (
-        Membership.objects.filter(named, user=user)
+        Membership.objects.filter(named, user=user, organization__deleted_at=None)
         .select_related("organization")
         .order_by("organization__name", "organization_id")
     )
@@ -85,7 +85,8 @@ def first_of(user: User) -> Memberships:
 
 def find(user: User, organization_id: UUID) -> Membership | None:
     """Return the membership of a user in an organization, or None if the user is not a member."""
-    return Membership.objects.select_related("organization").filter(user=user, organization_id=organization_id).first()
+    rows = Membership.objects.select_related("organization").filter(organization__deleted_at=None)
+    return rows.filter(user=user, organization_id=organization_id).first()
 
 
 def lock(organization_id: UUID) -> Organization:
@@ -166,7 +167,7 @@ def remove(actor: Membership, user_id: UUID, origin: Origin) -> None:
             raise RoleMissing
         if goes.role == Role.OWNER and _is_last_owner(goes):
             raise LastOwner
-        told = _owners(actor.organization)
+        told = owners_of(actor.organization)
         goes.delete()
         kind = EventKind.LEFT if mine.user_id == user_id else EventKind.MEMBER_REMOVED
         happened = record(actor.organization, actor.user, kind, origin, subject=goes.user.email)
@@ -213,7 +214,7 @@ def hand_over(owner: Membership, user_id: UUID, origin: Origin) -> None:
 
 
 def _change_role(actor: Membership, target: Membership, role: Role, origin: Origin) -> None:
-    told = {*_owners(actor.organization), target.user}
+    told = {*owners_of(actor.organization), target.user}
     rows = Membership.objects.filter(pk=target.pk)
     rows.update(role=role)
     subject = f"{target.user.email}: {role.label}"
@@ -266,7 +267,7 @@ def _lock_pair(actor: Membership, user_id: UUID) -> tuple[Membership, Membership
 def _is_last_owner(member: Membership) -> bool:
     """Return whether no other owner is active and meets the policy."""
     organization = member.organization
-    others = [user for user in _owners(organization) if user.pk != member.user_id]
+    others = [user for user in owners_of(organization) if user.pk != member.user_id]
     return not any(organization.is_met_by(user.modes) or not organization.mfa_required for user in others)
 
 
@@ -306,7 +307,7 @@ def record_many(
     OrganizationEvent.objects.bulk_create(events, batch_size=BATCH)
 
 
-def _owners(organization: Organization) -> list[User]:
+def owners_of(organization: Organization) -> list[User]:
     """Return the first ``MAX_OWNERS_TOLD`` owners who can sign in."""
     rows = Membership.objects.filter(organization=organization, role=Role.OWNER, user__is_active=True)
     return [row.user for row in rows.select_related("user").order_by("pk")[:MAX_OWNERS_TOLD]]
@@ -319,7 +320,7 @@ def tell(users: Iterable[User], happened: OrganizationEvent) -> None:
 
 def tell_owners(happened: OrganizationEvent) -> None:
     """Mail an event to the owners of its organization (SR-54)."""
-    tell(_owners(happened.organization), happened)
+    tell(owners_of(happened.organization), happened)
 
 
 def events(organization: Organization) -> QuerySet[OrganizationEvent]:

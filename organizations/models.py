@@ -30,9 +30,15 @@ class Organization(models.Model):
     # Members cannot skip the one-time password in remembered browsers (SR-37).
     remembering_forbidden = models.BooleanField(default=False, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    # When its deletion begins; until then owners can undo it. Blank again when everything but the log is deleted.
+    deletion_at = models.DateTimeField(null=True, editable=False)
+    # A deleted organization has no members. Its row stays as long as its security log (SR-53).
+    deleted_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:
         indexes: ClassVar = [
+            models.Index(fields=["deletion_at"], condition=~models.Q(deletion_at=None), name="organizations_to_delete"),
+            models.Index(fields=["deleted_at"], condition=~models.Q(deleted_at=None), name="organizations_deleted"),
             models.Index(
                 fields=["mfa_required_at"], condition=~models.Q(mfa_required_at=None), name="organizations_by_date"
             ),
@@ -321,6 +327,9 @@ class EventKind(models.TextChoices):
 
     CREATED = "created", _("Organization created")
     RENAMED = "renamed", _("Organization renamed")
+    DELETION_REQUESTED = "deletion_requested", _("Deletion of the organization requested")
+    DELETION_CANCELLED = "deletion_cancelled", _("Deletion of the organization cancelled")
+    DELETED = "deleted", _("Organization deleted")
     MFA_REQUIRED = "mfa_required", _("Multi-factor authentication required")
     MFA_NOT_REQUIRED = "mfa_not_required", _("Multi-factor authentication no longer required")
     MFA_ANNOUNCED = "mfa_announced", _("Start date set for required multi-factor authentication")

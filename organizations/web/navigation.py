@@ -1,6 +1,7 @@
 """The navigation of an organization's pages: its sections, as far as the member's role may open them."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from django.urls import reverse
@@ -46,6 +47,7 @@ SECTIONS = (
     _one("compliance", _("Progress"), MANAGERS),
     _one("environments", _("Environments"), EVERYBODY),
     _one("log", _("Security log"), MANAGERS),
+    _one("settings", _("Settings"), OWNERS),
 )
 
 
@@ -65,6 +67,8 @@ class Navigation:
     name: str
     links: list[Link]
     below: list[Link]
+    deletion_at: datetime | None
+    settings_url: str  # where an owner undoes a deletion; blank for others
 
 
 def page_of(member: Membership, view: str, *, is_below: bool = False) -> dict[str, object]:
@@ -86,7 +90,9 @@ def page_of(member: Membership, view: str, *, is_below: bool = False) -> dict[st
                 Link(str(page.label), _url(page, organization.pk), "page" if page.view == view else "")
                 for page in pages
             ]
-    return {"organization": organization, "nav": Navigation(organization.name, links, below)}
+    settings_url = reverse("organizations:settings", args=[organization.pk]) if member.role in OWNERS else ""
+    nav = Navigation(organization.name, links, below, organization.deletion_at, settings_url)
+    return {"organization": organization, "nav": nav}
 
 
 def _url(page: Page, organization_id: UUID) -> str:

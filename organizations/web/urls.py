@@ -3,12 +3,14 @@ from django.urls import path
 from organizations.web.views import (
     accept_invitation,
     compliance,
+    creation,
     environments,
     invitations,
     log,
     members,
     my_policies,
     organization,
+    organization_settings,
     policy,
     rehearsal,
 )
@@ -16,6 +18,7 @@ from organizations.web.views import (
 app_name = "organizations"
 urlpatterns = [
     path("organizations", organization.list_mine, name="list"),
+    path("organizations/new", creation.create, name="create"),
     path("organizations/<uuid:organization_id>", organization.organization, name="organization"),
     path("organizations/<uuid:organization_id>/require", policy.require, name="require"),
     path("organizations/<uuid:organization_id>/stop-requiring", policy.stop_requiring, name="stop_requiring"),
@@ -44,6 +47,9 @@ urlpatterns = [
         name="withdraw_invitation",
     ),
     path("organizations/<uuid:organization_id>/leave", organization.leave, name="leave"),
+    path("organizations/<uuid:organization_id>/settings", organization_settings.organization_settings, name="settings"),
+    path("organizations/<uuid:organization_id>/delete", organization_settings.delete, name="delete"),
+    path("organizations/<uuid:organization_id>/keep", organization_settings.keep, name="keep"),
     path("organizations/<uuid:organization_id>/log", log.log, name="log"),
     path("organizations/<uuid:organization_id>/log.csv", log.log_csv, name="log_csv"),
     path(

@@ -16,7 +16,7 @@ from accounts.web.access import AuthenticatedHttpRequest, works_while_blocked
 from accounts.web.confirmation import confirm
 from accounts.web.form_pages import bound
 from accounts.web.origin import origin_of
-from organizations import member_list, policy, policy_impact
+from organizations import creation, member_list, policy, policy_impact
 from organizations import membership as memberships
 from organizations.models import EVERYBODY, MANAGERS, OWNERS, Membership, Role
 from organizations.web.context import MENU_LENGTH, as_row
@@ -40,6 +40,7 @@ def list_mine(request: AuthenticatedHttpRequest) -> HttpResponse:
         "page": page,
         "organizations": [as_row(membership) for membership in page],
         "q": q,
+        "may_create": creation.may_create(request.user),
         "may_search": bool(q) or page.paginator.count > MENU_LENGTH,
     }
     return render(request, "organizations/list.html", context)
