@@ -28,11 +28,12 @@ from organizations.models import (
     OrganizationEvent,
     RehearsalHit,
     Reminder,
+    Removal,
 )
 
 BATCH = 100
 # What goes with the organization. Triggers lower the counts when memberships go, so those come first.
-EMPTIED = (Membership, Invitation, Reminder, RehearsalHit, ComplianceDay, MemberCount)
+EMPTIED = (Membership, Invitation, Reminder, Removal, RehearsalHit, ComplianceDay, MemberCount)
 
 
 class DeletionBegun(Refused):
@@ -108,6 +109,7 @@ def _close(pk: UUID) -> bool:
         open_invitations = Invitation.objects.filter(organization=organization, accepted_at=None, revoked_at=None)
         open_invitations.update(revoked_at=now)
         Reminder.objects.filter(organization=organization, superseded_at=None).update(superseded_at=now)
+        Removal.objects.filter(organization=organization, done_at=None).update(done_at=now)
         Environment.objects.filter(organization=organization).delete()
         membership.tell(told, membership.record(organization, None, EventKind.DELETED, Origin()))
     return True

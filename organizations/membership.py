@@ -1,6 +1,6 @@
 """Memberships of organizations, roles, and the organization's security log."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -177,6 +177,29 @@ def remove(actor: Membership, user_id: UUID, origin: Origin) -> None:
             _end_exemption(actor, goes, origin)
         back = Q(email_key=goes.user.email_key) | Q(sender=goes.user, role__in=MANAGERS)
         _withdraw_matching(actor, back, origin)
+
+
+def remove_many(actor: Membership, member_ids: Collection[int], origin: Origin) -> int:
+    """Remove members at once, by the ids of their memberships. Return their number.
+
+    The actor, owners and members of higher rank stay. The caller opens the transaction. Raise ``RoleMissing``.
+    """
+    organization = lock(actor.organization_id)
+    mine = Membership.objects.filter(pk=actor.pk, role__in=MANAGERS).first()
+    if mine is None:
+        raise RoleMissing
+    roles = [role for role in Role if role.rank <= Role(mine.role).rank and role != Role.OWNER]
+    rows = Membership.objects.filter(organization=organization, pk__in=member_ids, role__in=roles)
+    gone = list(rows.exclude(pk=mine.pk).select_related("user"))
+    users = [row.user for row in gone]
+    Membership.objects.filter(pk__in=[row.pk for row in gone]).delete()
+    record_many(organization, actor.user, EventKind.MEMBER_REMOVED, origin, [user.email for user in users])
+    for row in gone:
+        if row.is_exempt:
+            _end_exemption(actor, row, origin)
+    back = Q(email_key__in=[user.email_key for user in users]) | Q(sender__in=users, role__in=MANAGERS)
+    _withdraw_matching(actor, back, origin)
+    return len(gone)
 
 
 def set_role(actor: Membership, user_id: UUID, role: Role, origin: Origin) -> None:

@@ -181,6 +181,7 @@ class Reminder(models.Model):
         DAY = "day"
         ONE = "one"  # one member whose exemption has ended
         LIFTED = "lifted"  # MFA is no longer required
+        CHOSEN = "chosen"  # members whom an owner chose
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
@@ -210,6 +211,42 @@ class Reminder(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} reminder of {self.organization_id}"
+
+
+class Removal(models.Model):
+    """A run that removes all members who match a search, with its progress."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
+    actor = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
+    # As ``member_list.matching`` takes them.
+    state = models.CharField(max_length=64)
+    search = models.CharField(max_length=254, blank=True)
+    last = models.BigIntegerField()  # id of the newest membership when the run began: later members stay
+    place = models.BigIntegerField(default=0)  # id of the last membership that was looked at
+    total = models.PositiveIntegerField()
+    done = models.PositiveIntegerField(default=0)  # number of members looked at
+    removed = models.PositiveIntegerField(default=0)
+    ip_address = models.GenericIPAddressField(null=True)
+    agent = models.CharField(max_length=255, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    done_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["organization"], condition=models.Q(done_at=None), name="one_open_removal"),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["created_at"], condition=models.Q(done_at=None), name="removals_to_do"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.done} of {self.total} in {self.organization_id}"
+
+    @property
+    def kept(self) -> int:
+        """Return the number of members who were looked at and stay."""
+        return self.done - self.removed
 
 
 class ComplianceDay(models.Model):

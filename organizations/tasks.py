@@ -2,13 +2,19 @@
 
 from celery import shared_task
 
-from organizations import compliance, deletion, event_retention, policy_changes, reminders
+from organizations import compliance, deletion, event_retention, policy_changes, reminders, removals
 
 
 @shared_task(name=reminders.FAN_OUT_TASK)
 def fan_out_reminders() -> int:
     """Write the mails of open reminders for a moment."""
     return reminders.fan_out()
+
+
+@shared_task(name=removals.TASK)
+def remove_members() -> int:
+    """Continue the removals of members for a moment."""
+    return removals.work()
 
 
 @shared_task(name="organizations.begin_due_reminders")

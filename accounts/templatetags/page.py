@@ -9,6 +9,7 @@ from django.template.context import Context
 from django.template.loader import render_to_string
 from django.template.loader_tags import BLOCK_CONTEXT_KEY
 from django.urls import reverse
+from django.utils.formats import number_format
 from django.utils.html import conditional_escape
 from django.utils.safestring import SafeString, mark_safe
 
@@ -88,6 +89,12 @@ def resend_form(action: str, *, label: str, resend_in: int = 0, back: str = "") 
 def browser(agent: str) -> str:
     """Name the browser or program of a ``User-Agent``."""
     return agent_in_words(agent)
+
+
+@register.filter
+def grouped(number: int) -> str:
+    """Show a whole number with its thousands grouped, as in 3,000."""
+    return str(number_format(number, force_grouping=True))
 
 
 @register.filter

@@ -59,6 +59,7 @@ def members(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpRes
         **page_of(manager, "members"),
         "rows": member_rows(organization, page.rows),
         "page": page,
+        "is_owner": manager.role in OWNERS,
         "q": q,
         "sort": sort,
         "sorts": SORT_LABELS,
