@@ -150,12 +150,12 @@ class TestAllWhoMatch:
         assert "Remove 25 members? temp00@example.com" in asked
 
         page = self.begin(owner, clinic, q="temp", mfa="all")
-        assert "0 of 25 members are removed. We are still working on it." in text_of(owner.get(page))
+        assert "Removed: 0 of 25. We are still working on it." in text_of(owner.get(page))
         assert removals._next_batch(Removal.objects.get()) == 10
-        assert "10 of 25 members are removed." in text_of(owner.get(f"{page}/progress"))
+        assert "Removed: 10 of 25." in text_of(owner.get(f"{page}/progress"))
         removals.work()
 
-        assert "25 of 25 members are removed. This is done." in text_of(owner.get(page))
+        assert "Removed: 25 of 25. This is done." in text_of(owner.get(page))
         assert names() == ["mo", "olaf"]
         assert OrganizationEvent.objects.filter(kind="member_removed").count() == 25
 
@@ -183,7 +183,7 @@ class TestAllWhoMatch:
 
         removals.work()
 
-        assert "1 of 2 members is removed. 1 member stays" in text_of(owner.get(page))
+        assert "Removed: 1 of 2. 1 member stays" in text_of(owner.get(page))
 
     def test_it_ends_when_its_actor_no_longer_manages(self, owner, clinic, olaf):
         """SR-50: the worker re-checks that it is still allowed."""
