@@ -23,7 +23,7 @@ from organizations.web.context import MENU_LENGTH, as_row
 from organizations.web.forms import OrganizationForm
 from organizations.web.memberships import membership_of
 from organizations.web.navigation import page_of
-from organizations.web.organization_state import state_of
+from organizations.web.state_line import state_of
 from organizations.web.wording import MemberRow, consequences, member_rows, signed_in_in_words
 
 PER_PAGE = 25

@@ -9,7 +9,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("organizations", "0021_deletion"),
+        ("organizations", "0022_deletion"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

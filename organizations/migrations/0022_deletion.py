@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("organizations", "0020_trigram_index"),
+        ("organizations", "0021_trigram_index"),
     ]
 
     operations = [

@@ -16,6 +16,6 @@ def drop(apps, schema_editor):
 class Migration(migrations.Migration):
     """A role that may not create extensions skips this; docs/operating.md says how to add the index later."""
 
-    dependencies = [("organizations", "0019_members_by_any_part")]
+    dependencies = [("organizations", "0020_members_by_any_part")]
 
     operations = [migrations.RunPython(create, drop)]

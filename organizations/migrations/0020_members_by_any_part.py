@@ -25,7 +25,7 @@ def fill(apps, schema_editor):
 class Migration(migrations.Migration):
     """Schema and data."""
 
-    dependencies = [("organizations", "0018_retention")]
+    dependencies = [("organizations", "0019_name_search")]
 
     operations = [
         migrations.AddField(
