@@ -22,6 +22,7 @@ HINTS = {
     "EMAIL_URL": "smtp://host:25 or submission://user:password@host:587",
     "DEFAULT_FROM_EMAIL": "the sender of every mail, such as Datica <no-reply@example.com>",
     "TRUSTED_PROXIES": "networks such as 10.0.0.0/8, or unix for the proxy at a Unix socket, comma-separated",
+    "ORGANIZATION_CREATION": "everybody, staff or nobody",
     "API_PREFIXES": "paths, comma-separated, with a slash in front and none behind, such as /v2",
     "LOG_LEVEL": "DEBUG, INFO, WARNING, ERROR or CRITICAL",
 }

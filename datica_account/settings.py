@@ -260,6 +260,13 @@ OTP_MAILS_PER_CHALLENGE = env.int("OTP_MAILS_PER_CHALLENGE", default=5, validate
 OTP_MAILS_PER_HOUR = env.int("OTP_MAILS_PER_HOUR", default=20, validate=AT_LEAST_ONE)
 # How long an invitation can be accepted (SR-43).
 INVITATION_LIFETIME = env.timedelta("INVITATION_LIFETIME", default=timedelta(days=7), validate=POSITIVE)
+# Who may create organizations on the page, and how long a deletion can be undone.
+ORGANIZATION_CREATION = env.str(
+    "ORGANIZATION_CREATION",
+    default="everybody" if DEVELOPMENT else "staff",
+    validate=validate.OneOf(("everybody", "staff", "nobody")),
+)
+ORGANIZATION_DELETION_WAIT = env.timedelta("ORGANIZATION_DELETION_WAIT", default=timedelta(days=7), validate=POSITIVE)
 # Codes that prove a mailbox: after registration, for a new password.
 VERIFY_EMAIL_LIFETIME = env.timedelta("VERIFY_EMAIL_LIFETIME", default=timedelta(hours=24), validate=POSITIVE)
 PASSWORD_RESET_LIFETIME = env.timedelta("PASSWORD_RESET_LIFETIME", default=timedelta(hours=1), validate=POSITIVE)
@@ -335,7 +342,9 @@ CELERY_BEAT_SCHEDULE = {
     "tell-resets-ready": {"task": "mfa.tell_resets_ready", "schedule": 60.0},
     "forget-expired": {"task": "accounts.forget_expired", "schedule": 600.0},
     "fan-out-reminders": {"task": "organizations.fan_out_reminders", "schedule": 20.0, "options": {"queue": "bulk"}},
+    "remove-members": {"task": "organizations.remove_members", "schedule": 20.0, "options": {"queue": "bulk"}},
     "begin-due-reminders": {"task": "organizations.begin_due_reminders", "schedule": 600.0},
+    "delete-organizations": {"task": "organizations.delete_due", "schedule": 300.0, "options": {"queue": "bulk"}},
     "end-rehearsals": {"task": "organizations.end_rehearsals", "schedule": 60.0},
     "note-compliance": {"task": "organizations.note_compliance", "schedule": 3600.0, "options": {"queue": "bulk"}},
     "delete-due-accounts": {

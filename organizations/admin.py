@@ -18,7 +18,6 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
 from accounts.admin import MAX_FOUND, PER_PAGE, Act, PageAdmin, PortalModelAdmin, ReasonForm, ReasonModelForm, Request
-from accounts.identifiers import key_of
 from accounts.models import User
 from accounts.refusals import Refused
 from accounts.web.forms import validate_plain_line
@@ -163,17 +162,17 @@ class OrganizationAdmin(PageAdmin):
 
     @method_decorator(require_safe)
     def members(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
-        """List the members of an organization, a page at a time, by the beginning of their emails."""
+        """List the members of an organization, a page at a time, by any part of their email or name."""
         organization = get_object_or_404(Organization, pk=object_id)
         if not self.has_view_permission(request, organization):
             raise PermissionDenied
-        starts, after = request.GET.get("q", "")[:254], request.GET.get("after", "")[:254]
+        q, after = request.GET.get("q", "")[:254], request.GET.get("after", "")[:254]
         context = {
             **self.admin_site.each_context(request),
             "title": _("Members of %(name)s") % {"name": organization.name},
             "opts": self.opts,
             "organization": organization,
-            "page": member_list.page(organization, starts=key_of(starts), after=after, limit=PER_PAGE),
-            "q": starts,
+            "page": member_list.page(organization, search=q, after=after, limit=PER_PAGE),
+            "q": q,
         }
         return TemplateResponse(request, "admin/members.html", context)

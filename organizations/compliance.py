@@ -25,7 +25,7 @@ def note_day() -> int:
     """Save today's counts of every organization that has none yet, in batches. Return the number of rows saved."""
     today, count, last = timezone.now().date(), 0, None
     noted = ComplianceDay.objects.filter(organization=OuterRef("pk"), day=today)
-    organizations = Organization.objects.filter(~Exists(noted)).order_by("pk")
+    organizations = Organization.objects.filter(~Exists(noted), deleted_at=None).order_by("pk")
     while batch := list((organizations.filter(pk__gt=last) if last else organizations)[:BATCH]):
         last = batch[-1].pk
         counts = member_counts.of_many(batch)
@@ -107,6 +107,17 @@ def changes(organization: Organization) -> QuerySet[OrganizationEvent]:
 
 
 @dataclass(frozen=True)
+class Point:
+    """A day of the chart: where its point is, and the strip over which a pointer finds it. In SVG units."""
+
+    day: ComplianceDay
+    x: str
+    y: str
+    left: str
+    width: str
+
+
+@dataclass(frozen=True)
 class Chart:
     """A line chart of percentages as SVG paths, ``WIDTH`` by ``HEIGHT`` units."""
 
@@ -115,6 +126,7 @@ class Chart:
 
     line: str
     area: str
+    points: list[Point]
     first: date
     last: date
     percent: int
@@ -125,13 +137,16 @@ def chart(shown: list[ComplianceDay]) -> Chart:
     first, last = shown[0].day, shown[-1].day
     span = max((last - first).days, 1)
 
-    def point(day: ComplianceDay) -> str:
+    def point(day: ComplianceDay) -> Point:
         x = Chart.WIDTH * (day.day - first).days / span if len(shown) > 1 else Chart.WIDTH
-        return f"{x:.1f} {Chart.HEIGHT * (1 - day.share):.1f}"
+        width = Chart.WIDTH / span
+        y = Chart.HEIGHT * (1 - day.share)
+        return Point(day=day, x=f"{x:.1f}", y=f"{y:.1f}", left=f"{x - width / 2:.1f}", width=f"{width:.1f}")
 
     points = [point(day) for day in shown]
+    places = [f"{one.x} {one.y}" for one in points]
     if len(shown) == 1:
-        points.insert(0, f"0.0 {points[0].split()[1]}")
-    line = "M" + " L".join(points)
+        places.insert(0, f"0.0 {points[0].y}")
+    line = "M" + " L".join(places)
     area = f"{line} L{Chart.WIDTH} {Chart.HEIGHT} L0 {Chart.HEIGHT} Z"
-    return Chart(line=line, area=area, first=first, last=last, percent=shown[-1].percent)
+    return Chart(line=line, area=area, points=points, first=first, last=last, percent=shown[-1].percent)

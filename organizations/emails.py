@@ -44,7 +44,7 @@ def owners_notice(mail: Mail) -> EmailMultiAlternatives | None:
         at=event.at,
         address=event.ip_address,
         browser=agent_in_words(event.agent),
-        path=event.organization.get_absolute_url(),
+        path=reverse("accounts:dashboard") if event.organization.deleted_at else event.organization.get_absolute_url(),
     )
 
 

@@ -24,6 +24,7 @@ from accounts.refusals import Refused
 from accounts.security_log import Origin
 from accounts.throttles import Slot
 from organizations import membership
+from organizations.member_list import SHORTEST_PART
 from organizations.models import MANAGERS, EventKind, Invitation, Membership, Organization, Role
 from organizations.policy import MfaMissing
 
@@ -270,13 +271,15 @@ def link_of(invitation: Invitation) -> str:
     return f"{settings.SITE_URL}{invitation.link_path}?{CODE_PARAMETER}={code}"
 
 
-def pending(organization: Organization, *, starts: str = "") -> QuerySet[Invitation]:
+def pending(organization: Organization, *, search: str = "") -> QuerySet[Invitation]:
     """Return the invitations that were neither accepted nor withdrawn, ordered by email key.
 
-    Only email keys that begin with ``starts`` are returned. Expired invitations are included: they can be sent again.
+    Only email keys that contain ``search`` are returned, or begin with it if it has one or two letters. Expired
+    invitations are included: they can be sent again.
     """
     rows = Invitation.objects.filter(organization=organization, accepted_at=None, revoked_at=None)
-    return (rows.filter(email_key__startswith=starts) if starts else rows).order_by("email_key")
+    part = "email_key__contains" if len(search) >= SHORTEST_PART else "email_key__startswith"
+    return (rows.filter(**{part: search}) if search else rows).order_by("email_key")
 
 
 def withdraw(manager: Membership, invitation_id: UUID, origin: Origin) -> None:

@@ -1,4 +1,4 @@
-"""Lists of an organization's members, ordered by email, a page or a batch at a time."""
+"""Lists of an organization's members, a page or a batch at a time."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from uuid import UUID
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
+from accounts.identifiers import key_of
 from mfa import modes
 from mfa.models import Factor
 from organizations.models import Membership, Organization, Role
@@ -19,18 +20,24 @@ def states() -> dict[str, str]:
 
 
 BATCH = 1000
+MAX_WORDS = 5
+SHORTEST_PART = 3  # letters, as in PostgreSQL's trigrams
+# Orders of the list by their names in URLs: the column whose values lead from page to page, and whether it descends.
+SORTS = {"email": ("email_key", False), "-email": ("email_key", True), "newest": ("pk", True), "oldest": ("pk", False)}
 
 
-def first_of(rows: QuerySet[Membership], states: Collection[str], number: int) -> QuerySet[Membership]:
-    """Return the first ``number`` of ``rows`` in each of the given states, ordered by email.
+def first_of(
+    rows: QuerySet[Membership], states: Collection[str], number: int, order: str = "email_key"
+) -> QuerySet[Membership]:
+    """Return the first ``number`` of ``rows`` in each of the given states, ordered by email if not told otherwise.
 
     Each state is read from its own range of an index. If 3 of 100,000 members do not meet the policy, only their rows
     are read.
     """
     found = Q(pk__in=[])
     for state in states:
-        found |= Q(pk__in=rows.filter(modes=state).order_by("email_key").values("pk")[:number])
-    return Membership.objects.filter(found).order_by("email_key")
+        found |= Q(pk__in=rows.filter(modes=state).order_by(order).values("pk")[:number])
+    return Membership.objects.filter(found).order_by(order)
 
 
 def states_lacking(organization: Organization) -> list[str]:
@@ -40,35 +47,82 @@ def states_lacking(organization: Organization) -> list[str]:
 
 @dataclass(frozen=True)
 class Page:
-    """A page of members, found by email and not by offset: the last page costs as much as the first."""
+    """A page of members, found by a column's value and not by offset: the last page costs as much as the first."""
 
     rows: list[Membership]
-    next: str  # the email key after which the next page begins; blank on the last page
-    is_first: bool
+    next: str  # the value after which the next page begins; blank on the last page
+    previous: str  # the value before which the previous page ends; blank on the first page
 
 
-def page(organization: Organization, *, state: str = "all", starts: str = "", after: str = "", limit: int) -> Page:
-    """Return a page of the members whose email key begins with ``starts`` and comes after ``after``.
+def matching(organization: Organization, *, state: str = "all", search: str = "") -> QuerySet[Membership]:
+    """Return the members in a state whose email or name has each word of ``search``, as some part of it.
+
+    A word of one or two letters is in nearly every address, so it finds only beginnings.
 
     ``state`` is a name of ``states``, "missing" (members who do not meet the policy), "exempt" or a role. Any other
     value selects all members.
     """
     rows: QuerySet[Membership] = Membership.objects.filter(organization=organization)
-    if starts:
-        rows = rows.filter(email_key__startswith=starts)
-    if after:
-        rows = rows.filter(email_key__gt=after)
+    for word in key_of(search).split()[:MAX_WORDS]:
+        rows = rows.filter(_has(word))
     if state == "exempt":
-        rows = rows.filter(exempt_until__gt=timezone.now())
-    elif state == "missing":
-        rows = first_of(rows.exclude(exempt_until__gt=timezone.now()), states_lacking(organization), limit + 1)
-    elif state in Role.values:
-        rows = rows.filter(role=state)
-    elif state in states():
-        rows = rows.filter(modes=states()[state])
-    found = list(with_proofs(rows).order_by("email_key")[: limit + 1])
-    following = found[limit - 1].email_key if len(found) > limit else ""
-    return Page(rows=found[:limit], next=following, is_first=not after)
+        return rows.filter(exempt_until__gt=timezone.now())
+    if state == "missing":
+        return rows.filter(modes__in=states_lacking(organization)).exclude(exempt_until__gt=timezone.now())
+    if state in Role.values:
+        return rows.filter(role=state)
+    return rows.filter(modes=states()[state]) if state in states() else rows
+
+
+def _has(word: str) -> Q:
+    if len(word) < SHORTEST_PART:
+        return Q(email_key__startswith=word) | Q(search_key__contains=f" {word}")
+    return Q(search_key__contains=word)
+
+
+def page(
+    organization: Organization,
+    *,
+    state: str = "all",
+    search: str = "",
+    sort: str = "email",
+    after: str = "",
+    before: str = "",
+    limit: int,
+) -> Page:
+    """Return a page of the members who match ``state`` and ``search`` (see ``matching``).
+
+    It begins after the value ``after`` of the column of ``sort``, or ends before the value ``before``.
+    """
+    column, is_descending = SORTS.get(sort, SORTS["email"])
+    edge = _edge(before or after, column)
+    is_backwards = edge is not None and bool(before)
+    is_descending ^= is_backwards
+    order = f"-{column}" if is_descending else column
+    rows = matching(organization, state=state, search=search)
+    if edge is not None:
+        rows = rows.filter(**{f"{column}__{'lt' if is_descending else 'gt'}": edge})
+    if state == "missing":
+        rows = first_of(rows, states_lacking(organization), limit + 1, order)
+    found = list(with_proofs(rows).order_by(order)[: limit + 1])
+    shown = found[:limit][::-1] if is_backwards else found[:limit]
+    is_more = len(found) > limit
+    return Page(
+        rows=shown,
+        next=_value(shown[-1], column) if shown and (is_more or is_backwards) else "",
+        previous=_value(shown[0], column) if shown and (is_more if is_backwards else edge is not None) else "",
+    )
+
+
+def _edge(text: str, column: str) -> str | int | None:
+    """Return the value from which a page begins or ends; None if the text from the URL is not one."""
+    if column == "pk":
+        return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None
+    return text or None
+
+
+def _value(row: Membership, column: str) -> str:
+    return str(getattr(row, column))
 
 
 def find(organization: Organization, user_id: UUID) -> Membership | None:

@@ -1,6 +1,6 @@
 """Memberships of organizations, roles, and the organization's security log."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -61,10 +61,11 @@ class NotAMember(Refused):
     message = _("This user is not a member of the organization.")
 
 
-def of_user(user: User) -> QuerySet[Membership]:
-    """Return a user's memberships with their organizations, ordered by name."""
+def of_user(user: User, *, search: str = "") -> QuerySet[Membership]:
+    """Return a user's memberships with their organizations, ordered by name, of which ``search`` is some part."""
+    named = Q(organization__name__icontains=search) if search else Q()
     return (
-        Membership.objects.filter(user=user)
+        Membership.objects.filter(named, user=user, organization__deleted_at=None)
         .select_related("organization")
         .order_by("organization__name", "organization_id")
     )
@@ -90,7 +91,8 @@ def first_of(user: User) -> Memberships:
 
 def find(user: User, organization_id: UUID) -> Membership | None:
     """Return the membership of a user in an organization, or None if the user is not a member."""
-    return Membership.objects.select_related("organization").filter(user=user, organization_id=organization_id).first()
+    rows = Membership.objects.select_related("organization").filter(organization__deleted_at=None)
+    return rows.filter(user=user, organization_id=organization_id).first()
 
 
 def lock(organization_id: UUID) -> Organization:
@@ -176,7 +178,7 @@ def remove(actor: Membership, user_id: UUID, origin: Origin) -> None:
 
 def take_out(actor: Membership, goes: Membership, kind: EventKind, origin: Origin) -> None:
     """End a membership and what came of it. The caller holds the organization's lock and has checked the rules."""
-    told = _owners(actor.organization)
+    told = owners_of(actor.organization)
     goes.delete()
     happened = record(actor.organization, actor.user, kind, origin, subject=goes.user.email)
     if goes.role == Role.OWNER:
@@ -185,6 +187,29 @@ def take_out(actor: Membership, goes: Membership, kind: EventKind, origin: Origi
         _end_exemption(actor, goes, origin)
     back = Q(email_key=goes.user.email_key) | Q(sender=goes.user, role__in=MANAGERS)
     _withdraw_matching(actor, back, origin)
+
+
+def remove_many(actor: Membership, member_ids: Collection[int], origin: Origin) -> int:
+    """Remove members at once, by the ids of their memberships. Return their number.
+
+    The actor, owners and members of higher rank stay. The caller opens the transaction. Raise ``RoleMissing``.
+    """
+    organization = lock(actor.organization_id)
+    mine = Membership.objects.filter(pk=actor.pk, role__in=MANAGERS).first()
+    if mine is None:
+        raise RoleMissing
+    roles = [role for role in Role if role.rank <= Role(mine.role).rank and role != Role.OWNER]
+    rows = Membership.objects.filter(organization=organization, pk__in=member_ids, role__in=roles)
+    gone = list(rows.exclude(pk=mine.pk).select_related("user"))
+    users = [row.user for row in gone]
+    Membership.objects.filter(pk__in=[row.pk for row in gone]).delete()
+    record_many(organization, actor.user, EventKind.MEMBER_REMOVED, origin, [user.email for user in users])
+    for row in gone:
+        if row.is_exempt:
+            _end_exemption(actor, row, origin)
+    back = Q(email_key__in=[user.email_key for user in users]) | Q(sender__in=users, role__in=MANAGERS)
+    _withdraw_matching(actor, back, origin)
+    return len(gone)
 
 
 def set_role(actor: Membership, user_id: UUID, role: Role, origin: Origin) -> None:
@@ -231,7 +256,7 @@ def _may_manage(user: User) -> None:
 
 
 def _change_role(actor: Membership, target: Membership, role: Role, origin: Origin) -> None:
-    told = {*_owners(actor.organization), target.user}
+    told = {*owners_of(actor.organization), target.user}
     rows = Membership.objects.filter(pk=target.pk)
     rows.update(role=role)
     subject = f"{target.user.email}: {role.label}"
@@ -287,7 +312,7 @@ def owned_alone(memberships: Iterable[Membership]) -> list[Organization]:
     Another owner counts who is active, is not about to be deleted and meets the policy. The memberships come with
     their organizations.
     """
-    owned = [row for row in memberships if row.role == Role.OWNER]
+    owned = [row for row in memberships if row.role == Role.OWNER and row.organization.deleted_at is None]
     if not owned:
         return []
     others = Membership.objects.filter(
@@ -341,7 +366,7 @@ def record_many(
     OrganizationEvent.objects.bulk_create(events, batch_size=BATCH)
 
 
-def _owners(organization: Organization) -> list[User]:
+def owners_of(organization: Organization) -> list[User]:
     """Return the first ``MAX_OWNERS_TOLD`` owners who can sign in."""
     rows = Membership.objects.filter(organization=organization, role=Role.OWNER, user__is_active=True)
     return [row.user for row in rows.select_related("user").order_by("pk")[:MAX_OWNERS_TOLD]]
@@ -354,7 +379,7 @@ def tell(users: Iterable[User], happened: OrganizationEvent) -> None:
 
 def tell_owners(happened: OrganizationEvent) -> None:
     """Mail an event to the owners of its organization (SR-54)."""
-    tell(_owners(happened.organization), happened)
+    tell(owners_of(happened.organization), happened)
 
 
 def events(organization: Organization) -> QuerySet[OrganizationEvent]:

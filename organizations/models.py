@@ -30,9 +30,15 @@ class Organization(models.Model):
     # Members cannot skip the one-time password in remembered browsers (SR-37).
     remembering_forbidden = models.BooleanField(default=False, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    # When its deletion begins; until then owners can undo it. Blank again when everything but the log is deleted.
+    deletion_at = models.DateTimeField(null=True, editable=False)
+    # A deleted organization has no members. Its row stays as long as its security log (SR-53).
+    deleted_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:
         indexes: ClassVar = [
+            models.Index(fields=["deletion_at"], condition=~models.Q(deletion_at=None), name="organizations_to_delete"),
+            models.Index(fields=["deleted_at"], condition=~models.Q(deleted_at=None), name="organizations_deleted"),
             models.Index(
                 fields=["mfa_required_at"], condition=~models.Q(mfa_required_at=None), name="organizations_by_date"
             ),
@@ -116,6 +122,8 @@ class Membership(models.Model):
     # Copies of the user's columns, read only by lists and counts; triggers update them (organizations.triggers).
     modes = models.CharField(max_length=64, blank=True, default="", editable=False)
     email_key = models.CharField(max_length=254, blank=True, default="", editable=False)
+    # Email and name in lower case, for searches by any part; PostgreSQL has an index for them (search_index).
+    search_key = models.CharField(max_length=400, blank=True, default="", editable=False)
 
     class Meta:
         constraints: ClassVar = [
@@ -173,6 +181,7 @@ class Reminder(models.Model):
         DAY = "day"
         ONE = "one"  # one member whose exemption has ended
         LIFTED = "lifted"  # MFA is no longer required
+        CHOSEN = "chosen"  # members whom an owner chose
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
@@ -202,6 +211,42 @@ class Reminder(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} reminder of {self.organization_id}"
+
+
+class Removal(models.Model):
+    """A run that removes all members who match a search, with its progress."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
+    actor = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
+    # As ``member_list.matching`` takes them.
+    state = models.CharField(max_length=64)
+    search = models.CharField(max_length=254, blank=True)
+    last = models.BigIntegerField()  # id of the newest membership when the run began: later members stay
+    place = models.BigIntegerField(default=0)  # id of the last membership that was looked at
+    total = models.PositiveIntegerField()
+    done = models.PositiveIntegerField(default=0)  # number of members looked at
+    removed = models.PositiveIntegerField(default=0)
+    ip_address = models.GenericIPAddressField(null=True)
+    agent = models.CharField(max_length=255, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    done_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["organization"], condition=models.Q(done_at=None), name="one_open_removal"),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["created_at"], condition=models.Q(done_at=None), name="removals_to_do"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.done} of {self.total} in {self.organization_id}"
+
+    @property
+    def kept(self) -> int:
+        """Return the number of members who were looked at and stay."""
+        return self.done - self.removed
 
 
 class ComplianceDay(models.Model):
@@ -320,6 +365,9 @@ class EventKind(models.TextChoices):
 
     CREATED = "created", _("Organization created")
     RENAMED = "renamed", _("Organization renamed")
+    DELETION_REQUESTED = "deletion_requested", _("Deletion of the organization requested")
+    DELETION_CANCELLED = "deletion_cancelled", _("Deletion of the organization cancelled")
+    DELETED = "deleted", _("Organization deleted")
     MFA_REQUIRED = "mfa_required", _("Multi-factor authentication required")
     MFA_NOT_REQUIRED = "mfa_not_required", _("Multi-factor authentication no longer required")
     MFA_ANNOUNCED = "mfa_announced", _("Start date set for required multi-factor authentication")

@@ -5,6 +5,7 @@ continues after the last mail that was written. The outbox sends the mails by th
 one-time passwords.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import monotonic
@@ -15,19 +16,22 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts import mail_retention, notices, outbox
+from accounts import mail_retention, notices, outbox, throttles
 from accounts.limits import Limit
 from accounts.models import Mail, User
 from accounts.notices import Notice
 from accounts.refusals import Refused
 from accounts.security_log import Origin
 from mfa import modes
-from organizations import accepted_modes, membership
+from organizations import accepted_modes, member_list, membership
 from organizations.models import EventKind, Membership, Organization, Reminder
 
 REMINDER = "organizations.reminder"
 FAN_OUT_TASK = "organizations.fan_out_reminders"
 BY_OWNER = Limit(what="reminders by owners", per="organization", tries=1, window=timedelta(hours=24))
+CHOSEN = Limit(
+    what="reminders by owners", per="organization and member", key="reminder", tries=1, window=timedelta(hours=24)
+)
 # Members are mailed only about a policy that has lasted this long: owners may correct a mistake or a date.
 SETTLING_TIME = timedelta(minutes=5)
 BATCH = 1000
@@ -128,6 +132,32 @@ def tell(organization: Organization, user: User) -> None:
     outbox.post_in_bulk([Mail(task=REMINDER, user=user, about=str(run.pk))])
 
 
+def remind_chosen(owner: Membership, user_ids: Collection[UUID], origin: Origin) -> int:
+    """Remind those of the chosen members who do not meet the policy, each at most once a day. Return their number.
+
+    Raise ``RoleMissing``.
+    """
+    with transaction.atomic(durable=True):
+        organization = membership.lock(owner.organization_id)
+        membership.still_owner(owner)
+        rows = member_list.matching(organization, state="missing").filter(
+            user__in=user_ids, user__mailbox_failed_at=None
+        )
+        lately = throttles.take_each({str(user): [CHOSEN.of(organization.pk, user)] for user in _users_of(rows)})
+        users = [user for user in _users_of(rows) if str(user) not in lately]
+        if users:
+            run = _new(organization, Reminder.Kind.CHOSEN)
+            run.done_at, run.mails = timezone.now(), len(users)
+            run.save()
+            outbox.post_in_bulk([Mail(task=REMINDER, user_id=user, about=str(run.pk)) for user in users])
+            membership.record(organization, owner.user, EventKind.REMINDED, origin, subject=str(len(users)))
+    return len(users)
+
+
+def _users_of(rows: QuerySet[Membership]) -> list[UUID]:
+    return list(rows.order_by("pk").values_list("user_id", flat=True))
+
+
 def begin_due() -> int:
     """Create the runs that are due a week and a day before a policy starts. Return the number created.
 
@@ -145,7 +175,7 @@ def begin_due() -> int:
 
 
 def _heard_since(organization: Organization, moment: datetime) -> bool:
-    runs = _runs(organization).exclude(kind=Reminder.Kind.ONE)
+    runs = _runs(organization).exclude(kind__in=[Reminder.Kind.ONE, Reminder.Kind.CHOSEN])
     return runs.filter(starts_at__gte=moment).exists()
 
 

@@ -2,13 +2,19 @@
 
 from celery import shared_task
 
-from organizations import compliance, event_retention, policy_changes, reminders
+from organizations import compliance, deletion, event_retention, policy_changes, reminders, removals
 
 
 @shared_task(name=reminders.FAN_OUT_TASK)
 def fan_out_reminders() -> int:
     """Write the mails of open reminders for a moment."""
     return reminders.fan_out()
+
+
+@shared_task(name=removals.TASK)
+def remove_members() -> int:
+    """Continue the removals of members for a moment."""
+    return removals.work()
 
 
 @shared_task(name="organizations.begin_due_reminders")
@@ -31,5 +37,11 @@ def note_compliance() -> int:
 
 @shared_task(name="organizations.forget_old_events")
 def forget_old_events() -> int:
-    """Delete old events that no evidence sheet quotes."""
-    return event_retention.forget_old()
+    """Delete old events that no evidence sheet quotes, and organizations that were deleted so long ago."""
+    return event_retention.forget_old() + deletion.forget_deleted()
+
+
+@shared_task(name="organizations.delete_due")
+def delete_due() -> int:
+    """Delete the organizations whose waiting time is over."""
+    return deletion.delete_due()

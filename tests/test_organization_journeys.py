@@ -256,3 +256,70 @@ def test_a_grace_period_day_by_day(browser_window, here, clinic):
         olaf.goes_to(f"{page}/evidence")
         olaf.reads("Required without a break from 21 December 2026, 00:00 UTC")
         olaf.reads("2 of 2 members meet the policy.")
+
+
+def test_an_owner_of_many_finds_one_by_touch_and_by_keyboard(browser_window, small):
+    """The menu never lengthens the page, scrolls inside, and tells screen readers whether it is open."""
+    person = Person(browser_window(viewport={"width": 390, "height": 500}, has_touch=True), small)
+    person.signs_in()
+    for number in range(9):
+        person.goes_to("/organizations/new")
+        person.page.get_by_label("Organization Name:").fill(f"Lab {number} of {'very ' * 8}long names")
+        person.clicks("Create")
+    person.goes_to("/account")
+    page, menu = person.page, person.page.locator(".menu-panel")
+    button = page.get_by_role("button", name="Organizations")
+    height = page.evaluate("document.documentElement.scrollHeight")
+
+    button.tap()
+    assert button.get_attribute("aria-expanded") == "true"
+    assert page.evaluate("document.documentElement.scrollHeight") == height
+    box = menu.bounding_box()
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= 390
+    assert box["y"] + box["height"] <= 500
+    assert menu.evaluate("panel => panel.scrollHeight > panel.clientHeight")
+    button.tap()
+    assert menu.is_hidden()
+    assert button.get_attribute("aria-expanded") == "false"
+
+    page.keyboard.press("Enter")  # the touch has left the focus on the button
+    page.keyboard.press("Tab")
+    assert page.locator(":focus").inner_text() == "All organizations"
+    page.keyboard.press("Escape")
+    assert menu.is_hidden()
+    assert page.locator(":focus").inner_text() == "Organizations"
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+
+    person.page.get_by_label("Search for an organization").fill("LAB 7")
+    person.clicks("Search")
+    assert page.locator("main .rows a").all_inner_texts() == [f"Lab 7 of {'very ' * 8}long names"]
+
+
+def test_an_owner_removes_those_who_match_and_watches(members):
+    """A worker removes them while the page follows, without being loaded again."""
+    person, member, organization = members
+    person.page.goto(f"{organization}/members?mfa=member&q={member.address.split('@')[0]}")
+
+    person.clicks("Remove all members who match")
+    person.reads("Remove 1 member?")
+    person.clicks("Remove these members")
+
+    person.reads("Removed: 1 of 1.")
+    assert member.page.goto(organization).status == 404
+
+
+def test_an_owner_plans_the_deletion_and_keeps_the_organization(members):
+    person, member, organization = members
+    person.follows("Settings")
+    person.follows("Delete this organization")
+    person.clicks("Delete this organization")
+    person.reads("Every owner can undo it.")
+    member.page.goto(organization)
+    member.reads("will be deleted on")
+
+    person.clicks("Keep this organization")
+
+    person.reads("will not be deleted.")

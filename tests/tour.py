@@ -161,6 +161,7 @@ def _in_the_settings(person: Person) -> Iterator[str]:
         ("/account/mfa/email/disable", "disable"),
         ("/account/cli-code", "cli_code"),
         ("/organizations", "organizations"),
+        ("/organizations/new", "create_organization"),
     ):
         person.goes_to(path)
         yield name
@@ -269,7 +270,7 @@ def _in_an_organization(person: Person) -> Iterator[str]:
     number = int(person.address.removeprefix("person").split("@")[0])
     person.goes_to("/account")
     person.page.get_by_role("button", name="Organizations").hover()
-    person.page.get_by_role("link", name=f"Clinic {number}", exact=True).click()
+    person.page.locator(".menu-panel").get_by_role("link", name=f"Clinic {number}", exact=True).click()
     yield "organization"
     yield from _members_and_policy(person, person.page.url)
     person.follows("Environments")
@@ -288,7 +289,8 @@ def _in_an_organization(person: Person) -> Iterator[str]:
     person.follows("Cancel")
     person.follows("Security log")
     yield "organization_log"
-    person.follows("Back to the organization")
+    yield from _deleting_it(person)
+    person.follows("Overview")
     person.follows("Leave this organization")
     yield "leave"
     member = Person(person.page, person.stack, address=f"person{number + 1}@example.com")
@@ -309,6 +311,16 @@ def _in_an_organization(person: Person) -> Iterator[str]:
         yield "inbox_mail"
 
 
+def _deleting_it(person: Person) -> Iterator[str]:
+    person.follows("Settings")
+    yield "organization_settings"
+    person.follows("Delete this organization")
+    yield "delete_organization"
+    person.clicks("Delete this organization")
+    yield "organization_settings_deletion"
+    person.clicks("Keep this organization")
+
+
 def _members_and_policy(person: Person, organization: str) -> Iterator[str]:
     person.page.get_by_text("What would happen to these members").click()
     yield "organization_consequences"
@@ -319,6 +331,17 @@ def _members_and_policy(person: Person, organization: str) -> Iterator[str]:
     yield "invitations_refused"
     person.follows("Members")
     yield "members_invited"
+    person.page.get_by_role("checkbox").first.check()
+    person.clicks("Remove chosen members")
+    yield "remove_members"
+    person.follows("Cancel")
+    person.page.goto(f"{organization}/members?q=nobody&mfa=all")
+    yield "members_none"
+    person.page.goto(f"{organization}/members?mfa=owner")
+    person.clicks("Remove all members who match")
+    person.clicks("Remove these members")
+    yield "removal"
+    person.page.goto(f"{organization}/members")
     person.follows("All pending invites")
     yield "invitations"
     person.page.go_back()

@@ -1,6 +1,7 @@
 """Parts that every page is made of: icons, cards, tables, and buttons that post."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from functools import cache
 
 from django import template
@@ -8,6 +9,8 @@ from django.template.context import Context
 from django.template.loader import render_to_string
 from django.template.loader_tags import BLOCK_CONTEXT_KEY
 from django.urls import reverse
+from django.utils.formats import number_format
+from django.utils.html import conditional_escape
 from django.utils.safestring import SafeString, mark_safe
 
 from accounts.security_log import agent_in_words
@@ -39,8 +42,23 @@ def card(context: Context, content: str, icon: str, title: str, kind: str = "") 
 
 @register.simple_block_tag(takes_context=True)
 def table(context: Context, content: str, label: str, *columns: str) -> SafeString:
-    """Put the rows that stand between ``table`` and ``endtable`` under their headings; narrow windows scroll it."""
-    return _rendered(context, "partials/_table.html", {"content": content, "label": label, "columns": columns})
+    """Put the rows that stand between ``table`` and ``endtable`` under their headings. Phones show rows as cards."""
+    parts: dict[str, object] = {"content": _with_labels(content, columns), "label": label, "columns": columns}
+    return _rendered(context, "partials/_table.html", parts)
+
+
+def _with_labels(rows: str, columns: Sequence[str]) -> SafeString:
+    """Give each cell the heading of its column, which a card shows, and the roles that a card would take from it."""
+    left = iter(columns)
+
+    def opened(tag: re.Match[str]) -> str:
+        nonlocal left
+        if tag[1] == "tr":
+            left = iter(columns)
+            return '<tr role="row"'
+        return f'<td role="cell" data-label="{conditional_escape(next(left, ""))}"'
+
+    return SafeString(re.sub(r"<(tr|td)\b", opened, rows))
 
 
 @register.inclusion_tag("partials/_button_form.html")
@@ -71,6 +89,12 @@ def resend_form(action: str, *, label: str, resend_in: int = 0, back: str = "") 
 def browser(agent: str) -> str:
     """Name the browser or program of a ``User-Agent``."""
     return agent_in_words(agent)
+
+
+@register.filter
+def grouped(number: int) -> str:
+    """Show a whole number with its thousands grouped, as in 3,000."""
+    return str(number_format(number, force_grouping=True))
 
 
 @register.filter

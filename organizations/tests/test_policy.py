@@ -278,7 +278,8 @@ def test_the_menu_lists_mine_and_links_to_the_rest(client, dana):
 
     page = text_of(client.get("/account/view"))
 
-    assert "Org 09 All organizations" in page
+    assert "All organizations Org 00" in page
+    assert "Org 09" in page
     assert "Org 10" not in page
 
 

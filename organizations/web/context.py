@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
+from accounts.models import User
 from accounts.web.access import memberships_of, policy_status_of
+from organizations import creation
 from organizations.models import Membership, Organization
 
 MENU_LENGTH = 10
@@ -14,10 +16,11 @@ BANNERS = 3
 
 @dataclass(frozen=True)
 class Menu:
-    """The first organizations of a user, and whether there are more."""
+    """The first organizations of a user, whether there are more, and whether the user may create one."""
 
     organizations: list[Organization]
     more: bool
+    may_create: bool
 
 
 def menu(request: HttpRequest) -> dict[str, object]:
@@ -25,7 +28,8 @@ def menu(request: HttpRequest) -> dict[str, object]:
 
     def read() -> Menu:
         rows = memberships_of(request).rows
-        return Menu([row.organization for row in rows[:MENU_LENGTH]], len(rows) > MENU_LENGTH)
+        may_create = isinstance(request.user, User) and creation.may_create(request.user)
+        return Menu([row.organization for row in rows[:MENU_LENGTH]], len(rows) > MENU_LENGTH, may_create)
 
     def coming() -> list[Organization]:
         return policy_status_of(request).announcing[:BANNERS] if request.user.is_authenticated else []

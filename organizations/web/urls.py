@@ -3,12 +3,15 @@ from django.urls import path
 from organizations.web.views import (
     accept_invitation,
     compliance,
+    creation,
     environments,
     invitations,
     log,
+    many_members,
     members,
     my_policies,
     organization,
+    organization_settings,
     policy,
     rehearsal,
 )
@@ -16,6 +19,7 @@ from organizations.web.views import (
 app_name = "organizations"
 urlpatterns = [
     path("organizations", organization.list_mine, name="list"),
+    path("organizations/new", creation.create, name="create"),
     path("organizations/<uuid:organization_id>", organization.organization, name="organization"),
     path("organizations/<uuid:organization_id>/require", policy.require, name="require"),
     path("organizations/<uuid:organization_id>/stop-requiring", policy.stop_requiring, name="stop_requiring"),
@@ -27,6 +31,19 @@ urlpatterns = [
     path("organizations/<uuid:organization_id>/evidence", compliance.evidence, name="evidence"),
     path("organizations/<uuid:organization_id>/members", members.members, name="members"),
     path("organizations/<uuid:organization_id>/members.csv", members.members_csv, name="members_csv"),
+    path("organizations/<uuid:organization_id>/members/remove", many_members.remove_many, name="remove_many"),
+    path("organizations/<uuid:organization_id>/members/remind", many_members.remind_many, name="remind_many"),
+    path("organizations/<uuid:organization_id>/removals/<uuid:removal_id>", many_members.removal, name="removal"),
+    path(
+        "organizations/<uuid:organization_id>/removals/<uuid:removal_id>/progress",
+        many_members.removal_progress,
+        name="removal_progress",
+    ),
+    path(
+        "organizations/<uuid:organization_id>/removals/<uuid:removal_id>/stop",
+        many_members.stop_removal,
+        name="stop_removal",
+    ),
     path("organizations/<uuid:organization_id>/members/<uuid:user_id>", members.member, name="member"),
     path("organizations/<uuid:organization_id>/members/<uuid:user_id>/role", members.set_role, name="set_role"),
     path("organizations/<uuid:organization_id>/members/<uuid:user_id>/hand-over", members.hand_over, name="hand_over"),
@@ -44,6 +61,9 @@ urlpatterns = [
         name="withdraw_invitation",
     ),
     path("organizations/<uuid:organization_id>/leave", organization.leave, name="leave"),
+    path("organizations/<uuid:organization_id>/settings", organization_settings.organization_settings, name="settings"),
+    path("organizations/<uuid:organization_id>/delete", organization_settings.delete, name="delete"),
+    path("organizations/<uuid:organization_id>/keep", organization_settings.keep, name="keep"),
     path("organizations/<uuid:organization_id>/log", log.log, name="log"),
     path("organizations/<uuid:organization_id>/log.csv", log.log_csv, name="log_csv"),
     path(

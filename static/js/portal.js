@@ -92,12 +92,35 @@ window.addEventListener("pageshow", () => {
   for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
 });
 
-// Escape closes the Organizations menu; leaving it or coming back opens it again.
+// The Organizations menu opens on hover and focus by style alone. Enter, a second tap and Escape close it, and the
+// button tells screen readers whether it is open. Leaving the menu or coming back opens it again.
 for (const menu of document.querySelectorAll(".menu")) {
-  menu.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") menu.classList.add("closed");
+  const button = menu.querySelector("button");
+  const panel = menu.querySelector(".menu-panel");
+  const isOpen = () => getComputedStyle(panel).display !== "none";
+  const tell = () => button.setAttribute("aria-expanded", String(isOpen()));
+  const set = (state) => {
+    menu.classList.toggle("opened", state === "opened");
+    menu.classList.toggle("closed", state === "closed");
+    tell();
+  };
+  let wasOpen = false;
+  button.addEventListener("pointerdown", (event) => {
+    wasOpen = event.pointerType !== "mouse" && isOpen();
   });
-  for (const name of ["mouseleave", "focusout", "click"]) {
-    menu.addEventListener(name, () => menu.classList.remove("closed"));
-  }
+  button.addEventListener("click", (event) => {
+    const isByKey = event.detail === 0;
+    set((isByKey ? isOpen() : wasOpen) ? "closed" : "opened");
+  });
+  menu.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    if (panel.contains(document.activeElement)) button.focus();
+    set("closed");
+  });
+  menu.addEventListener("mouseleave", () => set(""));
+  menu.addEventListener("focusout", (event) => {
+    if (!menu.contains(event.relatedTarget)) set("");
+  });
+  for (const name of ["mouseenter", "focusin"]) menu.addEventListener(name, tell);
+  tell();
 }

@@ -21,10 +21,11 @@ EMAIL_OF = "'person' || n || '@example.com'"
 MODE = next(mode.name for mode in modes.ALL.values() if mode.keeps_secret)  # what seeded owners sign in with
 PEOPLE = f"""
 INSERT INTO accounts_user (id, password, is_superuser, email, email_key, email_verified_at, username, name,
-  preferred_mode, enabled_modes, mailbox_failure, credential_version, is_active, is_staff, created_at, last_login)
-SELECT gen_random_uuid(), '!', false, {EMAIL_OF}, {EMAIL_OF}, now(), '', '',
-  (ARRAY['', '', '', 'authenticator', 'authenticator', 'authenticator', 'email'])[mod(n, 7) + 1], '', '', 0,
-  true, false, now(), now() - random() * interval '60 days'
+  preferred_mode, enabled_modes, credential_version, mailbox_failure, is_active, is_staff, created_at, last_login)
+SELECT gen_random_uuid(), '!', false, {EMAIL_OF}, {EMAIL_OF}, now(), '',
+  (ARRAY['Dana', 'Olaf', 'Sam', 'Zoë', 'José', 'Ann'])[mod(n, 6) + 1] || ' ' || initcap(substr(md5(n::text), 1, 8)),
+  (ARRAY['', '', '', 'authenticator', 'authenticator', 'authenticator', 'email'])[mod(n, 7) + 1], '', 0, '', true,
+  false, now(), now() - random() * interval '60 days'
 FROM generate_series(1, %s) AS n
 """
 NUMBER = "substr(email, 7, strpos(email, '@') - 7)::int"
@@ -40,14 +41,14 @@ WHERE starts_with(email, 'person')
 # Three of a hundred are signed in in a browser, one at the command line.
 SESSIONS = f"""
 INSERT INTO accounts_session (session_key, session_data, expire_date, user_id, public_id, created_at, last_used_at,
-  mode, agent)
-SELECT md5(id::text), '', now() + interval '1 day', id, gen_random_uuid(), now(), now(), '', ''
+  mode, factor_name, agent)
+SELECT md5(id::text), '', now() + interval '1 day', id, gen_random_uuid(), now(), now(), '', '', ''
 FROM accounts_user WHERE starts_with(email, 'person') AND mod({NUMBER}, 100) < 3
 """
 TOKENS = f"""
 INSERT INTO accounts_token (digest, user_id, credential_fingerprint, by_key, expires_at, public_id, created_at,
-  last_used_at, mode, agent)
-SELECT md5(id::text), id, '', false, now() + interval '1 day', gen_random_uuid(), now(), now(), '', ''
+  last_used_at, mode, factor_name, agent)
+SELECT md5(id::text), id, '', false, now() + interval '1 day', gen_random_uuid(), now(), now(), '', '', ''
 FROM accounts_user WHERE starts_with(email, 'person') AND mod({NUMBER}, 100) = 3
 """
 MEMBERS = """

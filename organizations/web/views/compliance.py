@@ -16,6 +16,7 @@ from accounts.web.origin import origin_of
 from organizations import compliance, member_counts, member_list, policy_impact, reminders
 from organizations.models import MANAGERS, OWNERS
 from organizations.web.memberships import membership_of
+from organizations.web.navigation import page_of
 from organizations.web.wording import member_rows
 
 MAX_CHANGES_SHOWN = 500
@@ -27,9 +28,11 @@ PER_PAGE = 25
 @require_safe
 def exemptions(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpResponse:
     """List the exempt service accounts with reason and end date."""
-    organization = membership_of(request, organization_id, roles=MANAGERS).organization
-    page = member_list.page(organization, state="exempt", after=request.GET.get("after", "")[:254], limit=PER_PAGE)
-    context = {"organization": organization, "page": page, "rows": member_rows(organization, page.rows)}
+    manager = membership_of(request, organization_id, roles=MANAGERS)
+    organization = manager.organization
+    after, before = (request.GET.get(name, "")[:254] for name in ("after", "before"))
+    page = member_list.page(organization, state="exempt", after=after, before=before, limit=PER_PAGE)
+    context = {**page_of(manager, "exemptions"), "page": page, "rows": member_rows(organization, page.rows)}
     return render(request, "organizations/exemptions.html", context)
 
 
@@ -42,7 +45,7 @@ def progress(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpRe
     days = compliance.days(manager.organization, missing.counts)
     reminded = reminders.history_of(manager.organization)
     context = {
-        "organization": manager.organization,
+        **page_of(manager, "compliance"),
         "is_owner": manager.role in OWNERS,
         "impact": missing,
         "chart": compliance.chart(days),
@@ -70,11 +73,12 @@ def remind(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpResp
 @require_safe
 def evidence(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpResponse:
     """Show a printable page: when MFA was required, who was exempt, and what was changed."""
-    organization = membership_of(request, organization_id, roles=MANAGERS).organization
+    manager = membership_of(request, organization_id, roles=MANAGERS)
+    organization = manager.organization
     changes = list(compliance.changes(organization)[: MAX_CHANGES_SHOWN + 1])
     exemptions = compliance.exemptions(organization)
     context = {
-        "organization": organization,
+        **page_of(manager, "compliance", is_below=True),
         "at": timezone.now(),
         "periods": [(period, period.within(exemptions)) for period in compliance.periods(organization)],
         "now_exempt": [one for one in exemptions if one.until > timezone.now()],

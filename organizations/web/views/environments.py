@@ -18,6 +18,7 @@ from organizations import environments
 from organizations.models import EVERYBODY, OWNERS, Environment, Membership, Role
 from organizations.web.forms import EnvironmentForm, RenameEnvironmentForm
 from organizations.web.memberships import membership_of
+from organizations.web.navigation import page_of
 
 PER_PAGE = 25
 
@@ -36,7 +37,7 @@ def environment_list(request: AuthenticatedHttpRequest, organization_id: UUID) -
             return redirect("organizations:environments", organization_id)
     rows = environments.of_organization(membership.organization)
     page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
-    context = {"organization": membership.organization, "is_owner": is_owner, "page": page}
+    context = {**page_of(membership, "environments"), "is_owner": is_owner, "page": page}
     return render_form(request, "organizations/environments.html", form, focus=False, **context)
 
 
@@ -57,7 +58,7 @@ def rename_environment(request: AuthenticatedHttpRequest, organization_id: UUID,
             environments.rename(owner, environment, name=form.cleaned_data["name"], origin=origin_of(request))
             messages.success(request, _("The environment is renamed."))
             return redirect("organizations:environments", organization_id)
-    context = {"organization": owner.organization, "environment": environment}
+    context = {**page_of(owner, "environments", is_below=True), "environment": environment}
     return render_form(request, "organizations/rename_environment.html", form, **context)
 
 

@@ -23,6 +23,7 @@ from organizations import invitations
 from organizations.models import MANAGERS, Membership, Role
 from organizations.web.forms import InviteForm
 from organizations.web.memberships import membership_of
+from organizations.web.navigation import page_of
 
 MAX_REFUSED_SHOWN = 10
 
@@ -47,9 +48,9 @@ def invitation_list(request: AuthenticatedHttpRequest, organization_id: UUID) ->
                 return redirect("organizations:members", organization_id)
             form = refused_form
     q = request.GET.get("q", "")[:254]
-    rows = invitations.pending(manager.organization, starts=key_of(q))
+    rows = invitations.pending(manager.organization, search=key_of(q))
     context = {
-        "organization": manager.organization,
+        **page_of(manager, "invitations"),
         "page": Paginator(rows, PER_PAGE).get_page(request.GET.get("page")),
         "q": q,
         "now": timezone.now(),

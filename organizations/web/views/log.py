@@ -15,6 +15,7 @@ from accounts.web.csv_export import csv_file
 from organizations import membership as memberships
 from organizations.models import MANAGERS
 from organizations.web.memberships import membership_of
+from organizations.web.navigation import page_of
 
 EVENTS_PER_PAGE = 50
 
@@ -25,7 +26,7 @@ def log(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpRespons
     """Show the events of the organization."""
     membership = membership_of(request, organization_id, roles=MANAGERS)
     page = Paginator(memberships.events(membership.organization), EVENTS_PER_PAGE).get_page(request.GET.get("page"))
-    context = {"organization": membership.organization, "page": page}
+    context = {**page_of(membership, "log"), "page": page}
     return render(request, "organizations/log.html", context)
 
 

@@ -10,10 +10,10 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
-from accounts.identifiers import key_of
 from accounts.refusals import Refused
 from accounts.web import kept_forms, proofs
 from accounts.web.access import AuthenticatedHttpRequest, needs_recent_proof
@@ -27,10 +27,17 @@ from organizations import membership as memberships
 from organizations.models import MANAGERS, OWNERS, Membership, Organization, Role
 from organizations.web.forms import ExemptionForm, InviteForm, ReasonForm, RoleForm
 from organizations.web.memberships import membership_of
+from organizations.web.navigation import page_of
 from organizations.web.wording import member_rows, state_in_words
 
 PER_PAGE = 25
 MAX_INVITATIONS_SHOWN = 5
+SORT_LABELS = [
+    ("email", _lazy("email, A to Z")),
+    ("-email", _lazy("email, Z to A")),
+    ("newest", _lazy("newest members first")),
+    ("oldest", _lazy("oldest members first")),
+]
 
 
 @never_cache
@@ -40,18 +47,22 @@ def members(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpRes
     manager = membership_of(request, organization_id, roles=MANAGERS)
     organization = manager.organization
     state, q = request.GET.get("mfa", "all"), request.GET.get("q", "")[:254]
-    after = request.GET.get("after", "")[:254]
-    page = member_list.page(organization, state=state, starts=key_of(q), after=after, limit=PER_PAGE)
+    after, before = (request.GET.get(name, "")[:254] for name in ("after", "before"))
+    sort = request.GET.get("sort", "email")
+    page = member_list.page(organization, state=state, search=q, sort=sort, after=after, before=before, limit=PER_PAGE)
     counts = member_counts.of(organization)
     states = [
         (name, state_in_words(value), counts.by_state.get(value, 0)) for name, value in member_list.states().items()
     ]
     pending = list(invitations.pending(organization)[: MAX_INVITATIONS_SHOWN + 1])
     context = {
-        "organization": organization,
+        **page_of(manager, "members"),
         "rows": member_rows(organization, page.rows),
         "page": page,
+        "is_owner": manager.role in OWNERS,
         "q": q,
+        "sort": sort,
+        "sorts": SORT_LABELS,
         "state": state,
         "states": [("missing", _("does not meet the policy"), counts.missing), *states],
         "more_states": [("exempt", _("exempt")), *Role.choices],
@@ -99,7 +110,7 @@ def member(request: AuthenticatedHttpRequest, organization_id: UUID, user_id: UU
     target = _target(manager, user_id)
     mine, theirs = Role(manager.role), Role(target.role)
     context = {
-        "organization": manager.organization,
+        **page_of(manager, "members", is_below=True),
         "row": member_rows(manager.organization, [target])[0],
         "is_me": target.user_id == manager.user_id,
         "is_owner": mine == Role.OWNER,
@@ -247,7 +258,7 @@ def start_reset(request: AuthenticatedHttpRequest, organization_id: UUID, user_i
             )
             return redirect(owner.organization)
     context = {
-        "organization": owner.organization,
+        **page_of(owner, "members", is_below=True),
         "member": target,
         "hours": hours_to_wait(),
     }

@@ -16,12 +16,14 @@ from accounts.web.access import AuthenticatedHttpRequest, works_while_blocked
 from accounts.web.confirmation import confirm
 from accounts.web.form_pages import bound
 from accounts.web.origin import origin_of
-from organizations import member_list, policy, policy_impact
+from organizations import creation, member_list, policy, policy_impact
 from organizations import membership as memberships
 from organizations.models import EVERYBODY, MANAGERS, OWNERS, Membership, Role
-from organizations.web.context import as_row
+from organizations.web.context import MENU_LENGTH, as_row
 from organizations.web.forms import OrganizationForm
 from organizations.web.memberships import membership_of
+from organizations.web.navigation import page_of
+from organizations.web.state_line import state_of
 from organizations.web.wording import MemberRow, consequences, member_rows, signed_in_in_words
 
 PER_PAGE = 25
@@ -31,8 +33,16 @@ PER_PAGE = 25
 @works_while_blocked
 def list_mine(request: AuthenticatedHttpRequest) -> HttpResponse:
     """List the organizations of the signed-in user."""
-    page = Paginator(memberships.of_user(request.user), PER_PAGE).get_page(request.GET.get("page"))
-    context = {"page": page, "organizations": [as_row(membership) for membership in page]}
+    q = request.GET.get("q", "").strip()[:128]
+    rows = memberships.of_user(request.user, search=q)
+    page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
+    context = {
+        "page": page,
+        "organizations": [as_row(membership) for membership in page],
+        "q": q,
+        "may_create": creation.may_create(request.user),
+        "may_search": bool(q) or page.paginator.count > MENU_LENGTH,
+    }
     return render(request, "organizations/list.html", context)
 
 
@@ -49,11 +59,12 @@ def organization(request: AuthenticatedHttpRequest, organization_id: UUID) -> Ht
         return redirect(membership.organization)
     impact = policy_impact.of(membership.organization) if membership.role in MANAGERS else None
     context = {
-        "organization": membership.organization,
+        **page_of(membership, "organization"),
         "is_owner": is_owner,
         "is_manager": membership.role in MANAGERS,
         "form": form if is_owner else None,
         "impact": impact,
+        "state": state_of(membership, impact) if impact else None,
         "consequences": consequences(membership.organization, impact) if impact else [],
         "signed_in": signed_in_in_words(impact) if impact and impact.counts.missing else "",
         "meets_it": policy.is_met(membership),

@@ -23,6 +23,7 @@ from organizations.models import OWNERS, Organization
 from organizations.policy_changes import PolicySettings
 from organizations.web.forms import PolicyForm
 from organizations.web.memberships import membership_of
+from organizations.web.navigation import page_of
 from organizations.web.wording import consequences, impact_in_words, missing_in_words, show_refusal
 
 
@@ -111,7 +112,7 @@ def options(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpRes
             policy_changes.set_policy(owner, settings, origin_of(request), seen=seen, proved=proved)
             messages.success(request, _("The policy is saved."))
             return redirect(organization)
-    context = {"organization": organization, "impact": policy_impact.missing(organization)}
+    context = {**page_of(owner, "policy"), "impact": policy_impact.missing(organization)}
     return render_form(request, "organizations/policy.html", form, focus=False, **context)
 
 

@@ -18,6 +18,7 @@ from organizations import policy_changes, rehearsal
 from organizations.models import MANAGERS, OWNERS, Membership
 from organizations.web.forms import RehearsalForm
 from organizations.web.memberships import membership_of
+from organizations.web.navigation import page_of
 from organizations.web.wording import show_refusal
 
 PER_PAGE = 25
@@ -34,7 +35,7 @@ def rehearse(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpRe
     organization = manager.organization
     page = Paginator(rehearsal.hits(organization), PER_PAGE).get_page(request.GET.get("page"))
     context = {
-        "organization": organization,
+        **page_of(manager, "rehearsal"),
         "is_owner": manager.role in OWNERS,
         "form": RehearsalForm(initial=kept_forms.kept_form(request)),
         "page": page,
