@@ -215,7 +215,7 @@ def _change_role(actor: Membership, target: Membership, role: Role, origin: Orig
     told = {*_owners(actor.organization), target.user}
     rows = Membership.objects.filter(pk=target.pk)
     rows.update(role=role)
-    subject = f"{target.user.email}: {role.label}"
+    subject = f"{target.user.email}: {role.value}"
     happened = record(actor.organization, actor.user, EventKind.ROLE_CHANGED, origin, subject=subject)
     if Role.OWNER in (role, target.role):
         tell(told, happened)
@@ -313,7 +313,8 @@ def _owners(organization: Organization) -> list[User]:
 
 def tell(users: Iterable[User], happened: OrganizationEvent) -> None:
     """Mail an event to some users."""
-    outbox.post_many([Mail(task="organizations.owners_notice", user=user, about=str(happened.pk)) for user in users])
+    task, about = "organizations.owners_notice", str(happened.pk)
+    outbox.post_many([Mail(task=task, user=user, about=about, language=user.language) for user in users])
 
 
 def tell_owners(happened: OrganizationEvent) -> None:

@@ -1,9 +1,10 @@
 from django.urls import path
 
-from accounts.web.access import all_work_while_blocked
+from accounts.web.access import all_work_while_blocked, works_during_assisted_reset
 from accounts.web.views import (
     account_settings,
     email_change,
+    language,
     mail_progress,
     passwords,
     registration,
@@ -38,6 +39,7 @@ urlpatterns = [
             path("/email/confirm/resend", email_change.resend_email, name="resend_email"),
             path("/email/undo/<str:token>", email_change.undo_email_change, name="undo_email_change"),
             path("/profile", account_settings.profile_edit, name="profile_edit"),
+            path("/language", works_during_assisted_reset(language.choose_language), name="choose_language"),
         ]
     ),
 ]
