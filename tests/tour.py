@@ -265,7 +265,9 @@ def _in_an_organization(person: Person) -> Iterator[str]:
     number = int(person.address.removeprefix("person").split("@")[0])
     person.goes_to("/account")
     person.page.get_by_role("button", name="Organizations").hover()
-    person.page.get_by_role("link", name=f"Clinic {number}", exact=True).click()
+    person.page.get_by_role("navigation", name="Portal").get_by_role(
+        "link", name=f"Clinic {number}", exact=True
+    ).click()
     yield "organization"
     yield from _members_and_policy(person, person.page.url)
     person.follows("Environments")
