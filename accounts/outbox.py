@@ -80,6 +80,8 @@ def post(task: str, *, user: User | None, about: object = "", queue: str = DEFAU
 
 def post_many(mails: list[Mail]) -> None:
     """Write mails into the outbox at once; they are queued when the surrounding transaction commits."""
+    for mail in mails:
+        mail.language = mail.language or (mail.user.language if mail.user else "")
     Mail.objects.bulk_create(mails, batch_size=INSERT_BATCH_SIZE)
     for mail in mails:
         transaction.on_commit(partial(_enqueue, mail))
@@ -176,7 +178,7 @@ def _take(mails: "QuerySet[Mail]") -> int:
 def _attempt(mail: Mail, over: KeptConnection) -> timedelta | None:
     """Send one mail that this process has taken; return the pause before the next try if sending failed."""
     try:
-        with translation.override(languages.known(mail.language) or settings.LANGUAGE_CODE):
+        with translation.override(_language_of(mail)):
             message = COMPOSERS[mail.task](mail)
     except Exception as error:
         _put_back(mail, error)
@@ -200,6 +202,12 @@ def _attempt(mail: Mail, over: KeptConnection) -> timedelta | None:
     _count_closed(mail, Mail.State.SENT)
     metrics.accepted(learned["provider"], mail.queue, now - mail.created_at)
     return None
+
+
+def _language_of(mail: Mail) -> str:
+    """Return the language of a mail: that of its row; else, of bulk mail, which is read with its user, the user's."""
+    user = mail.user if Mail.user.is_cached(mail) else None
+    return languages.known(mail.language or (user.language if user else "")) or settings.LANGUAGE_CODE
 
 
 def _release_database() -> None:

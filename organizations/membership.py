@@ -313,8 +313,7 @@ def _owners(organization: Organization) -> list[User]:
 
 def tell(users: Iterable[User], happened: OrganizationEvent) -> None:
     """Mail an event to some users."""
-    task, about = "organizations.owners_notice", str(happened.pk)
-    outbox.post_many([Mail(task=task, user=user, about=about, language=user.language) for user in users])
+    outbox.post_many([Mail(task="organizations.owners_notice", user=user, about=str(happened.pk)) for user in users])
 
 
 def tell_owners(happened: OrganizationEvent) -> None:

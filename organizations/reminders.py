@@ -122,7 +122,7 @@ def tell(organization: Organization, user: User) -> None:
     run = _new(organization, Reminder.Kind.ONE)
     run.done_at, run.mails = timezone.now(), 1
     run.save()
-    outbox.post_in_bulk([Mail(task=REMINDER, user=user, about=str(run.pk), language=user.language)])
+    outbox.post_in_bulk([Mail(task=REMINDER, user=user, about=str(run.pk))])
 
 
 def begin_due() -> int:
@@ -170,9 +170,7 @@ def _next_batch(run: Reminder) -> int | None:
         if mine is None:
             return None
         rows = [] if mine.superseded_at else _left(mine)
-        about = str(mine.pk)
-        mails = [Mail(task=REMINDER, user_id=user, about=about, language=language) for _pk, user, language in rows]
-        outbox.post_in_bulk(mails)
+        outbox.post_in_bulk([Mail(task=REMINDER, user_id=user, about=str(mine.pk)) for _pk, user in rows])
         mine.place = rows[-1][0] if rows else mine.place
         mine.done_at = timezone.now() if len(rows) < BATCH else None
         mine.mails += len(rows)
@@ -186,14 +184,14 @@ def _concerns_from(run: Reminder) -> datetime:
     return max(run.required_at or now, now)
 
 
-def _left(run: Reminder) -> list[tuple[int, UUID, str]]:
+def _left(run: Reminder) -> list[tuple[int, UUID]]:
     missing = [state for state in modes.combinations() if not accepted_modes.are_met_by(run.counting, state.split())]
     members = Membership.objects.filter(organization=run.organization_id, pk__gt=run.place, modes__in=missing)
     if run.kind == Reminder.Kind.LIFTED:
         members = members.filter(_was_told(run))
     # Mail to an address that returns it would only return again; lists of members say who they are.
     asked = members.exclude(exempt_until__gt=_concerns_from(run)).filter(user__mailbox_failed_at=None)
-    return list(asked.order_by("pk").values_list("pk", "user_id", "user__language")[:BATCH])
+    return list(asked.order_by("pk").values_list("pk", "user_id")[:BATCH])
 
 
 def _was_told(run: Reminder) -> Q:
