@@ -8,7 +8,7 @@ export PORT DATA_DIR
 BIN := .venv/bin
 
 MINUTES ?= 5
-.PHONY: run test mutants security-report limits benchmark soak load crash-test kills refusals screens lint format lock clean
+.PHONY: run test mutants security-report limits messages benchmark soak load crash-test kills refusals screens lint format lock clean
 
 run: .venv/runs
 	@exec $(BIN)/python -m datica_account.run
@@ -24,6 +24,12 @@ screens: .venv/tests
 
 security-report: .venv/tests
 	@$(BIN)/python -m tests.security_report
+
+# After a change of texts. Needs gettext: `apt-get install gettext`.
+messages: .venv/tests
+	@DEVELOPMENT=1 $(BIN)/python -W ignore manage.py makemessages --all --no-wrap --no-location \
+	  -i .venv -i var -i staticfiles -i tests -i benchmarks
+	@DEVELOPMENT=1 $(BIN)/python -W ignore manage.py compilemessages -i .venv
 
 limits: .venv/tests
 	@DEVELOPMENT=1 $(BIN)/python -W ignore manage.py shell --verbosity 0 --command 'from tests import limits_table; limits_table.write()'

@@ -20,7 +20,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts import known_browsers, mail_limits, outbox, security_log, sessions, signin, throttles
+from accounts import known_browsers, languages, mail_limits, outbox, security_log, sessions, signin, throttles
 from accounts.identifiers import key_of, new_code
 from accounts.limits import Limit
 from accounts.models import Channel, EmailChange, EmailVerification, PublicKey, User
@@ -102,7 +102,7 @@ def complete_registration(proof: EmailVerification, code: str, origin: Origin) -
 
 def _create_account(email: str, hashed: str, origin: Origin) -> User:
     """Create an account whose mailbox is proven. Raises ``EmailTaken``."""
-    user = User(email=email, password=hashed, email_verified_at=timezone.now())
+    user = User(email=email, password=hashed, email_verified_at=timezone.now(), language=languages.of_newcomer())
     try:
         with transaction.atomic():
             user.save(force_insert=True)

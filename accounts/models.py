@@ -61,6 +61,8 @@ class User(AbstractBaseUser, PermissionsMixin):  # type: ignore[django-manager-m
     # The last mail to this address came back; null: none did, or a later one arrived.
     mailbox_failed_at = models.DateTimeField(null=True, editable=False)
     mailbox_failure = models.CharField(max_length=24, blank=True, default="", editable=False)  # a ``DeliveryReason``
+    # In which pages and mails come; blank: the user has chosen none.
+    language = models.CharField(max_length=8, blank=True, default="", db_default="", editable=False)
     # When to offer a passkey again after a sign-in with a code; null: at once.
     offer_passkey_from = models.DateTimeField(null=True, editable=False)
     # Names of ``Notice``, with a blank between.
@@ -494,6 +496,7 @@ class Mail(models.Model):
     task = models.CharField(max_length=80)
     queue = models.CharField(max_length=16, default="celery")
     about = models.CharField(max_length=36, blank=True)  # id of the row that the mail tells of
+    language = models.CharField(max_length=8, blank=True, default="", db_default="")  # blank: the portal's default
     state = models.CharField(max_length=8, choices=State.choices, default=State.QUEUED)
     tries = models.PositiveSmallIntegerField(default=0)
     created_at = models.DateTimeField(default=timezone.now)

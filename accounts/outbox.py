@@ -20,10 +20,10 @@ from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.db import connection, transaction
 from django.db.models import F, QuerySet
-from django.utils import timezone
+from django.utils import timezone, translation
 from kombu.exceptions import OperationalError
 
-from accounts import delivery, mail_connections, mail_refusals, mail_routes, metrics
+from accounts import delivery, languages, mail_connections, mail_refusals, mail_routes, metrics
 from accounts.mail_connections import KeptConnection
 from accounts.models import Delivery, DeliveryReason, IsUnsent, Mail, User
 
@@ -72,13 +72,16 @@ def post(task: str, *, user: User | None, about: object = "", queue: str = DEFAU
 
     ``task`` names the mail, such as ``mfa.one_time_password``; ``about`` is the id of the row that it is about.
     """
-    mail = Mail.objects.create(task=task, user=user, about=str(about), queue=queue)
+    language = languages.of_mail(user, is_awaited=queue == OTP_QUEUE)
+    mail = Mail.objects.create(task=task, user=user, about=str(about), queue=queue, language=language)
     transaction.on_commit(partial(_enqueue, mail))
     return mail
 
 
 def post_many(mails: list[Mail]) -> None:
     """Write mails into the outbox at once; they are queued when the surrounding transaction commits."""
+    for mail in mails:
+        mail.language = mail.language or (mail.user.language if mail.user else "")
     Mail.objects.bulk_create(mails, batch_size=INSERT_BATCH_SIZE)
     for mail in mails:
         transaction.on_commit(partial(_enqueue, mail))
@@ -175,7 +178,8 @@ def _take(mails: "QuerySet[Mail]") -> int:
 def _attempt(mail: Mail, over: KeptConnection) -> timedelta | None:
     """Send one mail that this process has taken; return the pause before the next try if sending failed."""
     try:
-        message = COMPOSERS[mail.task](mail)
+        with translation.override(_language_of(mail)):
+            message = COMPOSERS[mail.task](mail)
     except Exception as error:
         _put_back(mail, error)
         raise  # a bug here: the mail waits for its next try, and the log has the traceback
@@ -198,6 +202,12 @@ def _attempt(mail: Mail, over: KeptConnection) -> timedelta | None:
     _count_closed(mail, Mail.State.SENT)
     metrics.accepted(learned["provider"], mail.queue, now - mail.created_at)
     return None
+
+
+def _language_of(mail: Mail) -> str:
+    """Return the language of a mail: that of its row; else, of bulk mail, which is read with its user, the user's."""
+    user = mail.user if Mail.user.is_cached(mail) else None
+    return languages.known(mail.language or (user.language if user else "")) or settings.LANGUAGE_CODE
 
 
 def _release_database() -> None:

@@ -117,6 +117,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "django_permissions_policy.PermissionsPolicyMiddleware",
+    "accounts.web.languages.speak_language_of_browser",
     "datica_account.middleware.speak_json",
     "datica_account.middleware.speak_plainly",
     "accounts.web.responses.response_headers",
@@ -125,6 +126,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "accounts.web.authentication.AuthenticationMiddleware",
+    "accounts.web.languages.speak_language_of_user",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "accounts.web.responses.tell_of_ended_session",
@@ -363,6 +365,9 @@ CELERY_BEAT_SCHEDULE = {
 USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
+# Each by its own name. A language is listed when its catalog below `locale/` is complete.
+LANGUAGES = [("de", "Deutsch"), ("en", "English"), ("es", "Español"), ("fr", "Français")]
+LANGUAGE_COOKIE_NAME = "__Host-language" if SECURE else "language"
 LOCALE_PATHS = [BASE_DIR / "locale"]
 
 STATIC_URL = "/static/"

@@ -45,7 +45,8 @@ def left_in_words(challenge: Challenge, slot: Slot) -> str:
     refusal = code_failures.refusal_of(slot)
     blocked = ""
     if refusal and refusal.retry_at:
-        blocked = f"{_('For your safety, we accept no codes for a while.')} {wait_in_words(refusal.retry_at)}"
+        text = _("For your safety, we accept no codes for a while.")
+        blocked = f"{text} {wait_in_words(refusal.retry_at)}"
     if challenge.ended_at is not None:
         ended, next_step = ENDED[challenge.purpose]
         return f"{str(ended) % {'nth': _nth(challenge.failures)}} {blocked or next_step}"

@@ -8,6 +8,7 @@ from uuid import UUID
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from accounts import languages
 from accounts.models import User
 from accounts.refusals import Refused
 from accounts.security_log import Origin
@@ -39,7 +40,8 @@ def start(owner: Membership, user_id: UUID, *, reason: str, origin: Origin) -> N
     user = _member(owner, user_id)
     if user.is_staff:
         raise OnlyByStaff
-    authority = _("owner of %(name)s") % {"name": owner.organization.name}
+    with languages.of(user):
+        authority = _("owner of %(name)s") % {"name": owner.organization.name}
     assisted_reset.start(user, by=owner.user, authority=authority, reason=reason, origin=origin)
     membership.record(
         owner.organization,

@@ -14,7 +14,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts import outbox, throttles
+from accounts import languages, outbox, throttles
 from accounts.encryption import seal, unseal
 from accounts.identifiers import digest_of, is_compared_as_written, key_of
 from accounts.limits import Limit
@@ -151,7 +151,8 @@ def _issue(
         membership.withdraw_invitations(manager, [row for row in replaced if row.email_key not in refused], origin)
         Invitation.objects.bulk_create(made, batch_size=membership.BATCH)
         membership.record_many(organization, manager.user, EventKind.INVITED, origin, [row.email for row in made])
-        post([Mail(task="organizations.invitation", about=str(row.pk)) for row in made])
+        language = languages.of_mail(None, is_awaited=False)
+        post([Mail(task="organizations.invitation", about=str(row.pk), language=language) for row in made])
     return refused
 
 

@@ -259,7 +259,7 @@ def _change_role(actor: Membership, target: Membership, role: Role, origin: Orig
     told = {*owners_of(actor.organization), target.user}
     rows = Membership.objects.filter(pk=target.pk)
     rows.update(role=role)
-    subject = f"{target.user.email}: {role.label}"
+    subject = f"{target.user.email}: {role.value}"
     happened = record(actor.organization, actor.user, EventKind.ROLE_CHANGED, origin, subject=subject)
     if Role.OWNER in (role, target.role):
         tell(told, happened)

@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
+from accounts import languages
 from accounts.models import User
 from accounts.refusals import Refused
 from accounts.security_log import Origin
@@ -170,7 +171,8 @@ def _note(organization: Organization, before: PolicySettings, user: User, origin
         words = _in_words(at) if organization.mfa_announced else ""
         _record(organization, user, _kind_of(organization, was_at), origin, subject=words, effective_at=at)
     if organization.accepted_modes != before.accepted_modes:
-        words = accepted_modes.label_of(organization.accepted_modes)
+        with languages.of(None):
+            words = accepted_modes.label_of(organization.accepted_modes)
         _record(organization, user, EventKind.ACCEPTED_MODES, origin, subject=words)
     if organization.remembering_forbidden != before.remembering_forbidden:
         forbidden = organization.remembering_forbidden
@@ -241,7 +243,8 @@ def _end_rehearsal(organization: Organization, user: User | None, origin: Origin
     organization.rehearsal_until = None
     organization.save(update_fields=["rehearsal_until"])
     number = rehearsal.count_members(organization)
-    words = ngettext("%(n)d member would have been blocked", "%(n)d members would have been blocked", number)
+    with languages.of(None):
+        words = ngettext("%(n)d member would have been blocked", "%(n)d members would have been blocked", number)
     _record(organization, user, EventKind.REHEARSAL_ENDED, origin, subject=words % {"n": number})
 
 

@@ -21,6 +21,7 @@ PUBLIC = {
     "help_mfa",
     "help_mfa_troubleshooting",
     "accounts:login",
+    "accounts:choose_language",
     "accounts:logout",
     "accounts:not_me",
     "accounts:register",
@@ -50,6 +51,7 @@ PUBLIC = {
     "organizations:accept_invitation_of_older_clients",
 }
 DURING_ASSISTED_RESET = {
+    "accounts:choose_language",
     "accounts:logout",
     "accounts:mail_progress",
     "mfa:activate",

@@ -19,6 +19,7 @@ STRANGER = {
     "accounts:register": 0,
     "accounts:password_reset": 0,
     "accounts:dashboard": 0,
+    "accounts:choose_language": 0,
     "organizations:accept_invitation": 0,
     "organizations:accept_invitation_of_older_clients": 0,
     "mfa:activate": 0,

@@ -6,17 +6,24 @@ from io import StringIO
 from itertools import chain
 
 from django.http import StreamingHttpResponse
+from django.utils import translation
 
 from accounts.csv_cells import csv_cell
 
 
 def csv_file(name: str, head: list[str], rows: Iterable[list[str]]) -> StreamingHttpResponse:
-    """Return rows as a CSV file that is streamed, so that its size does not matter."""
+    """Return rows as a CSV file that is streamed, so that its size does not matter, in the language of the page."""
+    language = translation.get_language()
 
     def lines() -> Iterator[str]:
         line = StringIO()
         writer = csv.writer(line)
-        for cells in chain([head], rows):
+        left = iter(chain([head], rows))
+        while True:
+            with translation.override(language):
+                cells = next(left, None)
+            if cells is None:
+                return
             writer.writerow(map(csv_cell, cells))
             yield line.getvalue()
             line.seek(0)

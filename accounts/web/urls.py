@@ -1,11 +1,12 @@
 from django.urls import path
 
-from accounts.web.access import all_work_while_blocked
+from accounts.web.access import all_work_while_blocked, works_during_assisted_reset
 from accounts.web.views import (
     account_deletion,
     account_settings,
     data_export,
     email_change,
+    language,
     mail_progress,
     notices,
     passwords,
@@ -47,6 +48,7 @@ urlpatterns = [
             path("/delete/undo/<str:token>", account_deletion.keep_account, name="keep_account"),
             path("/notices", notices.change, name="notices"),
             path("/profile", account_settings.profile_edit, name="profile_edit"),
+            path("/language", works_during_assisted_reset(language.choose_language), name="choose_language"),
         ]
     ),
 ]

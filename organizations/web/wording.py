@@ -105,7 +105,8 @@ def impact_in_words(impact: Impact) -> list[str]:
 def _names(names: list[str], total: int) -> str:
     shown = ", ".join(names[: policy_impact.EXAMPLES])
     more = total - min(len(names), policy_impact.EXAMPLES)
-    return f"{shown} {_('and %(n)d more') % {'n': more}}" if more else shown
+    rest = _("and %(n)d more") % {"n": more}
+    return f"{shown} {rest}" if more else shown
 
 
 def signed_in_in_words(impact: Impact) -> str:

@@ -110,7 +110,8 @@ def _still_required(
     request: AuthenticatedHttpRequest, refused: factors.StillRequired, organizations: list[Organization]
 ) -> HttpResponse:
     names = ", ".join(organization.name for organization in organizations)
-    messages.error(request, f"{refused.text} {_('It is required by:')} {names}.")
+    required_by = _("It is required by:")
+    messages.error(request, f"{refused.text} {required_by} {names}.")
     return redirect(settings_page())
 
 

@@ -61,7 +61,8 @@ def _accept(request: HttpRequest, user: User, code: str) -> HttpResponse:
     try:
         joined = invitations.accept(user, code, origin_of(request))
     except policy.MfaMissing as refused:
-        messages.warning(request, f"{refused.text} {_('Activate it. Then you return to your invitation.')}")
+        next_step = _("Activate it. Then you return to your invitation.")
+        messages.warning(request, f"{refused.text} {next_step}")
         return redirect(refused.organization.activation_path)
     except Refused as refused:
         messages.error(request, refused.text)
