@@ -15,7 +15,7 @@ from django.db.models import Max, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts import account_parts, outbox, security_log, sessions
+from accounts import account_parts, languages, outbox, security_log, sessions
 from accounts.encryption import seal
 from accounts.locks import lock_unchanged
 from accounts.models import DeletedAccount, EmailChange, User
@@ -150,6 +150,7 @@ def _delete(user_id: UUID) -> bool:
             part.delete(user)
         farewell = DeletedAccount.objects.create(sealed_email=seal(user.email.encode()))
         user.delete()  # and every row that refers to it
-        outbox.post("accounts.account_deleted", user=None, about=farewell.pk)
+        with languages.of(user):
+            outbox.post("accounts.account_deleted", user=None, about=farewell.pk)
     log.info("account.deleted", user_id=str(user_id))
     return True

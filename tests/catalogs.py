@@ -81,3 +81,10 @@ def of_code() -> Iterator[Key]:
             texts = [argument.value for argument in node.args if isinstance(argument, ast.Constant)]
             if texts and isinstance(texts[0], str):
                 yield _key(name, texts)
+
+
+def needed() -> set[Key]:
+    """Return the texts that a catalog must hold. One with a plural also serves where it is used without."""
+    found = {*of_templates(), *of_code()}
+    with_plural = {(context, text) for context, text, plural in found if plural}
+    return {key for key in found if key[2] or key[:2] not in with_plural}

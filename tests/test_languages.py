@@ -40,7 +40,7 @@ def title_of(page) -> str:
 
 @pytest.mark.parametrize("language", TRANSLATED)
 def test_no_text_is_missing_and_none_is_left_over(language):
-    needed = {*catalogs.of_templates(), *catalogs.of_code()}
+    needed = catalogs.needed()
 
     found = {entry.key for entry in catalogs.read(language)}
 
