@@ -307,7 +307,7 @@ def test_where_the_database_is_away_the_provider_is_to_try_again(client, report,
 
     response = report("postmark", "delivered")
 
-    assert (response.status_code, response.content) == (500, b"500 Internal Server Error\n")
+    assert (response.status_code, response.content) == (503, b"503 Service Unavailable\n")
 
 
 def test_what_is_refused_is_logged_without_its_text(client, settings, dana, caplog):

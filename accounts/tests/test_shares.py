@@ -1,5 +1,6 @@
 """What strangers can use up has a share for each source, and a reserve for the owner (SR-57)."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -141,7 +142,8 @@ class TestResets:
             for stranger in strangers(6):
                 page = stranger.post(RESET, {"identifier": name}, follow=True)
                 wrong = choose(stranger, "222-222-222")
-                answers.setdefault(name, []).append((text_of(page), text_of(wrong), wrong.status_code))
+                shown = [re.sub(r"tag [A-Z]\d", "tag …", text_of(answer)) for answer in (page, wrong)]
+                answers.setdefault(name, []).append((*shown, wrong.status_code))
 
         assert answers["dana"] == answers["nobody"]
 
