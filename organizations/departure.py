@@ -12,7 +12,15 @@ from accounts.identifiers import key_of
 from accounts.models import EmailChange, User
 from accounts.security_log import Origin
 from organizations import membership
-from organizations.models import DELETED_ACCOUNT, EventKind, Invitation, Membership, Organization, OrganizationEvent
+from organizations.models import (
+    DELETED_ACCOUNT,
+    EventKind,
+    Invitation,
+    Membership,
+    Organization,
+    OrganizationEvent,
+    Removal,
+)
 
 BATCH = 500
 
@@ -41,6 +49,7 @@ def leave_all(user: User) -> None:
     invitations = Invitation.objects.filter(email_key__in=[key_of(email) for email in emails])
     acts = OrganizationEvent.objects.filter(actor=user)
     _anonymise_subjects(emails, _where_quoted(acts | OrganizationEvent.objects.filter(member=user.pk), invitations))
+    Removal.objects.filter(actor=user).update(ip_address=None, agent="")
     acts.update(actor_email=DELETED_ACCOUNT, ip_address=None, agent="")
     invitations.delete()
 

@@ -11,7 +11,7 @@ from accounts.models import User
 from accounts.security_log import Origin
 from accounts.tests.factories import UserFactory
 from organizations import invitations, membership
-from organizations.models import Invitation, MemberCount, Membership, OrganizationEvent, Role
+from organizations.models import Invitation, MemberCount, Membership, OrganizationEvent, Removal, Role
 from organizations.tests.factories import MembershipFactory, OrganizationFactory
 from tests.emails import read_mail
 from tests.pages import text_of
@@ -62,6 +62,19 @@ def test_the_log_keeps_the_acts_without_address_ip_address_and_browser(client, d
     page = text_of(client.get(f"/organizations/{clinic.pk}/log"))
     assert "Left: account deleted" in page
     assert "dana@example.com" not in page.lower()
+
+
+def test_a_removal_of_many_members_forgets_from_where_it_was_begun(dana, clinic, owner):
+    """SR-63."""
+    MembershipFactory(organization=clinic, user=dana, role=Role.OWNER)
+    Removal.objects.create(
+        organization=clinic, actor=dana, last=1, total=1, done_at=timezone.now(), ip_address="192.0.2.7", agent="x"
+    )
+
+    delete(dana)
+
+    removal = Removal.objects.get()
+    assert (removal.actor, removal.ip_address, removal.agent) == (None, None, "")
 
 
 def test_the_counts_of_members_stay_right(dana_with_app, clinic, owner):
