@@ -10,6 +10,7 @@ from threading import Lock
 
 from celery import current_app
 from cryptography.fernet import InvalidToken
+from django.conf import settings
 from django.db import DatabaseError, connection, connections
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
@@ -84,10 +85,13 @@ def migrations() -> str:
 
 
 def broker() -> str:
-    """Connect to the broker. Raise ``Problem`` if that fails."""
+    """Connect to the broker, once and for a second at most. Raise ``Problem`` if that fails."""
+    options = {"socket_connect_timeout": BROKER_SECONDS, "socket_timeout": BROKER_SECONDS}
+    if "socket_timeout" not in settings.CELERY_BROKER_TRANSPORT_OPTIONS:
+        options = {}  # a folder has none
     try:
-        with current_app.connection_for_write(connect_timeout=BROKER_SECONDS) as link:
-            link.ensure_connection(max_retries=1, timeout=BROKER_SECONDS)
+        with current_app.connection_for_write(connect_timeout=BROKER_SECONDS, transport_options=options) as link:
+            link.ensure_connection(max_retries=1, interval_start=0, interval_step=0, timeout=BROKER_SECONDS)
             return f"The broker answers ({link.transport_cls})."
     except (OperationalError, OSError) as error:
         raise Problem(f"The broker does not answer ({type(error).__name__}). Web processes send the mail.") from error
@@ -121,21 +125,24 @@ def require_key(sealed: str, name: str) -> None:
         raise Problem(f"{name} fits none of ENCRYPTION_KEYS: a key is missing or wrong.") from error
 
 
-# In this order; all but the broker's ask the database.
 CHECKS: dict[str, Callable[[], str]] = {
-    "broker": broker,
     "database": database,
     "clock": clock,
     "migrations": migrations,
     "codes": codes,
     "keys": keys,
+    "broker": broker,  # the last: the portal serves without it, so it must not keep the others from answering
 }
 
 
-def run_checks() -> list[Result]:
-    """Return the result of each check. After a failure of the database, the rest is not checked."""
-    results: list[Result] = []
+def run_checks(results: list[Result] | None = None) -> list[Result]:
+    """Return the result of each check; ``results`` is filled as they come. Without a database, the rest is skipped."""
+    results = [] if results is None else results
+    is_away = False
     for name, check in CHECKS.items():
+        if is_away and name != "broker":
+            results.append(Result(name, "not checked", "Not checked: the database does not answer."))
+            continue
         try:
             results.append(Result(name, "ok", check()))
         except Problem as problem:
@@ -143,10 +150,16 @@ def run_checks() -> list[Result]:
         except DatabaseError as error:
             text = f"The database does not answer as it should ({type(error).__name__}): {error}"
             results.append(Result(name, "failed", text.strip()))
-            if name == "database":
-                break
-    seen = {result.name for result in results}
-    return results + [Result(name, "not checked", "Not checked.") for name in CHECKS if name not in seen]
+            is_away = is_away or name == "database"
+    return results
+
+
+def _so_far(results: list[Result]) -> list[Result]:
+    """Return the results of checks of which one takes too long: that one has failed, those behind it are open."""
+    found = list(results)
+    slow, *rest = [name for name in CHECKS if name not in {result.name for result in found}] or [""]
+    found += [Result(slow, "failed", f"It does not answer within {ANSWER_WITHIN_SECONDS:.0f} s.")] if slow else []
+    return found + [Result(name, "not checked", "Not checked.") for name in rest]
 
 
 class Readiness:
@@ -159,6 +172,7 @@ class Readiness:
         self._lock = Lock()
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="readiness")
         self._asked: Future[list[Result]] | None = None
+        self._results: list[Result] = []
         self._ended = 0.0
 
     def forget(self) -> None:
@@ -167,19 +181,20 @@ class Readiness:
             self._asked = None
 
     def results(self) -> list[Result]:
-        """Return the results. If they take too long, return one that says so."""
+        """Return the results. If they take too long, return those that are there."""
         with self._lock:
             if self._asked is None or (self._asked.done() and time.monotonic() - self._ended > KEPT_SECONDS):
-                self._asked = self._executor.submit(self._ask)
-            asked = self._asked
+                self._results = []
+                self._asked = self._executor.submit(self._ask, self._results)
+            asked, results = self._asked, self._results
         try:
             return asked.result(timeout=ANSWER_WITHIN_SECONDS)
         except FutureTimeoutError:
-            return [Result("answer", "failed", f"The checks did not end within {ANSWER_WITHIN_SECONDS:.0f} s.")]
+            return _so_far(results)
 
-    def _ask(self) -> list[Result]:
+    def _ask(self, results: list[Result]) -> list[Result]:
         try:
-            return run_checks()
+            return run_checks(results)
         finally:
             connections.close_all()  # back into the pool: this thread may be idle for long
             self._ended = time.monotonic()

@@ -3,6 +3,7 @@
 Exits with 1 if something is wrong. Run it after an installation, an upgrade, a restore and a change of keys.
 """
 
+import logging
 from argparse import ArgumentParser
 from typing import Any
 
@@ -30,6 +31,7 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, no_workers: bool, quick: bool, **_options: Any) -> None:
         """Check everything, and raise ``CommandError`` if something is wrong."""
+        logging.getLogger("psycopg.pool").disabled = True  # what it says of a database that is away is said here
         results = health.run_checks()
         states = {result.name: result.state for result in results}
         if not no_workers and states["broker"] == "ok":
