@@ -123,7 +123,7 @@ class Membership(models.Model):
     modes = models.CharField(max_length=64, blank=True, default="", editable=False)
     email_key = models.CharField(max_length=254, blank=True, default="", editable=False)
     # Email and name in lower case, for searches by any part; PostgreSQL has an index for them (search_index).
-    search_key = models.CharField(max_length=400, blank=True, default="", editable=False)
+    search_key = models.CharField(max_length=400, blank=True, default="", db_default="", editable=False)
 
     class Meta:
         constraints: ClassVar = [

@@ -31,7 +31,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="membership",
             name="search_key",
-            field=models.CharField(blank=True, default="", editable=False, max_length=400),
+            field=models.CharField(blank=True, db_default="", default="", editable=False, max_length=400),
         ),
         migrations.RunPython(fill, migrations.RunPython.noop),
     ]
