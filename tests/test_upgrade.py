@@ -35,7 +35,7 @@ HARMLESS = (
 )
 # Others, by app and name, each with the reason why old code works on: "mfa.0012_…": "no code names the column since …".
 LOOKED_AT: dict[str, str] = {
-    "organizations.0024_removals": "a further kind of reminder, in a column that stays as it is; only new code writes it",
+    "organizations.0024_removals": "a further kind of reminder, in the same column; only new code writes it",
 }
 
 LOADER = MigrationLoader(None)
