@@ -123,7 +123,7 @@ def test_a_wrong_password_costs_the_same_for_an_unknown_account(client, another_
 
 
 PAGES = {
-    "accounts:dashboard": 3,
+    "accounts:dashboard": 4,
     "accounts:settings": 3,
     "accounts:sessions": 7,
     "accounts:security_log": 4,
