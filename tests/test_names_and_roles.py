@@ -17,6 +17,7 @@ FOLDER = Path(__file__).resolve().parent / "names_and_roles"
 # What differs from run to run.
 CHANGING = [
     (re.compile(r"[\w.]*person\d+@example\.com|p•••@example\.com"), "ADDRESS"),
+    (re.compile(r"\bperson\d+\b"), "PERSON"),
     (re.compile(r"\d{1,2} \w+ \d{4}, \d\d:\d\d(:\d\d)? UTC|\d\d:\d\d(:\d\d)? UTC"), "TIME"),
     (re.compile(r"Clinic \d+"), "Clinic N"),
     (re.compile(r"/organizations/[0-9a-f-]{36}"), "/organizations/ID"),
