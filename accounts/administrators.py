@@ -54,7 +54,7 @@ def is_administrator(user: User) -> bool:
 
 
 def make_administrator(user: User, origin: Origin, *, by: Intervention) -> User:
-    """Give an account all rights. Raises ``Disabled`` or ``Unverified``."""
+    """Grant an account all rights. Raises ``Disabled`` or ``Unverified``."""
     with transaction.atomic():
         user = _lock_eligible(user)
         return _set_rights(user, Kind.ADMINISTRATOR_MADE, origin, by=by, is_staff=True, is_superuser=True)

@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
 from accounts import bounce_addresses, metrics
-from accounts.identifiers import as_plain_line, key_of
+from accounts.identifiers import as_plain_line, key_of, uuid_of
 from accounts.models import Delivery, DeliveryReason, Mail, User
 
 log = structlog.get_logger(__name__)
@@ -129,21 +129,13 @@ def note(
 
 
 def _find(message_id: str, mail_id: str) -> Mail | None:
-    if _is_uuid(mail_id) and (mail := Mail.objects.filter(pk=UUID(mail_id)).first()):
+    if (key := uuid_of(mail_id)) and (mail := Mail.objects.filter(pk=key).first()):
         return mail
     if not (message_id.isascii() and message_id.isprintable()):  # no provider's: PostgreSQL would refuse to look
         return None
     # Says what the partial index says, so that PostgreSQL uses it for a prepared statement too.
     named = Mail.objects.filter(message_id=message_id).exclude(message_id="")
     return named.order_by("-created_at").first()
-
-
-def _is_uuid(text: str) -> bool:
-    try:
-        UUID(text)
-    except ValueError:
-        return False
-    return True
 
 
 @transaction.atomic

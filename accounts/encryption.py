@@ -28,6 +28,15 @@ def unseal(sealed: str) -> bytes:
     return _fernet(tuple(settings.ENCRYPTION_KEYS)).decrypt(sealed.encode())
 
 
+def can_unseal(sealed: str) -> bool:
+    """Return whether one of ``ENCRYPTION_KEYS`` decrypts a secret."""
+    try:
+        unseal(sealed)
+    except InvalidToken:
+        return False
+    return True
+
+
 def new_sealed_key() -> str:
     """Return a new key for one large thing, sealed: when ``ENCRYPTION_KEYS`` rotate, only this key is sealed again."""
     return seal(Fernet.generate_key())

@@ -4,6 +4,7 @@ import re
 import secrets
 import unicodedata
 from hashlib import sha256
+from uuid import UUID
 
 # Characters that are not confused with each other: no 0 and O, no 1, I and L, no U and V.
 UNAMBIGUOUS = "23456789ABCDEFGHJKMNPQRSTWXYZ"
@@ -94,3 +95,11 @@ def masked(email: str) -> str:
     """Return just enough of an email to recognise it: ``d•••@example.com``."""
     local, _, domain = email.rpartition("@")
     return f"{local[:1]}•••@{domain}"
+
+
+def uuid_of(text: str) -> UUID | None:
+    """Return the id that a text writes, or None if it is none."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

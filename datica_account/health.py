@@ -9,8 +9,6 @@ from functools import cache
 from threading import Lock
 
 from celery import current_app
-from cryptography.fernet import InvalidToken
-from django.conf import settings
 from django.db import DatabaseError, connection, connections
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
@@ -18,7 +16,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from kombu.exceptions import OperationalError
 
 from accounts import mail_status
-from accounts.encryption import unseal
+from accounts.encryption import can_unseal
 from mfa import modes
 from mfa.models import Factor, RecoveryCodes
 
@@ -86,9 +84,7 @@ def migrations() -> str:
 
 def broker() -> str:
     """Connect to the broker, once and for a second at most. Raise ``Problem`` if that fails."""
-    options = {"socket_connect_timeout": BROKER_SECONDS, "socket_timeout": BROKER_SECONDS}
-    if "socket_timeout" not in settings.CELERY_BROKER_TRANSPORT_OPTIONS:
-        options = {}  # a folder has none
+    options = {"socket_connect_timeout": BROKER_SECONDS, "socket_timeout": BROKER_SECONDS}  # of Redis
     try:
         with current_app.connection_for_write(connect_timeout=BROKER_SECONDS, transport_options=options) as link:
             link.ensure_connection(max_retries=1, interval_start=0, interval_step=0, timeout=BROKER_SECONDS)
@@ -119,10 +115,8 @@ def keys() -> str:
 
 def require_key(sealed: str, name: str) -> None:
     """Raise ``Problem`` if none of ``ENCRYPTION_KEYS`` decrypts a secret."""
-    try:
-        unseal(sealed)
-    except InvalidToken as error:
-        raise Problem(f"{name} fits none of ENCRYPTION_KEYS: a key is missing or wrong.") from error
+    if not can_unseal(sealed):
+        raise Problem(f"{name} fits none of ENCRYPTION_KEYS: a key is missing or wrong.")
 
 
 CHECKS: dict[str, Callable[[], str]] = {
@@ -157,9 +151,11 @@ def run_checks(results: list[Result] | None = None) -> list[Result]:
 def _so_far(results: list[Result]) -> list[Result]:
     """Return the results of checks of which one takes too long: that one has failed, those behind it are open."""
     found = list(results)
-    slow, *rest = [name for name in CHECKS if name not in {result.name for result in found}] or [""]
-    found += [Result(slow, "failed", f"It does not answer within {ANSWER_WITHIN_SECONDS:.0f} s.")] if slow else []
-    return found + [Result(name, "not checked", "Not checked.") for name in rest]
+    if len(found) == len(CHECKS):
+        return found
+    slow, *rest = list(CHECKS)[len(found) :]
+    failed = Result(slow, "failed", f"It does not answer within {ANSWER_WITHIN_SECONDS:.0f} s.")
+    return [*found, failed, *(Result(name, "not checked", "Not checked.") for name in rest)]
 
 
 class Readiness:

@@ -86,7 +86,7 @@ def start(user: User, *, by: User, authority: str, reason: str, origin: Origin) 
         if user.pk == by.pk:
             raise NotForOneself
         enabled = factors.enabled(user)
-        if not enabled or any(modes.get(factor.mode).is_mailed for factor in enabled):
+        if not enabled or modes.any_mailed(factor.mode for factor in enabled):
             raise NotNeeded
         if _open(user, now):
             raise AlreadyStarted

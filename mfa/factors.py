@@ -93,9 +93,7 @@ def disable(
         if not may_keep(frozenset(factor.mode for factor in left)):
             raise StillRequired
         Factor.objects.filter(user=user, mode=mode).delete()
-        if user.preferred_mode == mode:
-            user.preferred_mode = left[0].mode if left else ""
-            user.save(update_fields=["preferred_mode"])
+        prefer_another(user, mode, left)
         if not left:
             recovery.forget(user)
         end_everything_else(user, session_key=session_key)
@@ -103,6 +101,13 @@ def disable(
     for factor in left:
         factor.user = user
     return Disabled(user, remaining=left[0] if left else None)
+
+
+def prefer_another(user: User, mode: str, left: list[Factor]) -> None:
+    """Make the oldest factor that is left the preferred one, if ``mode``, which has gone, was. Call under the lock."""
+    if user.preferred_mode == mode:
+        user.preferred_mode = left[0].mode if left else ""
+        user.save(update_fields=["preferred_mode"])
 
 
 def prefer(user: User, mode: str, *, origin: Origin) -> None:

@@ -7,27 +7,16 @@ the password alone opens nothing.
 from collections.abc import Callable
 from typing import Any
 
-from cryptography.fernet import InvalidToken
 from django.db import transaction
 from django.db.models import Model
 
 from accounts import security_log
-from accounts.encryption import unseal
 from accounts.locks import lock_user
 from accounts.models import User
 from accounts.security_log import Kind, Origin
 from mfa import factors, recovery
 from mfa.models import Factor, RecoveryCodes
 from mfa.modes import Enrolled
-
-
-def is_lost(sealed: str) -> bool:
-    """Return whether no key opens a secret."""
-    try:
-        unseal(sealed)
-    except InvalidToken:
-        return True
-    return False
 
 
 def replace_factor(pk: Any) -> None:
@@ -40,9 +29,8 @@ def replace_factor(pk: Any) -> None:
         left = factors.enabled(user)
         if not left:
             factors.add(user, "email", Enrolled(), prefer=True, origin=Origin())
-        elif user.preferred_mode == factor.mode:
-            user.preferred_mode = left[0].mode
-            user.save(update_fields=["preferred_mode"])
+        else:
+            factors.prefer_another(user, factor.mode, left)
         factors.end_everything_else(user, session_key=None)
 
 

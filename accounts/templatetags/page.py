@@ -48,7 +48,7 @@ def table(context: Context, content: str, label: str, *columns: str) -> SafeStri
 
 
 def _with_labels(rows: str, columns: Sequence[str]) -> SafeString:
-    """Give each cell the heading of its column, which a card shows, and the roles that a card would take from it."""
+    """Label each cell with the heading of its column, which a card shows, and restore the roles that a card loses."""
     left = iter(columns)
 
     def opened(tag: re.Match[str]) -> str:

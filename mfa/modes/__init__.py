@@ -3,6 +3,7 @@
 To add one: its module, its templates, one migration, this list.
 """
 
+from collections.abc import Iterable
 from itertools import combinations as subsets
 
 from mfa.modes.authenticator import Authenticator
@@ -10,7 +11,7 @@ from mfa.modes.base import Enrolled, Level, Mode
 from mfa.modes.email import Email
 from mfa.modes.passkey import Passkey
 
-__all__ = ["ALL", "Enrolled", "Level", "Mode", "accepted", "combinations", "get", "naming_levels"]
+__all__ = ["ALL", "Enrolled", "Level", "Mode", "accepted", "any_mailed", "combinations", "get", "naming_levels"]
 
 ALL: dict[str, Mode] = {mode.name: mode for mode in (Authenticator(), Email(), Passkey())}
 
@@ -18,6 +19,11 @@ ALL: dict[str, Mode] = {mode.name: mode for mode in (Authenticator(), Email(), P
 def get(name: str) -> Mode:
     """Return the mode of this name. Raise ``KeyError`` for a name that is no mode's."""
     return ALL[name]
+
+
+def any_mailed(names: Iterable[str]) -> bool:
+    """Return whether one of these modes sends its codes by mail."""
+    return any(get(name).is_mailed for name in names)
 
 
 def naming_levels() -> list[Mode]:

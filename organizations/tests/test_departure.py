@@ -87,7 +87,7 @@ def test_the_counts_of_members_stay_right(dana_with_app, clinic, owner):
 
 
 def test_invitations_to_me_and_those_to_managers_by_me_go(dana, clinic, owner):
-    """SR-43: an invitation to be a member stands, whoever sent it."""
+    """SR-43: an invitation to be a member stands when its sender has left."""
     mine = MembershipFactory(organization=clinic, user=dana, role=Role.OWNER)
     other = MembershipFactory(user=UserFactory(), role=Role.OWNER)
     invitations.send(other, dana.email, role=Role.MEMBER, origin=ORIGIN)

@@ -39,10 +39,6 @@ def _standing(row: Membership, user: User) -> Standing:
     return Standing(organization, row.get_role_display(), organization.is_met_by(user.modes), row.is_exempt)
 
 
-def _has_mailed_mode(user: User) -> bool:
-    return any(modes.get(name).is_mailed for name in user.modes)
-
-
 @require_safe
 def dashboard(request: AuthenticatedHttpRequest) -> HttpResponse:
     """Show the dashboard."""
@@ -53,7 +49,7 @@ def dashboard(request: AuthenticatedHttpRequest) -> HttpResponse:
         "few_recovery_codes": user.mfa_is_on and health.recovery_codes_left <= recovery.LOW_RECOVERY_CODES,
         "email_verified": user.email_verified_at is not None,
         # Who signs in without mail can do without it for a while; the settings tell of it in any case.
-        "mail_problem": user.mailbox_problem if not user.mfa_is_on or _has_mailed_mode(user) else "",
+        "mail_problem": user.mailbox_problem if not user.mfa_is_on or modes.any_mailed(user.modes) else "",
         "standings": [_standing(row, user) for row in memberships_of(request).rows[:MAX_ORGANIZATIONS_SHOWN]],
         "sign_ins": security_log.of_user(user, kind=security_log.Kind.SIGNED_IN)[:MAX_SIGN_INS_SHOWN],
     }
@@ -69,7 +65,7 @@ def settings(request: AuthenticatedHttpRequest) -> HttpResponse:
     health = way_back.health_of(user)
     context = {
         "health": health,
-        "has_mailed_mode": _has_mailed_mode(user),
+        "has_mailed_mode": modes.any_mailed(user.modes),
         "modes": [
             {
                 "name": mode.name,

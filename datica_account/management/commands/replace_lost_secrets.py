@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db.models import Model
 
+from accounts.encryption import can_unseal
 from datica_account import sealed
 from mfa import lost_secrets
 from organizations.models import Invitation
@@ -52,4 +53,4 @@ class Command(BaseCommand):
 
 def _lost(model: type[Model], field: str) -> Iterator[Any]:
     """Return the primary keys of the rows whose secret no key opens."""
-    return (pk for pk, secret in sealed.rows(model, field) if lost_secrets.is_lost(secret))
+    return (pk for pk, secret in sealed.rows(model, field) if not can_unseal(secret))

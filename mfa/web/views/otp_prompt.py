@@ -70,7 +70,7 @@ def _redirect(request: HttpRequest, user: User, pending: PendingSignIn) -> HttpR
             request, _("Set up a new sign-in method to continue. Everything else stays locked until you do.")
         )
         return redirect("mfa:activate")
-    if user.mailbox_failed_at and any(modes.get(name).is_mailed for name in user.modes):
+    if user.mailbox_failed_at and modes.any_mailed(user.modes):
         text = _("Mail to your address does not arrive: %(reason)s. Your account settings say what to do.")
         messages.warning(request, text % {"reason": user.mailbox_problem})
     if pending.activate:

@@ -13,6 +13,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from accounts.identifiers import uuid_of
 from accounts.refusals import Refused
 from accounts.web import kept_forms, proofs
 from accounts.web.access import AuthenticatedHttpRequest
@@ -41,16 +42,8 @@ class Choice:
         """Return the choice in a form. What is no id is left out."""
         if "all" in data:
             return cls(users=[], is_all=True, state=data.get("mfa", "all")[:64], search=data.get("q", "")[:254])
-        chosen = [UUID(user) for user in users[:MAX_CHOSEN] if _is_uuid(user)]
+        chosen = [user_id for user in users[:MAX_CHOSEN] if (user_id := uuid_of(user))]
         return cls(users=chosen, is_all=False, state="all", search="")
-
-
-def _is_uuid(text: str) -> bool:
-    try:
-        UUID(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _choice(request: HttpRequest) -> Choice:
