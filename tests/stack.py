@@ -23,7 +23,9 @@ from tests.check import PRODUCTION
 ROOT = Path(__file__).resolve().parent.parent
 PASSWORD = "a quiet harbour at dawn"
 METRICS_TOKEN = "a token of the operators"
-PEOPLE = 80
+PEOPLE = 82
+# Whom one test has for itself: so has it this person's organization and its member.
+SET_ASIDE = "person80@example.com"
 # Each person owns an organization, in which the next one is a member.
 SEED = f"""
 from django.utils import timezone
@@ -67,8 +69,9 @@ class Stack:
         return f"http://localhost:{self.port}"
 
     def somebody(self) -> str:
-        """Give the address of a person whom no test has met; every second one, so that members stay unmet too."""
+        """Return the address of a person whom no test has met; every second one, so that members stay unmet too."""
         self.taken += 2
+        assert self.people[self.taken - 2] != SET_ASIDE, "Too few people: raise PEOPLE."
         return self.people[self.taken - 2]
 
     def manage(self, *arguments: str) -> None:

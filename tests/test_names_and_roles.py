@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.people import Person
+from tests.stack import SET_ASIDE
 
 pytestmark = pytest.mark.browser
 
@@ -55,7 +56,7 @@ def test_public_pages_sound_as_they_did(browser_window, small):
 
 
 def test_pages_of_an_account_sound_as_they_did(browser_window, small):
-    person = Person(browser_window(locale="en-GB", timezone_id="UTC"), small, address="person79@example.com")
+    person = Person(browser_window(locale="en-GB", timezone_id="UTC"), small, address=SET_ASIDE)
     person.activates_email()
     before = person.stack.codes_sent_to(person.address)
     person.gives_credentials()
