@@ -22,7 +22,8 @@ ARGUMENTS = [
 SLOW = {"test_run", "test_proxies", "test_broker", "test_invariants", "test_histories"}
 # Files that go the same ways again and again: tracing them takes half as long again and adds no line.
 NOT_TRACED = {"test_invariants", "test_histories", "test_shares", "test_throttles", "test_budgets", "test_permissions",
-              "test_member_counts", "test_cli_contract"}  # fmt: skip
+              "test_member_counts", "test_cli_contract", "test_bad_input", "test_concurrency",
+              "test_seams"}  # fmt: skip
 
 
 def pytest_collection_modifyitems(items):

@@ -32,7 +32,7 @@ from datica_account.run import HUGE_PAGES
 from mfa import codes
 from tests import servers
 from tests.check import PRODUCTION
-from tests.stack import PASSWORD, ROOT, _clean_environment, text_of
+from tests.stack import PASSWORD, ROOT, _clean_environment, collect_static_files, text_of
 
 PATIENCE_SECONDS = 60
 # Every second person has an authenticator, the others get their codes by mail. All of them are in one organization.
@@ -152,7 +152,7 @@ class Site:
                 **environment,
             }
         )
-        self.manage("collectstatic", "--no-input", "--verbosity", "0")
+        collect_static_files(self.environment)
         self.psql("--file=deploy/database_roles.sql")
         # As in production: what was committed survives a crash of the server.
         self.psql("--command=ALTER ROLE portal_serve SET synchronous_commit = on")

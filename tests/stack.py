@@ -144,6 +144,12 @@ def _clean_environment(**more: str) -> dict[str, str]:
     return {**kept, "OTP_MAIL_PAUSE": "2s", "PYTHONUNBUFFERED": "1", **more}
 
 
+def collect_static_files(environment: dict[str, str]) -> None:
+    """Collect the static files, unless ``make test`` has done so."""
+    if not os.environ.get("STATIC_FILES_COLLECTED"):
+        _run(["collectstatic", "--no-input", "--verbosity", "0"], environment)
+
+
 @contextmanager
 def small() -> Iterator[Stack]:
     """What ``make run`` starts: SQLite, the embedded broker, mail in files."""
@@ -188,7 +194,7 @@ def large() -> Iterator[Stack]:
                 "GLIBC_TUNABLES": HUGE_PAGES,
             }
         )
-        _run(["collectstatic", "--no-input", "--verbosity", "0"], environment)
+        collect_static_files(environment)
         _run(["migrate", "--verbosity", "0"], environment)
         _run(["shell", "--verbosity", "0", "--command", SEED], environment)
         log = folder / "log"
