@@ -63,6 +63,8 @@ class User(AbstractBaseUser, PermissionsMixin):  # type: ignore[django-manager-m
     mailbox_failure = models.CharField(max_length=24, blank=True, default="", editable=False)  # a ``DeliveryReason``
     # In which pages and mails come; blank: the user has chosen none.
     language = models.CharField(max_length=8, blank=True, default="", db_default="", editable=False)
+    # In whose time pages and mails show times, by its IANA name; blank: pages as the browser, mails in UTC.
+    time_zone = models.CharField(max_length=40, blank=True, default="", db_default="", editable=False)
     # When to offer a passkey again after a sign-in with a code; null: at once.
     offer_passkey_from = models.DateTimeField(null=True, editable=False)
     # Names of ``Notice``, with a blank between.
@@ -497,6 +499,7 @@ class Mail(models.Model):
     queue = models.CharField(max_length=16, default="celery")
     about = models.CharField(max_length=36, blank=True)  # id of the row that the mail tells of
     language = models.CharField(max_length=8, blank=True, default="", db_default="")  # blank: the portal's default
+    time_zone = models.CharField(max_length=40, blank=True, default="", db_default="")  # blank: UTC
     state = models.CharField(max_length=8, choices=State.choices, default=State.QUEUED)
     tries = models.PositiveSmallIntegerField(default=0)
     created_at = models.DateTimeField(default=timezone.now)

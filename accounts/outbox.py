@@ -23,7 +23,7 @@ from django.db.models import F, QuerySet
 from django.utils import timezone, translation
 from kombu.exceptions import OperationalError
 
-from accounts import delivery, languages, mail_connections, mail_refusals, mail_routes, metrics
+from accounts import delivery, languages, mail_connections, mail_refusals, mail_routes, metrics, time_zones
 from accounts.mail_connections import KeptConnection
 from accounts.models import Delivery, DeliveryReason, IsUnsent, Mail, User
 
@@ -73,7 +73,8 @@ def post(task: str, *, user: User | None, about: object = "", queue: str = DEFAU
     ``task`` names the mail, such as ``mfa.one_time_password``; ``about`` is the id of the row that it is about.
     """
     language = languages.of_mail(user, is_awaited=queue == OTP_QUEUE)
-    mail = Mail.objects.create(task=task, user=user, about=str(about), queue=queue, language=language)
+    zone = user.time_zone if user else ""
+    mail = Mail.objects.create(task=task, user=user, about=str(about), queue=queue, language=language, time_zone=zone)
     transaction.on_commit(partial(_enqueue, mail))
     return mail
 
@@ -81,7 +82,8 @@ def post(task: str, *, user: User | None, about: object = "", queue: str = DEFAU
 def post_many(mails: list[Mail]) -> None:
     """Write mails into the outbox at once; they are queued when the surrounding transaction commits."""
     for mail in mails:
-        mail.language = mail.language or (mail.user.language if mail.user else "")
+        if mail.user:
+            mail.language, mail.time_zone = mail.language or mail.user.language, mail.user.time_zone
     Mail.objects.bulk_create(mails, batch_size=INSERT_BATCH_SIZE)
     for mail in mails:
         transaction.on_commit(partial(_enqueue, mail))
@@ -178,7 +180,7 @@ def _take(mails: "QuerySet[Mail]") -> int:
 def _attempt(mail: Mail, over: KeptConnection) -> timedelta | None:
     """Send one mail that this process has taken; return the pause before the next try if sending failed."""
     try:
-        with translation.override(_language_of(mail)):
+        with translation.override(_language_of(mail)), time_zones.shown_in(_time_zone_of(mail)):
             message = COMPOSERS[mail.task](mail)
     except Exception as error:
         _put_back(mail, error)
@@ -208,6 +210,12 @@ def _language_of(mail: Mail) -> str:
     """Return the language of a mail: that of its row; else, of bulk mail, which is read with its user, the user's."""
     user = mail.user if Mail.user.is_cached(mail) else None
     return languages.known(mail.language or (user.language if user else "")) or settings.LANGUAGE_CODE
+
+
+def _time_zone_of(mail: Mail) -> str:
+    """Return the time zone of a mail: that of its row; else, of bulk mail, which is read with its user, the user's."""
+    user = mail.user if Mail.user.is_cached(mail) else None
+    return mail.time_zone or (user.time_zone if user else "")
 
 
 def _release_database() -> None:

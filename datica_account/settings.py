@@ -127,6 +127,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "accounts.web.authentication.AuthenticationMiddleware",
     "accounts.web.languages.speak_language_of_user",
+    "accounts.web.time_zones.show_times_of_reader",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "accounts.web.responses.tell_of_ended_session",
@@ -368,6 +369,8 @@ LANGUAGE_CODE = "en"
 # Each by its own name. A language is listed when its catalog below `locale/` is complete.
 LANGUAGES = [("de", "Deutsch"), ("en", "English"), ("es", "Español"), ("fr", "Français")]
 LANGUAGE_COOKIE_NAME = "__Host-language" if SECURE else "language"
+# Set by static/js/portal.js.
+TIME_ZONE_COOKIE_NAME = "__Host-time-zone" if SECURE else "time-zone"
 LOCALE_PATHS = [BASE_DIR / "locale"]
 
 STATIC_URL = "/static/"

@@ -44,6 +44,7 @@ SIGNED_IN = {
     "accounts:sessions": 9,
     "accounts:change_email": 4,
     "accounts:delete_account": 6,
+    "accounts:change_time_zone": 4,
     "accounts:notices": 4,
     "accounts:data": 5,
     "accounts:data_progress": 3,

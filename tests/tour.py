@@ -153,6 +153,7 @@ def _in_the_settings(person: Person) -> Iterator[str]:
         ("/account/mfa/reset", "confirm_reset"),
         ("/account/email/undo/forged", "undo_email_over"),
         ("/account/sessions/end-others", "end_other_sessions"),
+        ("/account/time-zone", "time_zone"),
         ("/account/notices", "notices"),
         ("/account/data", "data"),
         ("/account/delete", "delete_account"),

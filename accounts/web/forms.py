@@ -10,6 +10,7 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
+from accounts import time_zones
 from accounts.identifiers import (
     MAX_USERNAME_LENGTH,
     USERNAME,
@@ -220,6 +221,18 @@ class ProfileForm(forms.Form):
         if not is_username(username):
             raise ValidationError(_("Use letters, digits and . + - _ only."))
         return username
+
+
+class TimeZoneForm(forms.Form):
+    """The time zone in which a user wants times."""
+
+    time_zone = forms.ChoiceField(
+        label=_("Time zone"),
+        required=False,
+        choices=lambda: [("", _("as in the browser")), *time_zones.choices()],
+        help_text=_("Pages and emails show times in this zone. Without a choice, emails are in UTC."),
+        error_messages={"invalid_choice": time_zones.NoSuchTimeZone.message},
+    )
 
 
 class NoticesForm(forms.Form):

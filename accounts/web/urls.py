@@ -48,6 +48,7 @@ urlpatterns = [
             path("/delete/undo/<str:token>", account_deletion.keep_account, name="keep_account"),
             path("/notices", notices.change, name="notices"),
             path("/profile", account_settings.profile_edit, name="profile_edit"),
+            path("/time-zone", account_settings.change_time_zone, name="change_time_zone"),
             path("/language", works_during_assisted_reset(language.choose_language), name="choose_language"),
         ]
     ),

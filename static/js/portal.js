@@ -35,7 +35,9 @@ for (const form of document.querySelectorAll("[data-wait]")) {
   tick();
 }
 
-// Pages come with times in UTC. Readers elsewhere get them in their own time zone, named; hovering shows UTC.
+// Pages come with times in the zone that the user has chosen. Else this browser's is kept in a cookie for the next page,
+// and times in another zone are turned into this one, named; hovering shows what came. Relative times stay: their titles
+// are turned.
 const day = { day: "numeric", month: "long", year: "numeric" };
 const clock = { hour: "2-digit", minute: "2-digit", timeZoneName: "short" };
 const forms = {
@@ -46,15 +48,23 @@ const forms = {
   exact: { ...clock, second: "2-digit" },
 };
 const language = document.documentElement.lang === "en" ? "en-GB" : document.documentElement.lang;
+const { timeZone: zoneOfPage, timeZoneChosen } = document.documentElement.dataset;
+const ownZone = new Intl.DateTimeFormat().resolvedOptions().timeZone;
+const keepsZone = timeZoneChosen !== undefined || ownZone === zoneOfPage;
+if (!keepsZone && ownZone) {
+  const [prefix, flag] = location.protocol === "https:" ? ["__Host-", "; Secure"] : ["", ""];
+  document.cookie = `${prefix}time-zone=${ownZone}; Path=/; Max-Age=31536000; SameSite=Lax${flag}`;
+}
 function localize(part) {
+  if (keepsZone) return;
   for (const time of part.querySelectorAll("time[data-local]")) {
-    const at = new Date(time.dateTime);
-    if (at.getTimezoneOffset() === 0) continue;
-    time.title = time.textContent;
-    time.textContent = new Intl.DateTimeFormat(language, forms[time.dataset.local]).format(at);
+    const text = new Intl.DateTimeFormat(language, forms[time.dataset.local]).format(new Date(time.dateTime));
+    if (!("relative" in time.dataset)) [time.title, time.textContent] = [time.textContent, text];
+    else time.title = text;
   }
 }
 localize(document);
+if (!keepsZone) for (const name of document.querySelectorAll("[data-zone-name]")) name.textContent = ownZone.replaceAll("_", " ");
 
 // How far a mail has got: asked with growing pauses, for four minutes at most, and not while the page is hidden.
 const PAUSES = [2, 3, 5, 8, 13, 20, 30, 45, 60, 60];
@@ -62,7 +72,8 @@ async function follow(line, asked = 0) {
   if (line.querySelector("[data-over]") || asked >= PAUSES.length) return;
   await new Promise((wake) => setTimeout(wake, PAUSES[asked] * 1000));
   if (!document.hidden) {
-    const answer = await fetch(line.dataset.follow).catch(() => null);
+    const headers = { "X-Page-Language": document.documentElement.lang, "X-Page-Time-Zone": zoneOfPage };
+    const answer = await fetch(line.dataset.follow, { headers }).catch(() => null);
     if (answer?.status === 404) return;
     const text = answer?.ok && !answer.redirected ? await answer.text() : line.dataset.last;
     if (text && text !== line.dataset.last) {

@@ -3,7 +3,6 @@
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
@@ -11,6 +10,7 @@ from django.views.decorators.http import require_http_methods
 from accounts import account_deletion
 from accounts.models import User
 from accounts.refusals import Refused
+from accounts.templatetags.times import in_words
 from accounts.web.access import AuthenticatedHttpRequest, memberships_of, needs_recent_proof, public
 from accounts.web.origin import origin_of
 from accounts.web.session import sign_out
@@ -52,9 +52,9 @@ def delete_account(request: AuthenticatedHttpRequest) -> HttpResponse:
 
 def _asked_in_words(user: User) -> str:
     return _(
-        "You are signed out everywhere. Your account will be deleted on %(at)s UTC. "
+        "You are signed out everywhere. Your account will be deleted on %(at)s. "
         "To keep it, sign in before then, or use the link in the email that we have sent you."
-    ) % {"at": date_format(user.deletion_due_at or "", "j F Y, H:i")}
+    ) % {"at": in_words(user.deletion_due_at)}
 
 
 @never_cache

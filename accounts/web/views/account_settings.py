@@ -1,42 +1,26 @@
 """The dashboard, the account settings and the profile."""
 
 import json
-from dataclasses import dataclass
 
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
-from accounts import profile, security_log
-from accounts.models import User
+from accounts import profile, security_log, time_zones
 from accounts.web.access import AuthenticatedHttpRequest, memberships_of
 from accounts.web.form_pages import bound, refusals_on, render_form
-from accounts.web.forms import ProfileForm
+from accounts.web.forms import ProfileForm, TimeZoneForm
 from accounts.web.origin import origin_of
 from mfa import modes, passkey_proofs, passkey_signals, recovery, way_back
 from organizations import policy
-from organizations.models import Membership, Organization
+from organizations.standings import standings_of
 
 MAX_ORGANIZATIONS_SHOWN = 10
 MAX_SIGN_INS_SHOWN = 3
-
-
-@dataclass(frozen=True)
-class Standing:
-    """A user's place in an organization."""
-
-    organization: Organization
-    role: str
-    is_met: bool  # the user has a mode that the organization accepts
-    is_exempt: bool
-
-
-def _standing(row: Membership, user: User) -> Standing:
-    organization = row.organization
-    return Standing(organization, row.get_role_display(), organization.is_met_by(user.modes), row.is_exempt)
 
 
 @require_safe
@@ -50,7 +34,7 @@ def dashboard(request: AuthenticatedHttpRequest) -> HttpResponse:
         "email_verified": user.email_verified_at is not None,
         # Who signs in without mail can do without it for a while; the settings tell of it in any case.
         "mail_problem": user.mailbox_problem if not user.mfa_is_on or modes.any_mailed(user.modes) else "",
-        "standings": [_standing(row, user) for row in memberships_of(request).rows[:MAX_ORGANIZATIONS_SHOWN]],
+        "standings": standings_of(user, memberships_of(request).rows[:MAX_ORGANIZATIONS_SHOWN]),
         "sign_ins": security_log.of_user(user, kind=security_log.Kind.SIGNED_IN)[:MAX_SIGN_INS_SHOWN],
     }
     return render(request, "accounts/dashboard.html", context)
@@ -64,6 +48,7 @@ def settings(request: AuthenticatedHttpRequest) -> HttpResponse:
     required_by = policy.requiring(user, memberships_of(request))
     health = way_back.health_of(user)
     context = {
+        "now": timezone.now(),
         "health": health,
         "has_mailed_mode": modes.any_mailed(user.modes),
         "modes": [
@@ -101,3 +86,15 @@ def profile_edit(request: AuthenticatedHttpRequest) -> HttpResponse:
             messages.success(request, _("Your profile is saved."))
             return redirect("accounts:settings")
     return render_form(request, "accounts/profile_edit.html", form)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def change_time_zone(request: AuthenticatedHttpRequest) -> HttpResponse:
+    """Choose the time zone of pages and mails."""
+    form = bound(request, TimeZoneForm, initial={"time_zone": request.user.time_zone})
+    if form.is_valid():
+        with refusals_on(request, form, "time_zone"):
+            time_zones.choose(request.user, form.cleaned_data["time_zone"])
+            messages.success(request, _("Your time zone is saved."))
+            return redirect("accounts:settings")
+    return render_form(request, "accounts/time_zone.html", form)

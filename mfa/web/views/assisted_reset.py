@@ -28,7 +28,7 @@ def confirm_reset(request: HttpRequest) -> HttpResponse:
         user = email_verification.find_user(form.cleaned_data["identifier"])
         with refusals_on(request, form, "code"):
             due = assisted_reset.confirm(user, form.cleaned_data["code"], origin_of(request))
-            text = _("Confirmed. We will email you a code at %(at)s UTC. Signing in with your mode cancels the reset.")
+            text = _("Confirmed. We will email you a code at %(at)s. Signing in with your mode cancels the reset.")
             messages.success(request, text % {"at": in_words(due)})
             return redirect("accounts:login")
     return render_form(request, "mfa/confirm_reset.html", form)

@@ -8,11 +8,11 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.refusals import Refused
+from accounts.templatetags.times import in_words
 from accounts.web.access import AuthenticatedHttpRequest, needs_recent_proof
 from accounts.web.confirmation import confirm
 from accounts.web.origin import origin_of
@@ -45,13 +45,13 @@ def delete(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpResp
                 request, _("The deletion of %(name)s is planned. Every owner can undo it.") % {"name": name}
             )
         return redirect("organizations:settings", organization_id)
-    day = date_format(timezone.now() + settings.ORGANIZATION_DELETION_WAIT, "j F Y, H:i")
+    day = in_words(timezone.now() + settings.ORGANIZATION_DELETION_WAIT)
     return confirm(
         request,
         title=_("Delete %(name)s?") % {"name": name},
         icon="warning",
         text=[
-            _("On %(day)s UTC the members lose access, and we delete the invitations, the rules and the environments.")
+            _("On %(day)s the members lose access, and we delete the invitations, the rules and the environments.")
             % {"day": day},
             _(
                 "Until then everything works as before, and every owner can undo this. We email all owners today, and "
