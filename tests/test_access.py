@@ -53,7 +53,6 @@ PUBLIC = {
 DURING_ASSISTED_RESET = {
     "accounts:choose_language",
     "accounts:logout",
-    "accounts:mail_progress",
     "mfa:activate",
     "mfa:complete_activation",
     "mfa:resend_enrolment",
@@ -76,9 +75,15 @@ def test_what_an_assisted_reset_opens_is_listed_here():
     assert marked(Mark.WORKS_DURING_ASSISTED_RESET) == DURING_ASSISTED_RESET
 
 
+def test_what_reads_no_session_works_without_a_sign_in():
+    """SR-33: no check is left out for a view that only the signed-in may see."""
+    assert marked(Mark.READS_NO_SESSION) == {"accounts:mail_progress"}
+    assert marked(Mark.READS_NO_SESSION) <= marked(Mark.PUBLIC)
+
+
 @pytest.mark.parametrize("address", every_address())
 def test_a_page_without_the_mark_sends_an_anonymous_request_to_the_sign_in(client, address):
-    """SR-33: by Django's LoginRequiredMiddleware, before the view runs."""
+    """SR-33: by the LoginRequiredMiddleware, before the view runs."""
     match = get_resolver().resolve(address)
     if Mark.PUBLIC in marks_of(match.func):
         pytest.skip("public")

@@ -98,7 +98,7 @@ def test_a_page_comes_in_the_language_that_the_browser_asks_for(accepted, langua
     page = Client(headers={"Accept-Language": accepted}).get("/account/login")
 
     assert title_of(page) == SIGN_IN[language]
-    assert f'<html lang="{language}">' in page.content.decode()
+    assert f'<html lang="{language}" ' in page.content.decode()
     assert page.headers["Content-Language"] == language
     assert "Accept-Language" in page.headers["Vary"]
 

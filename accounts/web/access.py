@@ -1,7 +1,7 @@
 """Access control of pages: the marks of views, and the checks in their order.
 
 Access is denied by default. A view without a mark requires a sign-in and everything that the account and its
-organizations require. Django's ``LoginRequiredMiddleware`` checks the sign-in, ``AccessMiddleware`` the rest.
+organizations require. ``LoginRequiredMiddleware`` checks the sign-in, ``AccessMiddleware`` the rest.
 
 The list of public pages is in ``tests/test_access.py``.
 """
@@ -14,8 +14,10 @@ from typing import Any, TypeVar, cast
 from uuid import UUID
 
 from django.contrib import messages
+from django.contrib.auth import middleware as auth_middleware
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import URLPattern, URLResolver, reverse
 from django.utils.translation import gettext as _
@@ -50,6 +52,7 @@ class Mark(StrEnum):
     PROVES_ITSELF = "its form asks for it: where MFA is off, no recent proof is needed"
     WORKS_WHILE_BLOCKED = "works for a user whom an organization's MFA policy blocks (SR-41)"
     WORKS_DURING_ASSISTED_RESET = "works in the session of an assisted reset, to set up a new factor (SR-28)"
+    READS_NO_SESSION = "answers everyone alike who has its address: no session is read, so none is checked"
 
 
 def marks_of(view: Callable[..., Any]) -> frozenset[Mark]:
@@ -69,6 +72,7 @@ needs_recent_proof = _decorator(Mark.NEEDS_RECENT_PROOF)
 checks_password = _decorator(Mark.PROVES_ITSELF)
 works_while_blocked = _decorator(Mark.WORKS_WHILE_BLOCKED)
 works_during_assisted_reset = _decorator(Mark.WORKS_DURING_ASSISTED_RESET)
+reads_no_session = _decorator(Mark.READS_NO_SESSION)
 
 
 def public(view: View) -> View:
@@ -114,6 +118,18 @@ def memberships_of(request: HttpRequest) -> Memberships:
     return cast("Memberships", getattr(request, MEMBERSHIPS))
 
 
+class LoginRequiredMiddleware(auth_middleware.LoginRequiredMiddleware):
+    """Django's, which asks who the user is before it looks whether the view is public."""
+
+    def process_view(
+        self, request: HttpRequest, view_func: Callable[..., HttpResponse], view_args: Any, view_kwargs: Any
+    ) -> HttpResponseBase | None:
+        """Return the redirect to the sign-in page, or None."""
+        if Mark.READS_NO_SESSION in marks_of(view_func):
+            return None
+        return super().process_view(request, view_func, view_args, view_kwargs)
+
+
 class AccessMiddleware:
     """Runs ``CHECKS`` in order for signed-in users. The first check that returns a response decides."""
 
@@ -128,9 +144,10 @@ class AccessMiddleware:
         self, request: HttpRequest, view: Callable[..., HttpResponse], _args: list[Any], kwargs: dict[str, Any]
     ) -> HttpResponse | None:
         """Return the redirect of the first check that fails, or None."""
-        if not request.user.is_authenticated:
+        marks = marks_of(view)
+        if Mark.READS_NO_SESSION in marks or not request.user.is_authenticated:
             return None
-        visit = Visit(cast("AuthenticatedHttpRequest", request), marks_of(view), kwargs.get("organization_id"))
+        visit = Visit(cast("AuthenticatedHttpRequest", request), marks, kwargs.get("organization_id"))
         responses = (check(visit) for check in CHECKS)
         return next((response for response in responses if response is not None), None)
 

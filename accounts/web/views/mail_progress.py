@@ -6,13 +6,13 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from accounts import mail_progress
-from accounts.web.access import public, works_during_assisted_reset
+from accounts.web.access import public, reads_no_session
 
 
 @never_cache
 @require_safe
 @public
-@works_during_assisted_reset
+@reads_no_session
 def progress(request: HttpRequest, token: str) -> HttpResponse:
     """Return the line about the newest mail, as a part of a page. Raise ``Http404`` without a right token."""
     found = mail_progress.of_token(token)

@@ -1,0 +1,244 @@
+"""Times as I read them: in the zone that I have chosen, else in my browser's, on pages and in mails."""
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+from zipfile import ZipFile
+
+import pytest
+import time_machine
+from django.conf import settings
+from django.test import Client
+from django.utils import timezone
+
+from accounts import data_export, security_log, time_zones
+from accounts.models import DataExport, Mail, User
+from accounts.security_log import Kind, Origin
+from accounts.templatetags.times import ago, in_words, logged, moment, utc_moment
+from mfa.tests.factories import add_mode
+from tests.emails import read_mail
+from tests.pages import text_of
+from tests.signing_in import OTP, give_credentials, sign_in
+from tests.statements import recorded
+
+CHOOSE = "/account/time-zone"
+SETTINGS = "/account/view"
+SUMMER = datetime(2026, 7, 1, 12, 30, tzinfo=UTC)
+WINTER = datetime(2026, 1, 1, 12, 30, tzinfo=UTC)
+
+
+def chosen(user: User, name: str) -> None:
+    User.objects.filter(pk=user.pk).update(time_zone=name)
+
+
+def zone_of(page) -> tuple[str, bool]:
+    """Return the time zone of a page, and whether the script must leave it alone."""
+    found = re.search(r'<html [^>]*data-time-zone="([^"]*)"( data-time-zone-chosen)?', page.content.decode())
+    return found[1], bool(found[2])
+
+
+# --- my choice ----------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_i_choose_a_zone_and_pages_show_it_without_script(client, dana):
+    with time_machine.travel(SUMMER, tick=False):
+        sign_in(client, dana)
+        assert zone_of(client.get(SETTINGS)) == ("UTC", False)
+
+        page = client.post(CHOOSE, {"time_zone": "America/New_York"}, follow=True)
+
+        assert zone_of(page) == ("America/New_York", True)
+        assert "Time zone: America/New York, now 08:30 EDT" in text_of(page)
+        assert '<time datetime="2026-07-01T12:30:00Z" data-local="clock">08:30 EDT</time>' in page.content.decode()
+        assert '<option value="America/New_York" selected>New York</option>' in client.get(CHOOSE).content.decode()
+
+        client.post(CHOOSE, {"time_zone": ""})
+        assert "as in the browser ( UTC ), now 12:30 UTC" in text_of(client.get(SETTINGS))
+
+
+@pytest.mark.parametrize(
+    "unknown", ["Mars/Olympus", "../../etc/passwd", "Europe/../UTC", "europe/berlin", "EST5EDT", "x" * 500]
+)
+@pytest.mark.django_db
+def test_an_unknown_zone_is_refused(client, dana, unknown):
+    sign_in(client, dana)
+
+    page = client.post(CHOOSE, {"time_zone": unknown})
+
+    assert page.status_code == 400
+    assert "This time zone is not available." in text_of(page)
+    dana.refresh_from_db()
+    assert dana.time_zone == ""
+    with pytest.raises(time_zones.NoSuchTimeZone):
+        time_zones.choose(dana, unknown)
+
+
+@pytest.mark.django_db
+def test_my_zone_is_not_that_of_the_next_request(client, dana):
+    chosen(dana, "Asia/Tokyo")
+    sign_in(client, dana)
+    assert zone_of(client.get(SETTINGS)) == ("Asia/Tokyo", True)
+
+    assert zone_of(Client().get("/account/login")) == ("UTC", False)
+    client.post("/account/logout")
+    assert zone_of(client.get("/account/login")) == ("UTC", False)
+    assert timezone.get_current_timezone_name() == "UTC"
+
+
+@pytest.mark.django_db
+def test_a_zone_that_the_database_no_longer_has_is_utc(client, dana):
+    chosen(dana, "Europe/Atlantis")
+    sign_in(client, dana)
+
+    assert zone_of(client.get(SETTINGS))[0] == "UTC"
+
+
+@pytest.mark.django_db
+def test_the_administration_and_what_i_download_stay_in_utc(client, dana):
+    User.objects.filter(pk=dana.pk).update(time_zone="Asia/Tokyo", is_staff=True, is_superuser=True)
+    with time_machine.travel(SUMMER, tick=False):
+        sign_in(client, dana)
+        assert zone_of(client.get("/account/security-log"))[0] == "Asia/Tokyo"
+        lines = b"".join(client.get("/account/security-log.csv").streaming_content).decode().splitlines()
+        with time_zones.shown_in("Asia/Tokyo"):
+            data_export.ask(dana, Origin())
+            data_export.build_waiting()
+
+        archive = ZipFile(BytesIO(data_export.read(dana, DataExport.objects.get().pk)))
+
+    assert lines[1].startswith("2026-07-01T12:30:00+00:00,")
+    [account] = json.loads(archive.read("json/account.json"))
+    assert account["time_zone"] == "Asia/Tokyo"
+    [row] = json.loads(archive.read("json/security_log.json"))
+    assert row["at"] == "2026-07-01T12:30:00Z"
+
+
+# --- the browser's ------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_without_a_choice_the_zone_is_what_the_script_has_kept(client, dana):
+    client.cookies[settings.TIME_ZONE_COOKIE_NAME] = "Europe/Berlin"
+    with time_machine.travel(WINTER, tick=False):
+        sign_in(client, dana)
+        page = client.get(SETTINGS)
+        chosen(dana, "UTC")
+        assert zone_of(client.get(SETTINGS)) == ("UTC", True)
+
+    assert zone_of(page) == ("Europe/Berlin", False)
+    assert "as in the browser ( Europe/Berlin ), now 13:30 CET" in text_of(page)
+
+
+@pytest.mark.parametrize(
+    "sent", ["../../etc/passwd", "<script>", "Europe/Berlin/", "/etc/localtime", "localtime", "x" * 4000, ""]
+)
+@pytest.mark.django_db
+def test_what_the_cookie_holds_is_not_trusted(client, sent):
+    client.cookies[settings.TIME_ZONE_COOKIE_NAME] = sent
+
+    assert zone_of(client.get("/account/login")) == ("UTC", False)
+
+
+@pytest.mark.django_db
+def test_a_part_of_a_page_is_in_the_page_s_language_and_zone_and_reads_no_session(client, dana):
+    """What the prompt asks again and again costs one statement: that of the mail."""
+    add_mode(dana, "email")
+    give_credentials(client, "dana")
+    line = re.search(r'data-follow="([^"]+)"', client.get(OTP).content.decode())[1]
+    read_mail()
+    sign_in(client, dana)
+    of_page = {"X-Page-Language": "de", "X-Page-Time-Zone": "Asia/Kolkata"}
+
+    with recorded() as sent:
+        part = client.get(line, headers=of_page)
+
+    assert sent.statements == 1, str(sent)
+    assert "gesendet" in text_of(part)
+    assert " IST" in text_of(part)
+    forged = client.get(line, headers={"X-Page-Language": "xx", "X-Page-Time-Zone": "../x"})
+    assert " UTC" in text_of(forged)
+
+
+# --- how times read -----------------------------------------------------------------------------
+
+
+def test_a_moment_names_its_zone():
+    with time_zones.shown_in("Europe/Berlin"):
+        assert in_words(WINTER) == "1 January 2026, 13:30 CET"
+        assert in_words(SUMMER) == "1 July 2026, 14:30 CEST"
+        assert ">1 July 2026, 14:30 CEST</time>" in moment(SUMMER)
+        assert ">1 July 2026, 12:30 UTC</time>" in utc_moment(SUMMER)
+    with time_zones.shown_in("America/Sao_Paulo"):
+        assert in_words(SUMMER) == "1 July 2026, 09:30 UTC-03"
+
+
+@pytest.mark.parametrize(
+    ("passed", "words"),
+    [
+        (timedelta(seconds=-30), "just now"),  # another server's clock
+        (timedelta(seconds=59), "just now"),
+        (timedelta(minutes=1), "1 minute ago"),
+        (timedelta(minutes=59), "59 minutes ago"),
+        (timedelta(hours=1), "1 hour ago"),
+        (timedelta(hours=23, minutes=59), "23 hours ago"),
+    ],
+)
+def test_what_was_today_is_relative_with_the_full_time_at_hand(passed, words):
+    with time_machine.travel(SUMMER + passed, tick=False), time_zones.shown_in("Europe/Berlin"):
+        assert f">{words}</time>" in ago(SUMMER)
+        assert 'title="1 July 2026, 14:30 CEST"' in ago(SUMMER)
+        assert "2026-07-01 14:30:00 CEST</time>" in logged(SUMMER)
+        assert words in logged(SUMMER)
+
+
+def test_what_was_before_or_is_to_come_is_not_relative():
+    for passed in (timedelta(days=1), timedelta(minutes=-2)):
+        with time_machine.travel(SUMMER + passed, tick=False):
+            assert ago(SUMMER) == moment(SUMMER)
+            assert "ago" not in logged(SUMMER)
+    assert ago(None) == ""
+
+
+@pytest.mark.django_db
+def test_the_dashboard_says_how_long_ago_i_signed_in(client, dana):
+    chosen(dana, "Europe/Berlin")
+    sign_in(client, dana)
+
+    with time_machine.travel(timezone.now() + timedelta(minutes=3)):
+        page = client.get("/account").content.decode()
+
+    assert re.search(
+        r'<time datetime="[^"]+Z" title="[^"]+ CES?T" data-local="minute" data-relative>3 minutes ago</time>', page
+    )
+
+
+# --- mails --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("zone", "time"), [("", "12:30 UTC"), ("Asia/Kolkata", "18:00 IST")])
+@pytest.mark.django_db
+def test_the_mail_with_my_code_is_in_my_zone(client, dana, zone, time):
+    chosen(dana, zone)
+    add_mode(dana, "email")
+    client.cookies[settings.TIME_ZONE_COOKIE_NAME] = "Pacific/Auckland"  # not asked: anyone can begin a sign-in
+
+    with time_machine.travel(SUMMER, tick=False):
+        give_credentials(client, "dana")
+        [mail] = read_mail()
+
+    assert f"You asked for this code at {time}" in mail.body
+    assert f"You asked for this code at {time}" in str(mail.alternatives[0].content)
+
+
+@pytest.mark.django_db
+def test_a_security_notice_is_in_my_zone(dana):
+    chosen(dana, "Europe/Madrid")
+    dana.refresh_from_db()
+    with time_machine.travel(SUMMER, tick=False):
+        security_log.record(dana, Kind.PASSWORD_CHANGED, Origin())
+        assert Mail.objects.get().time_zone == "Europe/Madrid"
+        [mail] = read_mail()
+
+    assert "Time: 1 July 2026, 14:30 CEST." in mail.body
