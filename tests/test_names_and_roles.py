@@ -20,6 +20,7 @@ CHANGING = [
     (re.compile(r"[\w.]*person\d+@example\.com|p•••@example\.com"), "ADDRESS"),
     (re.compile(r"\bperson\d+\b"), "PERSON"),
     (re.compile(r"\d{1,2} \w+ \d{4}, \d\d:\d\d(:\d\d)? UTC|\d\d:\d\d(:\d\d)? UTC"), "TIME"),
+    (re.compile(r"just now|\d+ (minute|hour)s? ago"), "AGO"),
     (re.compile(r"Clinic \d+"), "Clinic N"),
     (re.compile(r"/organizations/[0-9a-f-]{36}"), "/organizations/ID"),
     (re.compile(r"tag [A-Z]\d"), "tag TAG"),
