@@ -122,7 +122,7 @@ class LoginRequiredMiddleware(auth_middleware.LoginRequiredMiddleware):
     """Django's, which asks who the user is before it looks whether the view is public."""
 
     def process_view(
-        self, request: HttpRequest, view_func: Callable[..., HttpResponse], view_args: Any, view_kwargs: Any
+        self, request: HttpRequest, view_func: Callable[..., HttpResponseBase], view_args: Any, view_kwargs: Any
     ) -> HttpResponseBase | None:
         """Return the redirect to the sign-in page, or None."""
         if Mark.READS_NO_SESSION in marks_of(view_func):
