@@ -314,7 +314,7 @@ def test_an_organization_that_requires_mfa_is_named_with_its_date(client, dana):
     )
 
     requires(membership, timezone.now() - timedelta(days=1))
-    assert re.search(r" requires MFA since .* UTC, and your account", seen(client))
+    assert re.search(r" has required MFA since .* UTC, and your account", seen(client))
 
 
 def requires(membership: Membership, at) -> None:

@@ -118,7 +118,7 @@ def _of_organizations(request: HttpRequest) -> list[Seen]:
         at = organization.mfa_required_at
         values = {"name": organization.name, "at": in_words(at) if at else ""}
         if organization.mfa_required:
-            text = _("%(name)s requires MFA since %(at)s UTC, and your account does not meet this yet.") % values
+            text = _("%(name)s has required MFA since %(at)s UTC, and your account does not meet this yet.") % values
         else:
             text = _("%(name)s requires MFA from %(at)s UTC on, and your account does not meet this yet.") % values
         found.append(Seen(text, _("Activate MFA"), organization.activation_path))
