@@ -64,11 +64,14 @@ def of_user(user: User, origin: Origin) -> list[Trouble]:
 def of_challenge(challenge: Challenge, origin: Origin) -> list[Trouble]:
     """Return what may keep a user from finishing a sign-in whose password was right. At most four queries.
 
-    Not how many recovery codes are left: to an attacker with the password it would tell which ways are open.
+    Only about the mode in use, and not how many recovery codes are left: to an attacker with the password it would tell
+    which other ways are open.
     """
     user, place = challenge.user, challenges.known_place_of(challenge, origin)
     mail = mail_progress.newest_about(challenge.pk)
-    return list(_found(user, origin, place, mail, way_back.health_of(user), is_waiting=True))
+    found = _found(user, origin, place, mail, way_back.health_of(user), is_waiting=True)
+    of_others = {Kind.CLOCK} if modes.get(challenge.mode).is_mailed else {Kind.MAILBOX, Kind.MAILS_REFUSED}
+    return [trouble for trouble in found if trouble.kind not in of_others]
 
 
 def _code_came_after(mail: Mail, health: Health) -> bool:

@@ -15,7 +15,7 @@ from mfa import qr
 from tests.people import Person
 from tests.stack import PASSWORD
 
-WIDTH, SCALE, COLOURS = 690, 1.5, 32
+WIDTH, SCALE, COLOURS = 520, 1.5, 32
 PAUSE = 200  # milliseconds, for fonts and colours
 CLINIC = "Riverside Clinic"
 PEOPLE = f"""
@@ -121,7 +121,7 @@ def _activating(dana: Person, photographer: Photographer) -> None:
 
 def _signing_in(dana: Person, photographer: Photographer) -> None:
     dana.goes_to("/account/view?mfa=open")
-    photographer.takes("modes", dana.page.locator("#mfa"), height=463)
+    photographer.takes("modes", dana.page.locator("#mfa"), height=692)
     dana.clicks("Log Out")
     dana.goes_to("/account/login")
     dana.gives_credentials()
@@ -138,6 +138,6 @@ def _owning(dana: Person, photographer: Photographer) -> None:
     dana.page.get_by_label("Required from (UTC)").fill("2027-04-01")
     photographer.takes("policy", card)
     dana.follows("Rehearsal")
-    photographer.takes("rehearsal", card)
+    photographer.takes("rehearsal", card, height=541)
     dana.follows("Progress")
     photographer.takes("progress", card)

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 from django.conf import settings
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone, translation
 from django.utils.html import escape
@@ -87,6 +88,18 @@ def test_a_query_is_text_and_never_markup(client):
     assert escape(query) in page
     assert "<b>code" not in page
     assert "alert(1)</script>" not in page
+
+
+def test_what_the_help_quotes_is_shown_as_text_too():
+    """SR-32: a section that explains ``<code>`` has it in its text."""
+    pieces = [("type <b>", False), ("<script>", True)]
+
+    assert render_to_string("help/_marked.html", {"pieces": pieces}) == ("type &lt;b&gt;<mark>&lt;script&gt;</mark>")
+
+
+def test_what_stands_on_every_page_is_found_on_none(client):
+    """Such as the link in the footer of the page that this search has read last."""
+    assert found(client, "Troubleshooting") == []
 
 
 @pytest.mark.parametrize("query", ["(", ".*", "[a-", "\\", "%", "&amp;", "ﬁ İ ß", "\N{COMBINING ACUTE ACCENT}"])
@@ -245,6 +258,14 @@ def test_at_the_prompt_it_says_that_the_mail_is_held_back_under_way_or_taken(cli
     assert next_steps(client) == ["#late"]
 
 
+def test_at_the_prompt_a_mailbox_that_returns_mail_leads_to_another_way(client, dana_with_email):
+    dana_with_email.mailbox_failed_at, dana_with_email.mailbox_failure = timezone.now(), "full"
+    dana_with_email.save()
+    give_credentials(client, "dana")
+
+    assert "Mail to your address does not arrive: the mailbox is full. Sign in in another way" in seen(client)
+
+
 def test_too_many_wrong_codes_lead_to_a_recovery_code(client, dana_with_app):
     """SR-15: in this browser, which the account does not know."""
     for _number in range(settings.OTP_FAILURES_PER_WINDOW):
@@ -256,10 +277,12 @@ def test_too_many_wrong_codes_lead_to_a_recovery_code(client, dana_with_app):
 
 
 def test_at_the_prompt_nothing_tells_which_other_ways_are_open(client, dana_with_app):
-    """SR-30: a password alone names no organization and tells of no recovery codes."""
+    """SR-30: a password alone names no organization, and tells of no recovery codes and no mailbox that is not used."""
     organization = MembershipFactory(user=dana_with_app).organization
     organization.mfa_required_at, organization.accepted_modes = timezone.now(), "passkey"
     organization.save()
+    dana_with_app.mailbox_failed_at, dana_with_app.mailbox_failure = timezone.now(), "full"
+    dana_with_app.save()
     give_credentials(client, "dana")
 
     text = seen(client)
