@@ -8,7 +8,7 @@ export PORT DATA_DIR
 BIN := .venv/bin
 
 MINUTES ?= 5
-.PHONY: run test mutants security-report limits messages benchmark soak load crash-test kills refusals screens lint format lock clean
+.PHONY: run test mutants security-report limits messages help-pictures benchmark soak load crash-test kills refusals screens lint format lock clean
 
 run: .venv/runs
 	@exec $(BIN)/python -m datica_account.run
@@ -21,6 +21,9 @@ mutants: .venv/tests
 
 screens: .venv/tests
 	@$(BIN)/python -m pytest tests/screens.py
+
+help-pictures: .venv/tests
+	@$(BIN)/python -m pytest tests/help_pictures.py
 
 security-report: .venv/tests
 	@$(BIN)/python -m tests.security_report

@@ -52,7 +52,7 @@ def take(limit: MailLimit, *mailbox: object, origin: Origin, is_known_place: boo
 
     ``mailbox`` names the account or the email; ``is_known_place``: the user has signed in from there before.
     """
-    return throttles.try_take(_slots(limit, mailbox, None if is_known_place else origin))
+    return throttles.try_take(slots_at(limit, *mailbox, origin=origin, is_known_place=is_known_place))
 
 
 def clear(limit: MailLimit, *mailbox: object) -> None:
@@ -66,8 +66,8 @@ def slots_of(limit: MailLimit, *mailbox: object, networks: Iterable[str]) -> lis
     return [limit.total.of(*mailbox), limit.of_unknown_places.of(*mailbox), *of_networks]
 
 
-def _slots(limit: MailLimit, mailbox: tuple[object, ...], unknown: Origin | None) -> list[Slot]:
-    slots = [limit.total.of(*mailbox)]
-    if unknown is not None:
-        slots += [limit.of_unknown_places.of(*mailbox), limit.of_network.of(*mailbox, unknown.network)]
-    return slots
+def slots_at(limit: MailLimit, *mailbox: object, origin: Origin, is_known_place: bool) -> list[Slot]:
+    """Return the counts of a mailbox that apply to a request."""
+    if is_known_place:
+        return [limit.total.of(*mailbox)]
+    return slots_of(limit, *mailbox, networks=[origin.network])

@@ -13,7 +13,8 @@ from django.core import signing
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
-from accounts.models import Delivery, DeliveryReason, Mail
+from accounts.delivery import mailbox_of
+from accounts.models import Delivery, DeliveryReason, Mail, User
 
 SALT = "accounts.mail_progress"
 OVER = frozenset({Delivery.DELIVERED, Delivery.FAILED, Delivery.BOUNCED, Delivery.COMPLAINED})
@@ -45,9 +46,24 @@ def of_token(token: str) -> Progress | None:
 
 def of(about: object) -> Progress | None:
     """Return the progress of the newest mail about a row; None if there is none. One indexed query."""
-    mail = max(Mail.objects.filter(about=str(about)), key=lambda mail: mail.created_at, default=None)
-    if mail is None:
-        return None
+    mail = newest_about(about)
+    return progress_of(mail) if mail else None
+
+
+def newest_about(about: object) -> Mail | None:
+    """Return the newest mail about a row; None if there is none. One indexed query."""
+    return max(Mail.objects.filter(about=str(about)), key=lambda mail: mail.created_at, default=None)
+
+
+def newest(user: User, task: str, *, since: datetime) -> Mail | None:
+    """Return the newest mail of a kind to the user's present address; None if there is none. One indexed query."""
+    mails = Mail.objects.filter(user=user, task=task, created_at__gt=since)
+    mail = mails.order_by("-created_at").first()
+    return mail if mail and mail.mailbox in ("", mailbox_of(user.email)) else None
+
+
+def progress_of(mail: Mail) -> Progress:
+    """Return the progress of a mail. No query."""
     is_lost = mail.state == Mail.State.FAILED or mail.delivery in (Delivery.FAILED, Delivery.BOUNCED)
     is_over = is_lost or mail.state == Mail.State.DROPPED or mail.delivery in OVER
     return Progress(list(_steps(mail)), _problem(mail), is_over=is_over, is_lost=is_lost)

@@ -1,23 +1,15 @@
 """URLs of the portal."""
 
-from collections.abc import Callable
-
 from django.conf import settings
 from django.contrib import admin
-from django.http.response import HttpResponseBase
 from django.urls import include, path
-from django.views.generic import RedirectView, TemplateView
+from django.views.generic import RedirectView
 
-from accounts.web.access import all_check_access_themselves, public, works_during_assisted_reset, works_while_blocked
+from accounts.web.access import all_check_access_themselves, public
 from accounts.web.views.mail_reports import mail_reports
 from datica_account.api import api
+from datica_account.help import views as help_pages
 from datica_account.views import change_password, metrics, passkey_endpoints, robots_txt, security_txt
-
-
-def help_page(template: str) -> Callable[..., HttpResponseBase]:
-    """Return the view of a help page, which is public and works in every state of the account."""
-    return public(works_while_blocked(works_during_assisted_reset(TemplateView.as_view(template_name=template))))
-
 
 json_endpoints = api.urls  # a property that builds new views at each access
 all_check_access_themselves(json_endpoints[0])
@@ -36,8 +28,10 @@ urlpatterns = [
     path(".well-known/security.txt", security_txt, name="security_txt"),
     path("robots.txt", robots_txt, name="robots_txt"),
     path("admin/", admin.site.urls),
-    path("help/mfa", help_page("help/mfa.html"), name="help_mfa"),
-    path("help/mfa-troubleshooting", help_page("help/mfa_troubleshooting.html"), name="help_mfa_troubleshooting"),
+    path("help/mfa", help_pages.guide, name="help_mfa"),
+    path("help/mfa-troubleshooting", help_pages.troubleshooting, name="help_mfa_troubleshooting"),
+    path("help/owners", help_pages.owners, name="help_owners"),
+    path("help/search", help_pages.search, name="help_search"),
 ]
 if settings.DEVELOPMENT_INBOX:
     urlpatterns.append(path("development/", include("datica_account.development")))

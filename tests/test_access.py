@@ -20,6 +20,8 @@ PUBLIC = {
     "metrics",
     "help_mfa",
     "help_mfa_troubleshooting",
+    "help_owners",
+    "help_search",
     "accounts:login",
     "accounts:choose_language",
     "accounts:logout",
@@ -58,6 +60,8 @@ DURING_ASSISTED_RESET = {
     "mfa:resend_enrolment",
     "help_mfa",
     "help_mfa_troubleshooting",
+    "help_owners",
+    "help_search",
 }
 
 

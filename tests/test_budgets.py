@@ -34,6 +34,8 @@ STRANGER = {
     "robots_txt": 0,
     "help_mfa": 0,
     "help_mfa_troubleshooting": 0,
+    "help_owners": 0,
+    "help_search": 0,
     "home": 0,
 }
 # Session, user, factor of the session and the menu are four; the rest is the page's own.
@@ -65,6 +67,9 @@ SIGNED_IN = {
     "organizations:mfa_required": 3,
     "organizations:asked_of_me": 8,
     "help_mfa": 4,
+    "help_mfa_troubleshooting": 8,  # the factors, the last code, this browser and its limits
+    "help_owners": 4,
+    "help_search": 4,
 }
 SIGNED_IN_BY_MODE = {"mfa:enable": 4, "mfa:disable": 6, "mfa:prefer": 4}
 
@@ -124,6 +129,13 @@ def test_an_enrolment(client, dana, django_assert_max_num_queries):
 
     with django_assert_max_num_queries(2):
         assert client.get(reverse("mfa:complete_activation")).status_code == 200
+
+
+def test_help_at_the_prompt_begins_with_what_is_known(client, dana_with_email, django_assert_max_num_queries):
+    give_credentials(client, "dana")
+
+    with django_assert_max_num_queries(4):
+        assert b"What we see for your account" in client.get(reverse("help_mfa_troubleshooting")).content
 
 
 def test_signing_in_with_a_code_writes_what_it_must_and_no_more(client, dana, django_assert_max_num_queries):

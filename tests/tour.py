@@ -90,6 +90,8 @@ def _as_a_stranger(person: Person, phone: VirtualAuthenticator) -> Iterator[str]
         ("/account/password/reset", "password_reset"),
         ("/help/mfa", "help"),
         ("/help/mfa-troubleshooting", "help_troubleshooting"),
+        ("/help/owners", "help_owners"),
+        ("/help/search?q=lost+phone", "help_search"),
         ("/nowhere", "not_found"),
     ):
         person.goes_to(path)
