@@ -131,7 +131,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "accounts.web.responses.tell_of_ended_session",
     "datica_account.middleware.RequestLog",
-    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "accounts.web.access.SignInMiddleware",
     "accounts.web.access.AccessMiddleware",
     "datica_account.request_metrics.After",
 ]
