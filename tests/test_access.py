@@ -8,8 +8,7 @@ from django.urls import URLResolver, get_resolver
 
 from accounts.models import User
 from accounts.web.access import CHECKS, Mark, marks_of
-from tests.pages import views_of_pages
-from tests.pages import text_of
+from tests.pages import text_of, views_of_pages
 from tests.signing_in import sign_in
 from tests.test_bad_input import SOME_ID, every_address
 

@@ -11,7 +11,9 @@ import re
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pyotp
 import pytest
@@ -30,7 +32,8 @@ LONG_EMAIL = f"{LONG.lower()[:60]}@{'subdomain' * 6}.example.com"
 ENVIRONMENT = f"{LONG.lower()[:50]}-clinic"
 ORGANIZATION = f"{LONG[:60]}{RIGHT_TO_LEFT}"[:128]
 PEOPLE = 12
-PAPER = {"width": 718, "height": 1000}  # A4 without its margins
+PAPER = (718, 1000)  # A4 without its margins
+PLAIN = {"media": "screen", "color_scheme": "light", "forced_colors": "none", "reduced_motion": "no-preference"}
 ORGANIZATION_PAGES = ("/members", "/invitations", "/policy", "/rehearsal", "/exemptions", "/compliance", "/evidence",
                       "/environments", "/log", "/settings")  # fmt: skip
 AGE_PROOF = """
@@ -66,7 +69,8 @@ for number in range({PEOPLE}):
 person = add({LONG_EMAIL!r}, username={LONG[:64]!r}, name={RIGHT_TO_LEFT!r})
 passkey = let_sign_in(person, "authenticator", "email", "passkey")
 Passkey.objects.create(factor=passkey, name={LONG[:64]!r}, credential_id=b"made up",
-    digest=hashlib.sha256(b"made up").hexdigest(), public_key=b"made up", aaguid=uuid.UUID(int=0), can_sync=True, is_synced=False, verifies_user=True)
+    digest=hashlib.sha256(b"made up").hexdigest(), public_key=b"made up",
+    aaguid=uuid.UUID(int=0), can_sync=True, is_synced=False, verifies_user=True)
 organization = Organization.objects.create(name={ORGANIZATION!r}, mfa_required_at=timezone.now())
 Environment.objects.create(organization=organization, pod=Pod.objects.get(name="pod01"), name={ENVIRONMENT!r})
 Membership.objects.create(organization=organization, user=person, role="owner")
@@ -216,16 +220,20 @@ def visit(browser_window, small, at_home):
     return open_window
 
 
-def look(person: App, paths: list[str], *checks: str | Callable[[Page], list[str]]) -> str:
-    """Return what the checks find on each page, by its path, as lines to read."""
-    wrong = {}
-    for path in paths:
-        person.opens(path)
-        page = person.page
-        found = [page.evaluate(check) if isinstance(check, str) else check(page) for check in checks]
-        if any(found):
-            wrong[path] = [one for some in found for one in some]
-    return json.dumps(wrong, indent=1, ensure_ascii=False) if wrong else ""
+@dataclass
+class Condition:
+    """How a page is shown, and what must then find nothing: a script, or a function of the page."""
+
+    checks: tuple[str | Callable[[Page], list[str]], ...]
+    size: tuple[int, int] = (1280, 900)
+    media: dict[str, Any] = field(default_factory=dict)
+
+    def look(self, page: Page) -> list[str]:
+        """Show the page in this condition; return what is wrong."""
+        page.set_viewport_size({"width": self.size[0], "height": self.size[1]})
+        page.emulate_media(**{**PLAIN, **self.media})
+        found = [page.evaluate(check) if isinstance(check, str) else check(page) for check in self.checks]
+        return [one for some in found for one in some]
 
 
 def too_wide(page: Page) -> list[str]:
@@ -247,12 +255,51 @@ def sheets(page: Page) -> int:
     return len(re.findall(rb"/Type /Page\b", page.pdf(tagged=False)))
 
 
-def test_on_paper_pages_are_black_on_white_and_whole_also_from_the_dark_scheme(visit):
-    person, paths = visit(viewport=PAPER, color_scheme="dark")
-    person.page.emulate_media(media="print", color_scheme="dark")
+CONDITIONS = {
+    "wide": Condition((CUT_OFF, too_wide)),
+    "200 %": Condition((CUT_OFF, too_wide, FOCUS_HIDDEN), size=(640, 450)),
+    "320 px": Condition((CUT_OFF, too_wide, FOCUS_HIDDEN, small_targets), size=(320, 640)),
+    "on paper": Condition((CUT_OFF, NOT_ON_WHITE, printed_controls), PAPER, {"media": "print", "color_scheme": "dark"}),
+    "forced colours": Condition((INVISIBLE_ICONS,), media={"forced_colors": "active", "color_scheme": "dark"}),
+    "reduced motion": Condition((MOTION,), media={"reduced_motion": "reduce"}),
+}
 
-    assert look(person, paths, NOT_ON_WHITE, CUT_OFF, printed_controls) == ""
+
+def test_every_page_with_long_names_is_whole_and_usable_in_every_condition(visit):
+    person, paths = visit(bypass_csp=True)
+    wrong = {}
+    for path in paths:
+        person.opens(path)
+        for name, condition in CONDITIONS.items():
+            if found := condition.look(person.page):
+                wrong[f"{path}, {name}"] = found
+
+    assert json.dumps(wrong, indent=1, ensure_ascii=False) == "{}"
+    # Nor moves what a later style adds.
+    person.page.add_style_tag(
+        content="@keyframes turn { to { rotate: 1turn } } html { scroll-behavior: smooth }"
+        "a, button, main::before { content: ''; transition: color 5s; animation: turn 5s infinite }"
+    )
+    assert person.page.evaluate(MOTION) == []
+
+
+def test_the_menu_with_long_names_fits_and_has_the_whole_name_at_hand(visit):
+    person, _paths = visit(viewport={"width": 320, "height": 640})
+    person.opens("/account")
+
+    person.page.get_by_role("button", name="Organizations").focus()
+
+    panel = person.page.locator(".menu-panel").bounding_box()
+    assert panel["x"] >= 0
+    assert panel["x"] + panel["width"] <= 320
+    expect(person.page.locator(".menu-panel").get_by_title(ORGANIZATION)).to_be_visible()
+    expect(person.page.locator("header").get_by_title(LONG_EMAIL)).to_be_visible()
+
+
+def test_the_evidence_prints_whole_also_from_the_dark_scheme(visit):
+    person, paths = visit(color_scheme="dark")
     person.opens(next(path for path in paths if path.endswith("/evidence")))
+    person.page.emulate_media(media="print")
     text = person.page.locator("main").inner_text()
     assert "append-only security log" in text
     assert "Required without a break" in text
@@ -260,7 +307,7 @@ def test_on_paper_pages_are_black_on_white_and_whole_also_from_the_dark_scheme(v
 
 
 def test_recovery_codes_print_as_a_sheet_to_keep(visit):
-    person, _paths = visit(viewport=PAPER, color_scheme="dark")
+    person, _paths = visit(color_scheme="dark")
     person.opens("/account/mfa/recovery-codes")
     person.clicks("Make new codes")
     codes = person.page.locator(".codes code").all_inner_texts()
@@ -274,23 +321,17 @@ def test_recovery_codes_print_as_a_sheet_to_keep(visit):
     assert LONG_EMAIL in printed  # whose codes they are, and where they work
     assert person.stack.url in printed
     assert "Type one of them back" not in printed
-    assert person.page.evaluate(NOT_ON_WHITE) == []
-    assert person.page.evaluate(CUT_OFF) == []
+    assert CONDITIONS["on paper"].look(person.page) == []
     assert sheets(person.page) == 1
 
 
 def test_in_forced_colours_nothing_is_told_by_a_background_alone(visit):
     person, paths = visit(forced_colors="active", color_scheme="dark")
     page = person.page
-    assert look(person, paths, INVISIBLE_ICONS) == ""
-
-    compliance = next(path for path in paths if path.endswith("/compliance"))
-    person.opens(compliance)
+    person.opens(next(path for path in paths if path.endswith("/compliance")))
     line_below = "(part) => parseFloat(getComputedStyle(part).borderBottomWidth)"
-    current, other = (
-        page.locator(".sections [aria-current]").first,
-        page.locator(".sections a:not([aria-current])").first,
-    )
+    current = page.locator(".sections [aria-current]").first
+    other = page.locator(".sections a:not([aria-current])").first
     assert current.evaluate(line_below) > other.evaluate(line_below)
     expect(page.get_by_role("progressbar")).to_be_visible()
     line, ground = page.evaluate(
@@ -325,40 +366,6 @@ def test_in_forced_colours_the_focus_and_errors_are_seen(browser_window, small):
     wrong, right = page.get_by_label("Password"), page.get_by_label("Username or Email")
     assert wrong.evaluate(thickness) > right.evaluate(thickness)
     expect(page.locator(".errorlist")).to_be_visible()
-
-
-def test_with_reduced_motion_nothing_moves(visit):
-    person, paths = visit(reduced_motion="reduce", bypass_csp=True)
-
-    assert look(person, paths, MOTION) == ""
-    # Nor what a later style adds.
-    person.page.add_style_tag(
-        content="@keyframes turn { to { rotate: 1turn } } html { scroll-behavior: smooth }"
-        "a, button, main::before { content: ''; transition: color 5s; animation: turn 5s infinite }"
-    )
-    assert person.page.evaluate(MOTION) == []
-
-
-@pytest.mark.parametrize(
-    ("size", "scale"), [({"width": 640, "height": 450}, 2), ({"width": 320, "height": 640}, 1)], ids=["200 %", "320 px"]
-)
-def test_enlarged_and_on_the_smallest_screen_long_names_wrap_and_the_focus_is_seen(visit, size, scale):
-    person, paths = visit(viewport=size, device_scale_factor=scale, bypass_csp=True)
-    page = person.page
-
-    assert look(person, paths, CUT_OFF, FOCUS_HIDDEN, too_wide, small_targets) == ""
-    page.get_by_role("button", name="Organizations").focus()
-    panel = page.locator(".menu-panel").bounding_box()
-    assert panel["x"] >= 0
-    assert panel["x"] + panel["width"] <= size["width"]
-    expect(page.locator(".menu-panel").get_by_title(ORGANIZATION)).to_be_visible()
-
-
-def test_long_names_fit_on_a_wide_screen_and_all_of_them_is_at_hand(visit):
-    person, paths = visit()
-
-    assert look(person, paths, CUT_OFF) == ""
-    assert person.page.locator(".pill .shortened").first.get_attribute("title") == LONG_EMAIL
 
 
 def test_without_cookies_a_form_says_that_they_are_needed(browser_window, small):
