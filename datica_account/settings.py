@@ -132,7 +132,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "accounts.web.responses.tell_of_ended_session",
     "datica_account.middleware.RequestLog",
-    "accounts.web.access.LoginRequiredMiddleware",
+    "accounts.web.access.SignInMiddleware",
     "accounts.web.access.AccessMiddleware",
     "datica_account.request_metrics.After",
 ]

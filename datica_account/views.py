@@ -17,6 +17,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 
 from accounts import mail_gauges
 from accounts.web.access import public, works_while_blocked
+from accounts.web.redirection import page_of_form
 from datica_account import shared_metrics
 from mfa import mode_gauges
 
@@ -27,8 +28,13 @@ SECURITY_TXT_LIFETIME = timedelta(days=180)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """Answer a form without a valid CSRF token: cookies are off, or the page was open for too long."""
-    return render(request, "403_csrf.html", {"reason": reason}, status=403)
+    """Answer a form without a valid CSRF token: cookies are off, or a sign-in in another tab has changed it.
+
+    What was typed is not shown again: a form of another site could have typed it.
+    """
+    has_cookie = settings.CSRF_COOKIE_NAME in request.COOKIES
+    context = {"reason": reason, "has_cookie": has_cookie, "page_url": page_of_form(request)}
+    return render(request, "403_csrf.html", context, status=403)
 
 
 # A page that was answered with 503 may be asked for again after so many seconds: a database restarts in fewer.

@@ -8,7 +8,7 @@ from django.urls import URLResolver, get_resolver
 
 from accounts.models import User
 from accounts.web.access import CHECKS, Mark, marks_of
-from tests.pages import views_of_pages
+from tests.pages import text_of, views_of_pages
 from tests.signing_in import sign_in
 from tests.test_bad_input import SOME_ID, every_address
 
@@ -87,7 +87,7 @@ def test_what_reads_no_session_works_without_a_sign_in():
 
 @pytest.mark.parametrize("address", every_address())
 def test_a_page_without_the_mark_sends_an_anonymous_request_to_the_sign_in(client, address):
-    """SR-33: by the LoginRequiredMiddleware, before the view runs."""
+    """SR-33: by SignInMiddleware, before the view runs."""
     match = get_resolver().resolve(address)
     if Mark.PUBLIC in marks_of(match.func):
         pytest.skip("public")
@@ -96,6 +96,23 @@ def test_a_page_without_the_mark_sends_an_anonymous_request_to_the_sign_in(clien
 
     assert response.status_code == 302
     assert response.url.startswith("/account/login?next=")
+
+
+@pytest.mark.parametrize(
+    ("referer", "next_path"),
+    [
+        ("http://testserver/account/sessions?page=2", "/account/sessions%3Fpage%3D2"),
+        ("https://evil.example/account/sessions", "/account/mfa/recovery-codes/confirm"),
+        ("http://testserver//evil.example", "/account/mfa/recovery-codes/confirm"),
+        ("", "/account/mfa/recovery-codes/confirm"),
+    ],
+)
+def test_a_form_that_is_sent_while_signed_out_leads_back_to_its_page(client, referer, next_path):
+    """SR-9, SR-33: where the form was sent to can often not be opened."""
+    response = client.post("/account/mfa/recovery-codes/confirm", headers={"Referer": referer})
+
+    assert response.url == f"/account/login?next={next_path}"
+    assert "You are signed out, so nothing was changed." in text_of(client.get(response.url))
 
 
 @pytest.mark.parametrize("address", every_address())

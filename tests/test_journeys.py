@@ -284,7 +284,7 @@ def test_two_tabs_at_the_prompt_end_signed_in(person):
     other.get_by_label("One Time Password").fill("123456")
     other.get_by_role("button", name="Submit").click()
 
-    assert "Please reload the page" in other.inner_text("main") or other.url == f"{person.stack.url}/account"
+    assert "Please open the page again" in other.inner_text("main") or other.url == f"{person.stack.url}/account"
 
 
 def test_no_code_and_no_password_is_in_the_logs(portal, browser_window):

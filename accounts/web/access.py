@@ -1,7 +1,7 @@
 """Access control of pages: the marks of views, and the checks in their order.
 
 Access is denied by default. A view without a mark requires a sign-in and everything that the account and its
-organizations require. ``LoginRequiredMiddleware`` checks the sign-in, ``AccessMiddleware`` the rest.
+organizations require. ``SignInMiddleware`` checks the sign-in, ``AccessMiddleware`` the rest.
 
 The list of public pages is in ``tests/test_access.py``.
 """
@@ -14,9 +14,10 @@ from typing import Any, TypeVar, cast
 from uuid import UUID
 
 from django.contrib import messages
-from django.contrib.auth import middleware as auth_middleware
 from django.contrib.auth.decorators import login_not_required
-from django.http import HttpRequest, HttpResponse
+from django.contrib.auth.middleware import LoginRequiredMiddleware
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import URLPattern, URLResolver, reverse
@@ -26,6 +27,7 @@ from accounts.models import Channel, User
 from accounts.refusals import Refused
 from accounts.web import pending_sign_in, proofs
 from accounts.web.origin import origin_of
+from accounts.web.redirection import page_of_form
 from mfa import assisted_reset, remembered_browsers
 from organizations import accepted_modes, membership, policy, rehearsal
 from organizations.membership import Memberships
@@ -118,16 +120,22 @@ def memberships_of(request: HttpRequest) -> Memberships:
     return cast("Memberships", getattr(request, MEMBERSHIPS))
 
 
-class LoginRequiredMiddleware(auth_middleware.LoginRequiredMiddleware):
-    """Django's, which asks who the user is before it looks whether the view is public."""
+class SignInMiddleware(LoginRequiredMiddleware):
+    """Redirects to the sign-in page unless the view is public, and from there to the page where the user was."""
 
     def process_view(
         self, request: HttpRequest, view_func: Callable[..., HttpResponseBase], view_args: Any, view_kwargs: Any
     ) -> HttpResponseBase | None:
-        """Return the redirect to the sign-in page, or None."""
+        """Return the redirect, or None. Django asks who the user is before it looks whether the view is public."""
         if Mark.READS_NO_SESSION in marks_of(view_func):
             return None
         return super().process_view(request, view_func, view_args, view_kwargs)
+
+    def handle_no_permission(self, request: HttpRequest, view_func: Callable[..., Any]) -> HttpResponseRedirect:
+        """Redirect to the sign-in page. What a form is sent to cannot always be opened, but its page can."""
+        if request.method == "POST":
+            return redirect_to_login(page_of_form(request))
+        return super().handle_no_permission(request, view_func)
 
 
 class AccessMiddleware:

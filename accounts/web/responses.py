@@ -36,7 +36,7 @@ def response_headers(get_response: GetResponse) -> GetResponse:
 
 
 def tell_of_ended_session(get_response: GetResponse) -> GetResponse:
-    """Add a message when a browser whose session is over is redirected to the sign-in page."""
+    """Add a message when a session is over, or a form is sent without one, and the sign-in page is next."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
@@ -49,6 +49,8 @@ def tell_of_ended_session(get_response: GetResponse) -> GetResponse:
                     "Sign in again to continue."
                 ),
             )
+        elif to_sign_in and request.method == "POST":
+            messages.info(request, _("You are signed out, so nothing was changed. Sign in to continue."))
         return response
 
     return middleware

@@ -18,6 +18,7 @@ from accounts.web.access import public
 from accounts.web.form_pages import bound, refusals_on, render_form
 from accounts.web.origin import origin_of
 from accounts.web.pending_sign_in import PendingSignIn
+from accounts.web.redirection import safe_path
 from mfa import assisted_reset, challenges, modes, passkey_offers, recovery, unfinished_sign_ins
 from mfa.web import prompt
 from mfa.web.enrolments import begin_enrolment
@@ -49,15 +50,17 @@ def otp_prompt(request: HttpRequest) -> HttpResponse:
     if prompt.is_for_other_mode(form, challenge, by_recovery=by_recovery):
         messages.warning(request, refused.text if refused else challenges.NotACode.message)
         return redirect(request.get_full_path())
-    context = {"by_recovery": by_recovery, **prompt.prompt_context(challenge)}
+    context = {"by_recovery": by_recovery, "next": pending.next, **prompt.prompt_context(challenge)}
     return render_form(request, "mfa/otp_prompt.html", form, **context)
 
 
 def _sign_in_is_over(request: HttpRequest, refused: Refused | None = None) -> HttpResponse:
+    # The cookie with the path expires with the sign-in; the form has the path too.
+    next_path = pending_sign_in.read(request).next or safe_path(request.POST.get("next"))
     pending_sign_in.forget(request)
     if not request.user.is_authenticated:
         messages.warning(request, prompt.ended_by(refused) or signin.SignInOver.message)
-    return redirect("accounts:login")
+    return redirect(reverse("accounts:login", query={"next": next_path} if next_path else None))
 
 
 def _redirect(request: HttpRequest, user: User, pending: PendingSignIn) -> HttpResponse:
