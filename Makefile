@@ -30,7 +30,7 @@ security-report: .venv/tests
 
 # After a change of texts. Needs gettext: `apt-get install gettext`.
 messages: .venv/tests
-	@DEVELOPMENT=1 $(BIN)/python -W ignore manage.py makemessages --all --no-wrap --no-location \
+	@DEVELOPMENT=1 $(BIN)/python -W ignore manage.py makemessages --all --no-wrap --no-location --no-obsolete \
 	  -i .venv -i var -i staticfiles -i tests -i benchmarks
 	@DEVELOPMENT=1 $(BIN)/python -W ignore manage.py compilemessages -i .venv
 
