@@ -4,18 +4,21 @@ import json
 import re
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
+from urllib.parse import urljoin
 from zipfile import ZipFile
 
 import pytest
 import time_machine
 from django.conf import settings
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from accounts import data_export, security_log, time_zones
 from accounts.models import DataExport, Mail, User
 from accounts.security_log import Kind, Origin
 from accounts.templatetags.times import ago, in_words, logged, moment, utc_moment
+from accounts.web.time_zones import PAGE_TIME_ZONE, show_times_of_reader
 from mfa.tests.factories import add_mode
 from tests.emails import read_mail
 from tests.pages import text_of
@@ -95,9 +98,16 @@ def test_a_zone_that_the_database_no_longer_has_is_utc(client, dana):
     assert zone_of(client.get(SETTINGS))[0] == "UTC"
 
 
+@pytest.mark.parametrize(("path", "zone"), [("", "UTC"), ("accounts/user/", "UTC"), ("../account", "Asia/Tokyo")])
+def test_the_administration_stays_in_utc(rf, path, zone):
+    request = rf.get(urljoin(reverse("admin:index"), path), headers={PAGE_TIME_ZONE: "Asia/Tokyo"})
+
+    assert show_times_of_reader(lambda _request: timezone.get_current_timezone_name())(request) == zone
+
+
 @pytest.mark.django_db
-def test_the_administration_and_what_i_download_stay_in_utc(client, dana):
-    User.objects.filter(pk=dana.pk).update(time_zone="Asia/Tokyo", is_staff=True, is_superuser=True)
+def test_what_i_download_stays_in_utc(client, dana):
+    chosen(dana, "Asia/Tokyo")
     with time_machine.travel(SUMMER, tick=False):
         sign_in(client, dana)
         assert zone_of(client.get("/account/security-log"))[0] == "Asia/Tokyo"
