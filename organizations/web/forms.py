@@ -2,6 +2,7 @@
 
 import codecs
 import re
+from datetime import UTC, datetime, time
 from typing import Any
 
 from django import forms
@@ -193,3 +194,8 @@ class ExemptionForm(ReasonForm):
         if not 0 < (until - timezone.now().date()).days <= 366:
             raise forms.ValidationError(_("Choose a day within the next year."))
         return until
+
+    @property
+    def ends_at(self) -> datetime:
+        """Return when the exemption ends: as the day begins in UTC."""
+        return datetime.combine(self.cleaned_data["until"], time(), UTC)
