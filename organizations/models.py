@@ -463,6 +463,7 @@ class OrganizationEvent(models.Model):
     class Meta:
         indexes: ClassVar = [
             models.Index(fields=["organization", "-at"], name="events_of_organization"),
+            models.Index(fields=["organization", "kind", "-at"], name="organization_events_by_kind"),
             models.Index(fields=["at"], name="organization_events_by_age"),
             models.Index(fields=["member"], condition=~models.Q(member=None), name="organization_events_of_member"),
         ]
