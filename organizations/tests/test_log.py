@@ -110,6 +110,14 @@ class TestFilter:
         lines = b"".join(answer.streaming_content).decode().splitlines()
         assert [line.split(",")[2] for line in lines[1:]] == ["mia@example.com"]
 
+    def test_the_page_of_a_member_leads_to_the_events_of_that_member(self, owner, clinic):
+        mia = UserFactory(email="mia+1@example.com")
+        MembershipFactory(organization=clinic, user=mia)
+
+        page = owner.get(f"/organizations/{clinic.pk}/members/{mia.pk}").content.decode()
+
+        assert f"/organizations/{clinic.pk}/log?person=mia%2B1%40example.com" in page
+
     def test_another_organizations_events_are_never_shown(self, owner, clinic):
         """SR-39."""
         happened(OrganizationFactory(), "mia@example.com")

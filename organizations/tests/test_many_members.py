@@ -85,6 +85,16 @@ class TestChosen:
             ("member_removed", "mo@example.com"),
         }
 
+    def test_afterwards_the_list_shows_my_search_again(self, owner, clinic):
+        mo = person(clinic, "mo")
+        fields = {"users": str(mo.pk), "mfa": "off", "q": "mo"}
+
+        cancel = owner.post(address(clinic, "remove"), fields).content.decode()
+        done = confirmed(owner, clinic, **fields).redirect_chain[-1][0]
+
+        assert done == f"/organizations/{clinic.pk}/members?mfa=off&q=mo"
+        assert f'href="{done.replace("&", "&amp;")}"' in cancel
+
     def test_i_myself_and_owners_stay(self, owner, clinic, olaf):
         """SR-40."""
         eve = person(clinic, "eve", Role.OWNER)

@@ -25,7 +25,7 @@ EVENTS_PER_PAGE = 50
 def log(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpResponse:
     """Show the events of the organization, all or those that a filter selects."""
     membership = membership_of(request, organization_id, roles=MANAGERS)
-    form = LogFilterForm(request.GET)
+    form = LogFilterForm(request.GET, label_suffix="")
     chosen = form.chosen
     after, before = (request.GET.get(name, "")[:64] for name in ("after", "before"))
     page = event_list.page(membership.organization, chosen, after=after, before=before, limit=EVENTS_PER_PAGE)

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -39,7 +40,7 @@ MAX_NAMED = 25
 
 @dataclass(frozen=True)
 class Choice:
-    """The members to act on: ``users``, or all who match ``state`` and ``search``."""
+    """The members to act on: ``users``, or all who match ``state`` and ``search`` of the list."""
 
     users: list[UUID]
     is_all: bool
@@ -49,16 +50,25 @@ class Choice:
     @classmethod
     def read(cls, data: Mapping[str, str], users: list[str]) -> "Choice":
         """Return the choice in a form. What is no id is left out."""
-        if "all" in data:
-            return cls(users=[], is_all=True, state=data.get("mfa", "all")[:64], search=data.get("q", "")[:254])
+        is_all = "all" in data
         chosen = [user_id for user in users[:MAX_CHOSEN] if (user_id := uuid_of(user))]
-        return cls(users=chosen, is_all=False, state="all", search="")
+        return cls([] if is_all else chosen, is_all, data.get("mfa", "all")[:64], data.get("q", "")[:254])
 
     def as_fields(self) -> dict[str, str]:
         """Return the hidden fields of a form that ``read`` understands."""
+        who = {"all": "yes"} if self.is_all else {"users": " ".join(str(user) for user in self.users)}
+        return {**who, "mfa": self.state, "q": self.search}
+
+    def rows(self, organization: Organization) -> QuerySet[Membership]:
+        """Return the members chosen."""
         if self.is_all:
-            return {"all": "yes", "mfa": self.state, "q": self.search}
-        return {"users": " ".join(str(user) for user in self.users)}
+            return member_list.matching(organization, state=self.state, search=self.search)
+        return member_list.matching(organization).filter(user__in=self.users)
+
+    def list_url(self, organization_id: UUID) -> str:
+        """Return the URL of the list, with the search as it was."""
+        query = {name: text for name, text in (("mfa", self.state), ("q", self.search)) if text not in ("", "all")}
+        return reverse("organizations:members", args=[organization_id], query=query or None)
 
 
 def _choice(request: HttpRequest, kept: Mapping[str, str] | None = None) -> Choice:
@@ -74,7 +84,7 @@ def remove_many(request: AuthenticatedHttpRequest, organization_id: UUID) -> Htt
     manager = membership_of(request, organization_id, roles=MANAGERS)
     choice = _choice(request, kept_forms.kept_form(request))
     if not choice.users and not choice.is_all:
-        return _nothing_chosen(request, organization_id)
+        return _nothing_chosen(request, choice.list_url(organization_id))
     if "confirmed" not in request.POST:
         return _confirm(request, manager, choice)
     if not proofs.has_recent_proof(request):
@@ -83,13 +93,13 @@ def remove_many(request: AuthenticatedHttpRequest, organization_id: UUID) -> Htt
         return _remove(request, manager, choice)
     except Refused as refused:
         messages.error(request, refused.text)
-        return redirect("organizations:members", organization_id)
+        return redirect(choice.list_url(organization_id))
 
 
-def _nothing_chosen(request: HttpRequest, organization_id: UUID) -> HttpResponse:
+def _nothing_chosen(request: HttpRequest, list_url: str) -> HttpResponse:
     if request.method == "POST":
         messages.warning(request, _("Choose at least one member."))
-    return redirect("organizations:members", organization_id)
+    return redirect(list_url)
 
 
 def _remove(request: HttpRequest, manager: Membership, choice: Choice) -> HttpResponse:
@@ -101,7 +111,7 @@ def _remove(request: HttpRequest, manager: Membership, choice: Choice) -> HttpRe
     if removed < len(choice.users):
         text += " " + _("You yourself, owners, and members above your role stay. Remove owners on their own page.")
     messages.success(request, text)
-    return redirect("organizations:members", manager.organization_id)
+    return redirect(choice.list_url(manager.organization_id))
 
 
 def _confirm(request: HttpRequest, manager: Membership, choice: Choice) -> HttpResponse:
@@ -119,15 +129,13 @@ def _confirm(request: HttpRequest, manager: Membership, choice: Choice) -> HttpR
         button_class="danger",
         hidden={**choice.as_fields(), "confirmed": "yes"},
         action_url=request.path,
-        cancel_url=reverse("organizations:members", args=[manager.organization_id]),
+        cancel_url=choice.list_url(manager.organization_id),
     )
 
 
 def _in_words(organization: Organization, choice: Choice) -> tuple[int, str]:
     """Return the number of the members chosen, and the emails of the first."""
-    rows = member_list.matching(organization, state=choice.state, search=choice.search)
-    if not choice.is_all:
-        rows = rows.filter(user__in=choice.users)
+    rows = choice.rows(organization)
     count = rows.count()
     named = list(rows.order_by("email_key").values_list("user__email", flat=True)[:MAX_NAMED])
     more = count - len(named)
@@ -141,7 +149,7 @@ def exempt_many(request: AuthenticatedHttpRequest, organization_id: UUID) -> Htt
     kept = kept_forms.kept_form(request)
     choice = _choice(request, kept)
     if not choice.users and not choice.is_all:
-        return _nothing_chosen(request, organization_id)
+        return _nothing_chosen(request, choice.list_url(organization_id))
     if "confirmed" not in request.POST:
         return _ask_why(request, owner, choice, ExemptionForm(initial=kept))
     form = ExemptionForm(request.POST)
@@ -157,7 +165,13 @@ def exempt_many(request: AuthenticatedHttpRequest, organization_id: UUID) -> Htt
 def _ask_why(request: HttpRequest, owner: Membership, choice: Choice, form: ExemptionForm) -> HttpResponse:
     count, names = _in_words(owner.organization, choice)
     hidden = {**choice.as_fields(), "confirmed": "yes"}
-    context = {**page_of(owner, "members", is_below=True), "count": count, "names": names, "hidden": hidden}
+    context = {
+        **page_of(owner, "members", is_below=True),
+        "count": count,
+        "names": names,
+        "hidden": hidden,
+        "cancel_url": choice.list_url(owner.organization_id),
+    }
     return render_form(request, "organizations/exempt_many.html", form, **context)
 
 
@@ -173,7 +187,7 @@ def _exempt(request: HttpRequest, owner: Membership, choice: Choice, form: Exemp
     if number < len(choice.users):
         text += " " + _("Owners, admins, and members with the same exemption are not changed.")
     messages.success(request, text)
-    return redirect("organizations:members", owner.organization_id)
+    return redirect(choice.list_url(owner.organization_id))
 
 
 @require_POST
@@ -182,12 +196,12 @@ def remind_many(request: AuthenticatedHttpRequest, organization_id: UUID) -> Htt
     owner = membership_of(request, organization_id, roles=OWNERS)
     choice = _choice(request)
     if not choice.users and not choice.is_all:
-        return _nothing_chosen(request, organization_id)
+        return _nothing_chosen(request, choice.list_url(organization_id))
     try:
         number = _remind(owner, choice, origin_of(request))
     except Refused as refused:
         messages.error(request, refused.text)
-        return redirect("organizations:members", organization_id)
+        return redirect(choice.list_url(organization_id))
     if not number:
         messages.warning(
             request, _("No reminder was sent. The members you choose must lack MFA, and each is reminded once a day.")
@@ -202,7 +216,7 @@ def remind_many(request: AuthenticatedHttpRequest, organization_id: UUID) -> Htt
     else:
         text = ngettext("We are reminding %(n)d member.", "We are reminding %(n)d members.", number)
         messages.success(request, text % {"n": number})
-    return redirect("organizations:members", organization_id)
+    return redirect(choice.list_url(organization_id))
 
 
 def _remind(owner: Membership, choice: Choice, origin: Origin) -> int:
