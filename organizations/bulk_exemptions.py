@@ -32,7 +32,9 @@ def exempt_chosen(owner: Membership, user_ids: list[UUID], *, reason: str, until
         ids = list(rows.values_list("pk", flat=True))
         number = policy_changes.exempt_many(owner, ids, reason=reason, until=until, origin=origin)
         if number:
-            _note(owner, number, reason, until, origin)
+            with languages.of(None):  # the log's
+                words = ngettext("%(n)d member", "%(n)d members", number) % {"n": number}
+            _note(owner, words, reason, until, origin)
     return number
 
 
@@ -45,13 +47,13 @@ def start(owner: Membership, *, state: str, search: str, reason: str, until: dat
         policy_changes.lock(owner)
         begun = member_runs.start(EXEMPTIONS, owner, run)
         if begun is run:
-            _note(owner, run.total, reason, until, origin)
+            with languages.of(None):
+                words = ngettext("up to %(n)d member", "up to %(n)d members", run.total) % {"n": run.total}
+            _note(owner, words, reason, until, origin)
     return begun
 
 
-def _note(owner: Membership, number: int, reason: str, until: datetime, origin: Origin) -> None:
-    with languages.of(None):
-        words = ngettext("%(n)d member", "up to %(n)d members", number) % {"n": number}
+def _note(owner: Membership, words: str, reason: str, until: datetime, origin: Origin) -> None:
     about = {"subject": f"{words}: {reason} ({until:%Y-%m-%d})", "effective_at": until}
     event = membership.record(owner.organization, owner.user, EventKind.MANY_EXEMPTED, origin, **about)
     membership.tell_owners(event)

@@ -178,7 +178,7 @@ def start_matching(owner: Membership, *, state: str, search: str, origin: Origin
         if number and open_run is None:
             run.save()
             with languages.of(None):
-                words = ngettext("%(n)d member", "up to %(n)d members", number) % {"n": number}
+                words = ngettext("up to %(n)d member", "up to %(n)d members", number) % {"n": number}
             membership.record(organization, owner.user, EventKind.REMINDED, origin, subject=words)
             transaction.on_commit(_call)
     return number

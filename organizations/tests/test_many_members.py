@@ -273,7 +273,7 @@ class TestExempting:
             f"bot0@example.com: nightly backup ({in_days(30)})"
         )
         assert events.filter(kind="exempted").count() == 5
-        assert events.get(kind="many_exempted").subject == f"up to 5 members: nightly backup ({in_days(30)})"
+        assert events.get(kind="many_exempted").subject == f"5 members: nightly backup ({in_days(30)})"
 
     def test_the_owners_get_one_mail_about_all(self, owner, clinic):
         """SR-54."""

@@ -203,7 +203,7 @@ class ExemptionForm(ReasonForm):
 
 def _kind_choices() -> list[tuple[str, str]]:
     kinds = sorted(((kind.value, str(kind.label)) for kind in EventKind), key=lambda choice: choice[1])
-    return [("", _("all events")), *kinds]
+    return [("", str(_("all events"))), *kinds]
 
 
 class LogFilterForm(forms.Form):
