@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from django.contrib.admin.models import LogEntry
+from django.contrib.contenttypes.models import ContentType
 from django.db.models import Case, CharField, Value, When
 
 from accounts import account_parts, security_log
@@ -63,6 +65,11 @@ class AccountsPart(account_parts.AccountPart):
             "copies_of_my_data", DataExport.objects.filter(user=user).order_by("-created_at"),
             asked_at="created_at", ip_address="ip_address", browser="agent",
         )  # fmt: skip
+
+    def delete(self, user: User) -> None:
+        """Take the address out of the administration's log, which stays (SR-52)."""
+        entries = LogEntry.objects.filter(content_type=ContentType.objects.get_for_model(User), object_id=str(user.pk))
+        entries.update(object_repr="deleted account")
 
 
 account_parts.register(AccountsPart())

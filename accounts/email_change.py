@@ -118,19 +118,21 @@ def find_undoable(token: str) -> EmailChange | None:
     return EmailChange.objects.select_related("user").filter(pk=change_id, undone_at=None).first()
 
 
-def undo(change: EmailChange, origin: Origin, *, remove_factors: Callable[[User], None]) -> None:
+def undo(change: EmailChange, origin: Origin, *, remove_factors: Callable[[User], None]) -> bool:
     """Restore the old address and revoke every credential that the attacker may know.
 
     The user has to choose a new password by email to the old address. Factors stay if MFA was on before the change.
     If it was off, ``remove_factors`` removes those added since, because the new address proved them (SR-23).
-    Signs no one in. Raises ``EmailGone``.
+    Signs no one in. Returns False if the account was deleted meanwhile. Raises ``EmailGone``.
     """
     now = timezone.now()
     with transaction.atomic():
-        user = User.objects.select_for_update(no_key=True).get(pk=change.user_id)
+        user = User.objects.select_for_update(no_key=True).filter(pk=change.user_id).first()
+        if user is None:
+            return False
         change = EmailChange.objects.select_for_update().get(pk=change.pk)
         if change.undone_at:
-            return
+            return True
         # The same attacker made the later changes.
         EmailChange.objects.filter(user=user, at__gte=change.at, undone_at=None).update(undone_at=now)
         user.set_unusable_password()
@@ -143,3 +145,4 @@ def undo(change: EmailChange, origin: Origin, *, remove_factors: Callable[[User]
             remove_factors(user)
         PublicKey.objects.filter(user=user).delete()
         security_log.record(user, Kind.EMAIL_CHANGE_UNDONE, origin)
+    return True

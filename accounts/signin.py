@@ -221,12 +221,18 @@ def find_withdrawal(token: str) -> SecurityEvent | None:
     return event if event and constant_time_compare(fingerprint, _password_fingerprint(event.user)) else None
 
 
-def withdraw_password(event: SecurityEvent, origin: Origin) -> None:
-    """Withdraw a password that an attacker knows, and end everything that it opened. Sign no one in."""
+def withdraw_password(event: SecurityEvent, origin: Origin) -> bool:
+    """Withdraw a password that an attacker knows, and end everything that it opened. Sign no one in.
+
+    Return False if the account was deleted meanwhile.
+    """
     with transaction.atomic():
-        user = User.objects.select_for_update(no_key=True).get(pk=event.user_id)
+        user = User.objects.select_for_update(no_key=True).filter(pk=event.user_id).first()
+        if user is None:
+            return False
         user.set_unusable_password()
         user.save(update_fields=["password"])
         sessions.end_others(user, keep=None)
         PublicKey.objects.filter(user=user).delete()  # an SSH key replaces the password
         security_log.record(user, Kind.PASSWORD_WITHDRAWN, origin)
+    return True

@@ -346,6 +346,7 @@ CELERY_BEAT_SCHEDULE = {
     "forget-expired": {"task": "accounts.forget_expired", "schedule": 600.0},
     "fan-out-reminders": {"task": "organizations.fan_out_reminders", "schedule": 20.0, "options": {"queue": "bulk"}},
     "remove-members": {"task": "organizations.remove_members", "schedule": 20.0, "options": {"queue": "bulk"}},
+    "exempt-members": {"task": "organizations.exempt_members", "schedule": 20.0, "options": {"queue": "bulk"}},
     "begin-due-reminders": {"task": "organizations.begin_due_reminders", "schedule": 600.0},
     "delete-organizations": {"task": "organizations.delete_due", "schedule": 300.0, "options": {"queue": "bulk"}},
     "end-rehearsals": {"task": "organizations.end_rehearsals", "schedule": 60.0},

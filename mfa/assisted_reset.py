@@ -52,6 +52,12 @@ class AlreadyStarted(Refused):
     message = _("An assisted reset of this account is already under way.")
 
 
+class AccountDeleted(Refused):
+    """The account was deleted since the page was opened."""
+
+    message = _("This account was deleted a moment ago.")
+
+
 class NotForOneself(Refused):
     """A reset must be started by a second person."""
 
@@ -74,12 +80,16 @@ def start(user: User, *, by: User, authority: str, reason: str, origin: Origin) 
     """Start the reset of ``user``, and email the user to confirm it.
 
     ``authority`` is the role of ``by``, in words for the member. The caller has checked that ``by`` may start it and
-    has proven a factor recently. Raises ``NotForOneself``, ``NotNeeded``, ``AlreadyStarted`` or ``TooManyStarts``.
+    has proven a factor recently. Raises ``AccountDeleted``, ``NotForOneself``, ``NotNeeded``, ``AlreadyStarted`` or
+    ``TooManyStarts``.
     """
     now = timezone.now()
     started = AssistedReset.objects.filter(user=user, created_at__gt=now - STARTS.interval).order_by("-created_at")
     with transaction.atomic():
-        user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
+        locked = User.objects.select_for_update(no_key=True).filter(pk=user.pk).first()
+        if locked is None:
+            raise AccountDeleted
+        user = locked
         if started.count() >= STARTS.count:
             metrics.count_throttled("assisted-reset-start")
             raise TooManyStarts(retry_at=started[STARTS.count - 1].created_at + STARTS.interval)

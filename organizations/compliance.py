@@ -16,7 +16,8 @@ BATCH = 500
 EVIDENCE = (
     EventKind.MFA_REQUIRED, EventKind.MFA_ANNOUNCED, EventKind.MFA_WITHDRAWN, EventKind.MFA_NOT_REQUIRED,
     EventKind.ACCEPTED_MODES,
-    EventKind.EXEMPTED, EventKind.EXEMPTION_ENDED, EventKind.REMEMBERING_FORBIDDEN, EventKind.REMEMBERING_ALLOWED,
+    EventKind.EXEMPTED, EventKind.MANY_EXEMPTED, EventKind.EXEMPTION_ENDED,
+    EventKind.REMEMBERING_FORBIDDEN, EventKind.REMEMBERING_ALLOWED,
 )  # fmt: skip
 TIME_FORMAT = "%Y-%m-%d %H:%M UTC"  # of times in the subject of an event
 

@@ -21,6 +21,7 @@ from organizations.models import (
     ComplianceDay,
     Environment,
     EventKind,
+    ExemptionRun,
     Invitation,
     MemberCount,
     Membership,
@@ -33,7 +34,7 @@ from organizations.models import (
 
 BATCH = 100
 # What goes with the organization. Triggers lower the counts when memberships go, so those come first.
-EMPTIED = (Membership, Invitation, Reminder, Removal, RehearsalHit, ComplianceDay, MemberCount)
+EMPTIED = (Membership, Invitation, Reminder, Removal, ExemptionRun, RehearsalHit, ComplianceDay, MemberCount)
 
 
 class DeletionBegun(Refused):
@@ -109,7 +110,8 @@ def _close(pk: UUID) -> bool:
         open_invitations = Invitation.objects.filter(organization=organization, accepted_at=None, revoked_at=None)
         open_invitations.update(revoked_at=now)
         Reminder.objects.filter(organization=organization, superseded_at=None).update(superseded_at=now)
-        Removal.objects.filter(organization=organization, done_at=None).update(done_at=now)
+        for runs in (Removal.objects, ExemptionRun.objects):
+            runs.filter(organization=organization, done_at=None).update(done_at=now, search="")
         Environment.objects.filter(organization=organization).delete()
         membership.tell(told, membership.record(organization, None, EventKind.DELETED, Origin()))
     return True

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.db.models import QuerySet, Value
 from django.db.models.functions import Concat, Substr
+from django.utils import timezone
 
 from accounts.identifiers import key_of
 from accounts.models import EmailChange, User
@@ -15,6 +16,7 @@ from organizations import membership
 from organizations.models import (
     DELETED_ACCOUNT,
     EventKind,
+    ExemptionRun,
     Invitation,
     Membership,
     Organization,
@@ -49,7 +51,9 @@ def leave_all(user: User) -> None:
     invitations = Invitation.objects.filter(email_key__in=[key_of(email) for email in emails])
     acts = OrganizationEvent.objects.filter(actor=user)
     _anonymise_subjects(emails, _where_quoted(acts | OrganizationEvent.objects.filter(member=user.pk), invitations))
-    Removal.objects.filter(actor=user).update(ip_address=None, agent="")
+    for runs in (Removal.objects.filter(actor=user), ExemptionRun.objects.filter(actor=user)):
+        runs.filter(done_at=None).update(done_at=timezone.now())
+        runs.update(ip_address=None, agent="", search="")
     acts.update(actor_email=DELETED_ACCOUNT, ip_address=None, agent="")
     invitations.delete()
 

@@ -362,7 +362,11 @@ def record_many(
     organization: Organization, actor: User, kind: EventKind, origin: Origin, subjects: Iterable[str]
 ) -> None:
     """Save one event of the same kind for each subject."""
-    events = [event(organization, actor, kind, origin, subject=subject) for subject in subjects]
+    record_all(event(organization, actor, kind, origin, subject=subject) for subject in subjects)
+
+
+def record_all(events: Iterable[OrganizationEvent]) -> None:
+    """Save events that ``event`` made."""
     OrganizationEvent.objects.bulk_create(events, batch_size=BATCH)
 
 

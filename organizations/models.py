@@ -181,7 +181,7 @@ class Reminder(models.Model):
         DAY = "day"
         ONE = "one"  # one member whose exemption has ended
         LIFTED = "lifted"  # MFA is no longer required
-        CHOSEN = "chosen"  # members whom an owner chose
+        CHOSEN = "chosen"  # members whom an owner chose, one by one or by a search
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
@@ -190,6 +190,9 @@ class Reminder(models.Model):
     required_at = models.DateTimeField(null=True)
     counting = models.CharField(max_length=16, blank=True, default="")
     superseded_at = models.DateTimeField(null=True)  # the policy was changed: no further mails about this one
+    # Limits a run to members who match, as ``member_list.matching`` takes them. Blank again when the run is over.
+    state = models.CharField(max_length=64, blank=True, default="", db_default="")
+    search = models.CharField(max_length=254, blank=True, default="", db_default="")
     place = models.BigIntegerField(default=0)  # id of the last membership whose mail was written
     mails = models.PositiveIntegerField(default=0)  # number of mails written
     created_at = models.DateTimeField(default=timezone.now)
@@ -213,24 +216,45 @@ class Reminder(models.Model):
         return f"{self.kind} reminder of {self.organization_id}"
 
 
-class Removal(models.Model):
-    """A run that removes all members who match a search, with its progress."""
+SAME_RUN = ("organization_id", "actor_id", "state", "search")
+
+
+class MemberRun(models.Model):
+    """A worker's run over all members who match a search, with its progress."""
+
+    FURTHER: ClassVar[tuple[str, ...]] = ()  # what else tells a run from another
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
     actor = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
     # As ``member_list.matching`` takes them.
     state = models.CharField(max_length=64)
-    search = models.CharField(max_length=254, blank=True)
-    last = models.BigIntegerField()  # id of the newest membership when the run began: later members stay
+    search = models.CharField(max_length=254, blank=True)  # blank again when the run is over: it may quote an address
+    last = models.BigIntegerField()  # id of the newest membership when the run began: later members are left alone
     place = models.BigIntegerField(default=0)  # id of the last membership that was looked at
     total = models.PositiveIntegerField()
     done = models.PositiveIntegerField(default=0)  # number of members looked at
-    removed = models.PositiveIntegerField(default=0)
     ip_address = models.GenericIPAddressField(null=True)
     agent = models.CharField(max_length=255, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
     done_at = models.DateTimeField(null=True)
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return f"{self.done} of {self.total} in {self.organization_id}"
+
+    def is_same_as(self, other: "MemberRun") -> bool:
+        """Return whether another run was asked for by the same user with the same words."""
+        names = (*SAME_RUN, *self.FURTHER)
+        return all(getattr(self, name) == getattr(other, name) for name in names)
+
+
+class Removal(MemberRun):
+    """A run that removes all members who match a search."""
+
+    removed = models.PositiveIntegerField(default=0)
 
     class Meta:
         constraints: ClassVar = [
@@ -240,13 +264,35 @@ class Removal(models.Model):
             models.Index(fields=["created_at"], condition=models.Q(done_at=None), name="removals_to_do"),
         ]
 
-    def __str__(self) -> str:
-        return f"{self.done} of {self.total} in {self.organization_id}"
-
     @property
     def kept(self) -> int:
         """Return the number of members who were looked at and stay."""
         return self.done - self.removed
+
+
+class ExemptionRun(MemberRun):
+    """A run that exempts all members who match a search, with one reason and one end."""
+
+    FURTHER = ("until", "reason")
+
+    until = models.DateTimeField()
+    reason = models.CharField(max_length=200)
+    exempted = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["organization"], condition=models.Q(done_at=None), name="one_open_exemption_run"
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["created_at"], condition=models.Q(done_at=None), name="exemption_runs_to_do"),
+        ]
+
+    @property
+    def kept(self) -> int:
+        """Return the number of members who were looked at and are not changed."""
+        return self.done - self.exempted
 
 
 class ComplianceDay(models.Model):
@@ -376,6 +422,7 @@ class EventKind(models.TextChoices):
     REHEARSAL_STARTED = "rehearsal_started", _("Rehearsal of the policy started")
     REHEARSAL_ENDED = "rehearsal_ended", _("Rehearsal ended")
     EXEMPTED = "exempted", _("Member exempted from the policy")
+    MANY_EXEMPTED = "many_exempted", _("Several members exempted from the policy")
     EXEMPTION_ENDED = "exemption_ended", _("Exemption ended")
     REMINDED = "reminded", _("Members without multi-factor authentication reminded")
     ROLE_CHANGED = "role_changed", _("Role changed")
@@ -416,6 +463,7 @@ class OrganizationEvent(models.Model):
     class Meta:
         indexes: ClassVar = [
             models.Index(fields=["organization", "-at"], name="events_of_organization"),
+            models.Index(fields=["organization", "kind", "-at"], name="organization_events_by_kind"),
             models.Index(fields=["at"], name="organization_events_by_age"),
             models.Index(fields=["member"], condition=~models.Q(member=None), name="organization_events_of_member"),
         ]

@@ -1,5 +1,6 @@
 """Changes of an organization's policy by its owners: one short transaction each, logged and mailed to all owners."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -126,7 +127,7 @@ def _change(
     **changes: Any,
 ) -> None:
     with transaction.atomic(durable=True):
-        user, organization = _lock(owner)
+        user, organization = lock(owner)
         before = settings_of(organization)
         if seen is not None and seen != before:
             raise ChangedMeanwhile
@@ -195,14 +196,16 @@ def _in_words(at: datetime | None) -> str:
     return f"{at:{compliance.TIME_FORMAT}}" if at else ""
 
 
-def _lock(owner: Membership) -> tuple[User, Organization]:
+def lock(owner: Membership) -> tuple[User, Organization]:
     """Lock and reload the owner's user and the organization (SR-40).
 
     Raise ``OwnMfaIsOff``, or ``RoleMissing`` if the owner has been demoted in the meantime.
     """
-    user = User.objects.select_for_update(no_key=True).get(pk=owner.user_id)
+    user = User.objects.select_for_update(no_key=True).filter(pk=owner.user_id).first()
     organization = membership.lock(owner.organization_id)
     membership.still_owner(owner)
+    if user is None:
+        raise membership.RoleMissing
     if not user.modes:
         raise OwnMfaIsOff
     return user, organization
@@ -222,7 +225,7 @@ def rehearse(owner: Membership, origin: Origin, *, days: int) -> None:
     Raise ``RequiredAlready``, ``OwnMfaIsOff`` or ``RoleMissing``.
     """
     with transaction.atomic(durable=True):
-        user, organization = _lock(owner)
+        user, organization = lock(owner)
         if organization.mfa_required:
             raise RequiredAlready
         if not days:
@@ -270,7 +273,7 @@ def exempt(owner: Membership, user_id: UUID, *, reason: str, until: datetime | N
     Raise ``NotAMember``, ``NotAServiceAccount``, ``OwnMfaIsOff`` or ``RoleMissing``.
     """
     with transaction.atomic(durable=True):
-        user, organization = _lock(owner)
+        user, organization = lock(owner)
         rows = Membership.objects.filter(organization=organization, user=user_id).select_related("user")
         row = rows.first()
         if row is None:
@@ -281,7 +284,31 @@ def exempt(owner: Membership, user_id: UUID, *, reason: str, until: datetime | N
             return
         rows.update(exempt_until=until, exempt_reason=reason if until else "")
         kind = EventKind.EXEMPTED if until else EventKind.EXEMPTION_ENDED
-        words = f"{row.user.email}: {reason} ({until:%Y-%m-%d})" if until else row.user.email
+        words = _exemption_in_words(row.user, reason, until) if until else row.user.email
         _record(organization, user, kind, origin, subject=words, member=row.user_id, effective_at=until)
         if not until and organization.mfa_required_at is not None:
             reminders.tell(organization, row.user)
+
+
+def exempt_many(owner: Membership, member_ids: Collection[int], *, reason: str, until: datetime, origin: Origin) -> int:
+    """Exempt members at once, by the ids of their memberships. Return the number of those whom this changes.
+
+    Owners and admins cannot be exempt. The caller opens the transaction, and tells the owners once of all. Raise
+    ``OwnMfaIsOff`` or ``RoleMissing``.
+    """
+    user, organization = lock(owner)
+    rows = Membership.objects.filter(organization=organization, pk__in=member_ids).exclude(role__in=MANAGERS)
+    changed = list(rows.exclude(exempt_until=until, exempt_reason=reason).select_related("user").order_by("pk"))
+    Membership.objects.filter(pk__in=[row.pk for row in changed]).update(exempt_until=until, exempt_reason=reason)
+    membership.record_all(
+        membership.event(
+            organization, user, EventKind.EXEMPTED, origin,
+            subject=_exemption_in_words(row.user, reason, until), member=row.user_id, effective_at=until,
+        )
+        for row in changed
+    )  # fmt: skip
+    return len(changed)
+
+
+def _exemption_in_words(user: User, reason: str, until: datetime) -> str:
+    return f"{user.email}: {reason} ({until:%Y-%m-%d})"

@@ -12,11 +12,12 @@ from time import monotonic
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
-from accounts import mail_retention, notices, outbox, throttles
+from accounts import languages, mail_retention, notices, outbox, throttles
 from accounts.limits import Limit
 from accounts.models import Mail, User
 from accounts.notices import Notice
@@ -36,10 +37,15 @@ CHOSEN = Limit(
 SETTLING_TIME = timedelta(minutes=5)
 BATCH = 1000
 RUNS_BATCH_SIZE = 100
-MAX_RUNS_EXAMINED = 20
 # A member can turn these off: what they say, the mails about the change of the policy have said before.
-OPTIONAL = frozenset({Reminder.Kind.OWNER, Reminder.Kind.WEEK, Reminder.Kind.DAY})
+OPTIONAL = frozenset({Reminder.Kind.OWNER, Reminder.Kind.CHOSEN, Reminder.Kind.WEEK, Reminder.Kind.DAY})
 BEFORE = {Reminder.Kind.WEEK: timedelta(days=7), Reminder.Kind.DAY: timedelta(days=1)}
+
+
+class RemindersRunning(Refused):
+    """A reminder to members who match a search is not written yet."""
+
+    message = _("We are still sending your last reminder. Wait until this is done.")
 
 
 class RemindedLately(Refused):
@@ -99,11 +105,12 @@ class History:
 def history_of(organization: Organization) -> History:
     """Return the last run that has started, and when an owner may start one. One query."""
     now = timezone.now()
-    all_runs = Reminder.objects.filter(organization=organization, starts_at__lte=now)
-    runs = list(all_runs.exclude(kind=Reminder.Kind.LIFTED).order_by("-created_at")[:MAX_RUNS_EXAMINED])
-    by_owners = [run.created_at + BY_OWNER.interval for run in runs if run.kind == Reminder.Kind.OWNER]
-    again_at = by_owners[0] if by_owners and now < by_owners[0] else None
-    return History(last=runs[0] if runs else None, again_at=again_at)
+    runs = Reminder.objects.filter(organization=organization, starts_at__lte=now).order_by("-created_at")
+    by_owner = runs.filter(kind=Reminder.Kind.OWNER, created_at__gt=now - BY_OWNER.interval)
+    started = runs.exclude(kind=Reminder.Kind.LIFTED)
+    last = started.annotate(by_owner_at=Subquery(by_owner.values("created_at")[:1])).first()
+    owner_at: datetime | None = vars(last)["by_owner_at"] if last else None
+    return History(last=last, again_at=owner_at + BY_OWNER.interval if owner_at else None)
 
 
 def follow(organization: Organization, *, accepted_before: str) -> None:
@@ -143,8 +150,7 @@ def remind_chosen(owner: Membership, user_ids: Collection[UUID], origin: Origin)
         rows = member_list.matching(organization, state="missing").filter(
             user__in=user_ids, user__mailbox_failed_at=None
         )
-        lately = throttles.take_each({str(user): [CHOSEN.of(organization.pk, user)] for user in _users_of(rows)})
-        users = [user for user in _users_of(rows) if str(user) not in lately]
+        users = _not_lately(organization.pk, _users_of(rows))
         if users:
             run = _new(organization, Reminder.Kind.CHOSEN)
             run.done_at, run.mails = timezone.now(), len(users)
@@ -152,6 +158,36 @@ def remind_chosen(owner: Membership, user_ids: Collection[UUID], origin: Origin)
             outbox.post_in_bulk([Mail(task=REMINDER, user_id=user, about=str(run.pk)) for user in users])
             membership.record(organization, owner.user, EventKind.REMINDED, origin, subject=str(len(users)))
     return len(users)
+
+
+def start_matching(owner: Membership, *, state: str, search: str, origin: Origin) -> int:
+    """Remind all who match and do not meet the policy, each at most once a day. Return their number at most.
+
+    ``state`` and ``search`` are as for ``member_list.matching``. The same asked for twice is one run. Raise
+    ``RoleMissing`` or ``RemindersRunning``.
+    """
+    with transaction.atomic(durable=True):
+        organization = membership.lock(owner.organization_id)
+        membership.still_owner(owner)
+        run = _new(organization, Reminder.Kind.CHOSEN)
+        run.state, run.search = state, search
+        number = _asked(run).count()
+        open_run = _runs(organization).filter(kind=Reminder.Kind.CHOSEN, done_at=None).first()
+        if open_run is not None and (open_run.state, open_run.search) != (state, search):
+            raise RemindersRunning
+        if number and open_run is None:
+            run.save()
+            with languages.of(None):
+                words = ngettext("up to %(n)d member", "up to %(n)d members", number) % {"n": number}
+            membership.record(organization, owner.user, EventKind.REMINDED, origin, subject=words)
+            transaction.on_commit(_call)
+    return number
+
+
+def _not_lately(organization_id: UUID, users: list[UUID]) -> list[UUID]:
+    """Return the users whom no owner chose within a day, and count this choice."""
+    lately = throttles.take_each({str(user): [CHOSEN.of(organization_id, user)] for user in users})
+    return [user for user in users if str(user) not in lately]
 
 
 def _users_of(rows: QuerySet[Membership]) -> list[UUID]:
@@ -203,12 +239,16 @@ def _next_batch(run: Reminder) -> int | None:
         if mine is None:
             return None
         rows = [] if mine.superseded_at else _left(mine)
-        outbox.post_in_bulk([Mail(task=REMINDER, user_id=user, about=str(mine.pk)) for _pk, user in rows])
+        users = [user for _pk, user in rows]
+        if mine.kind == Reminder.Kind.CHOSEN:
+            users = _not_lately(mine.organization_id, users)
+        outbox.post_in_bulk([Mail(task=REMINDER, user_id=user, about=str(mine.pk)) for user in users])
         mine.place = rows[-1][0] if rows else mine.place
-        mine.done_at = timezone.now() if len(rows) < BATCH else None
-        mine.mails += len(rows)
-        mine.save(update_fields=["place", "mails", "done_at"])
-    return len(rows)
+        if len(rows) < BATCH:
+            mine.done_at, mine.search = timezone.now(), ""  # a search may quote an address (SR-63)
+        mine.mails += len(users)
+        mine.save(update_fields=["place", "mails", "done_at", "search"])
+    return len(users)
 
 
 def _concerns_from(run: Reminder) -> datetime:
@@ -218,13 +258,18 @@ def _concerns_from(run: Reminder) -> datetime:
 
 
 def _left(run: Reminder) -> list[tuple[int, UUID]]:
+    left = _asked(run).filter(pk__gt=run.place).order_by("pk")
+    return list(left.values_list("pk", "user_id")[:BATCH])
+
+
+def _asked(run: Reminder) -> QuerySet[Membership]:
+    """Return all members whom a run concerns."""
     missing = [state for state in modes.combinations() if not accepted_modes.are_met_by(run.counting, state.split())]
-    members = Membership.objects.filter(organization=run.organization_id, pk__gt=run.place, modes__in=missing)
+    members = member_list.matching(run.organization, state=run.state, search=run.search).filter(modes__in=missing)
     if run.kind == Reminder.Kind.LIFTED:
         members = members.filter(_was_told(run))
     # Mail to an address that returns it would only return again; lists of members say who they are.
-    asked = members.exclude(exempt_until__gt=_concerns_from(run)).filter(user__mailbox_failed_at=None)
-    return list(asked.order_by("pk").values_list("pk", "user_id")[:BATCH])
+    return members.exclude(exempt_until__gt=_concerns_from(run)).filter(user__mailbox_failed_at=None)
 
 
 def _was_told(run: Reminder) -> Q:

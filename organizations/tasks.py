@@ -2,7 +2,9 @@
 
 from celery import shared_task
 
-from organizations import compliance, deletion, event_retention, policy_changes, reminders, removals
+from organizations import compliance, deletion, event_retention, member_runs, policy_changes, reminders
+from organizations.bulk_exemptions import EXEMPTIONS
+from organizations.removals import REMOVALS
 
 
 @shared_task(name=reminders.FAN_OUT_TASK)
@@ -11,10 +13,16 @@ def fan_out_reminders() -> int:
     return reminders.fan_out()
 
 
-@shared_task(name=removals.TASK)
+@shared_task(name=REMOVALS.task)
 def remove_members() -> int:
     """Continue the removals of members for a moment."""
-    return removals.work()
+    return member_runs.go_on(REMOVALS)
+
+
+@shared_task(name=EXEMPTIONS.task)
+def exempt_members() -> int:
+    """Continue the exemptions of members for a moment."""
+    return member_runs.go_on(EXEMPTIONS)
 
 
 @shared_task(name="organizations.begin_due_reminders")

@@ -1,6 +1,7 @@
 """Whatever is spent is spent once: ten threads on PostgreSQL, each with its own connection."""
 
 import json
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -36,8 +37,17 @@ from mfa import (
 )
 from mfa.models import Challenge, Factor
 from mfa.tests.factories import add_mode, add_passkey
-from organizations import invitations, membership, policy, policy_changes, reminders
-from organizations.models import Membership, OrganizationEvent, Reminder, Role
+from organizations import (
+    bulk_exemptions,
+    invitations,
+    member_runs,
+    membership,
+    policy,
+    policy_changes,
+    reminders,
+    removals,
+)
+from organizations.models import ExemptionRun, Membership, OrganizationEvent, Reminder, Removal, Role
 from organizations.tests.factories import MembershipFactory, OrganizationFactory
 from tests.cli import public_text, signed_by
 from tests.passkeys import SoftwareAuthenticator
@@ -325,6 +335,86 @@ def test_ten_clicks_on_require_are_one_change(dana_with_app):
 
     assert OrganizationEvent.objects.filter(kind="mfa_required").count() == 1
     assert Reminder.objects.count() == 1
+
+
+def members_of(organization, number):
+    return [MembershipFactory(organization=organization, user=UserFactory(enabled_modes="")) for _ in range(number)]
+
+
+IN_A_MONTH = {"reason": "nightly backup", "until": timezone.now() + timedelta(days=30)}
+
+
+def test_ten_clicks_on_exempt_all_are_one_run_and_workers_share_it(dana_with_app, monkeypatch):
+    """SR-50: each member is exempted once, whatever number of workers take turns."""
+    owner = MembershipFactory(user=dana_with_app, role=Role.OWNER)
+    members_of(owner.organization, 25)
+    monkeypatch.setattr(member_runs, "BATCH", 4)
+
+    def click():
+        return bulk_exemptions.start(owner, state="member", search="", origin=ORIGIN, **IN_A_MONTH).pk
+
+    assert len(set(at_once(*[click] * THREADS))) == 1
+    at_once(*[lambda: member_runs.go_on(bulk_exemptions.EXEMPTIONS)] * 4)
+
+    run = ExemptionRun.objects.get()
+    assert (run.total, run.done, run.exempted) == (25, 25, 25)
+    assert OrganizationEvent.objects.filter(kind="many_exempted").count() == 1
+    assert OrganizationEvent.objects.filter(kind="exempted").values("member").distinct().count() == 25
+    assert OrganizationEvent.objects.filter(kind="exempted").count() == 25
+
+
+def test_a_worker_that_dies_in_a_batch_leaves_the_run_to_the_next(dana_with_app, monkeypatch):
+    """A batch and its position are one transaction: no member is exempted twice or forgotten."""
+    owner = MembershipFactory(user=dana_with_app, role=Role.OWNER)
+    members_of(owner.organization, 25)
+    monkeypatch.setattr(member_runs, "BATCH", 4)
+    run = bulk_exemptions.start(owner, state="member", search="", origin=ORIGIN, **IN_A_MONTH)
+    assert member_runs.next_batch(bulk_exemptions.EXEMPTIONS, run) == 4
+    with monkeypatch.context() as death:
+        death.setattr(ExemptionRun, "save", lambda *_args, **_fields: sys.exit("killed"))
+        with pytest.raises(SystemExit):
+            member_runs.next_batch(bulk_exemptions.EXEMPTIONS, run)
+    assert OrganizationEvent.objects.filter(kind="exempted").count() == 4
+
+    member_runs.go_on(bulk_exemptions.EXEMPTIONS)
+
+    assert OrganizationEvent.objects.filter(kind="exempted").values("member").distinct().count() == 25
+    assert ExemptionRun.objects.get().exempted == 25
+
+
+def test_runs_and_the_deletion_of_their_actors_account_do_not_deadlock(dana_with_app, monkeypatch):
+    """SR-63: users, organizations, runs: locks come in one order."""
+    owner = MembershipFactory(user=dana_with_app, role=Role.OWNER)
+    MembershipFactory(organization=owner.organization, user=add_mode(UserFactory(), "email").user, role=Role.OWNER)
+    members_of(owner.organization, 40)
+    monkeypatch.setattr(member_runs, "BATCH", 2)
+    removals.start(owner, state="member", search="", origin=ORIGIN)
+    bulk_exemptions.start(owner, state="member", search="", origin=ORIGIN, **IN_A_MONTH)
+    User.objects.filter(pk=dana_with_app.pk).update(deletion_due_at=timezone.now())
+
+    results = at_once(
+        lambda: member_runs.go_on(bulk_exemptions.EXEMPTIONS),
+        lambda: member_runs.go_on(removals.REMOVALS),
+        account_deletion.delete_due,
+    )
+
+    assert results[2] == 1
+    assert all(isinstance(result, int) for result in results)
+    assert not ExemptionRun.objects.filter(done_at=None).exists()
+    assert not Removal.objects.exclude(search="").exists()
+
+
+def test_two_workers_write_one_reminder_to_each_who_matches(dana_with_app):
+    """SR-50."""
+    owner = MembershipFactory(user=dana_with_app, role=Role.OWNER)
+    members_of(owner.organization, 20)
+    clicks = [lambda: reminders.start_matching(owner, state="member", search="", origin=ORIGIN)] * THREADS
+
+    assert at_once(*clicks) == [20] * THREADS
+    at_once(*[reminders.fan_out] * 4)
+
+    assert Reminder.objects.count() == 1
+    assert Mail.objects.filter(task=reminders.REMINDER).count() == 20
 
 
 def test_ten_clicks_on_remind_are_one_reminder(dana_with_app):

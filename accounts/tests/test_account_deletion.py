@@ -5,10 +5,12 @@ from datetime import timedelta
 import pytest
 import time_machine
 from django.apps import apps
+from django.contrib.admin.models import LogEntry
+from django.contrib.contenttypes.models import ContentType
 from django.core import mail
 from django.utils import timezone
 
-from accounts import account_deletion, account_parts, housekeeping, security_log, tokens
+from accounts import account_deletion, account_parts, email_change, housekeeping, security_log, signin, tokens
 from accounts.models import DeletedAccount, EmailChange, Mail, SecurityEvent, User
 from accounts.security_log import Kind, Origin
 from accounts.tests.factories import PASSWORD
@@ -268,3 +270,51 @@ def test_mails_that_wait_are_not_sent_to_a_deleted_account(client, dana):
         account_deletion.delete_due()
 
     assert [row.task for row in Mail.objects.all()] == ["accounts.account_deleted"]
+
+
+def test_the_administrations_log_forgets_my_address(dana, sam):
+    """SR-63: it keeps what staff did (SR-52)."""
+    kind = ContentType.objects.get_for_model(User)
+    for person in (dana, sam):
+        LogEntry.objects.create(
+            user=sam, content_type=kind, object_id=str(person.pk), object_repr=person.email, action_flag=2
+        )
+    account_deletion.ask(User.objects.get(pk=dana.pk), Origin())
+
+    after_a_week()
+
+    assert list(LogEntry.objects.order_by("pk").values_list("object_repr", flat=True)) == ["deleted account", sam.email]
+
+
+def test_the_link_that_undoes_a_new_address_says_so_if_the_account_goes_meanwhile(client, dana, monkeypatch):
+    """SR-63: the worker that deletes the account comes between the page's look and its act."""
+    change = EmailChange.objects.create(
+        user=dana, old_email="old@example.com", old_email_key="old@example.com", mfa_was_on=False
+    )
+    address = f"/account/email/undo/{email_change.undo_token(change)}"
+    found = email_change.find_undoable
+
+    def found_too_late(token):
+        change = found(token)
+        User.objects.filter(pk=dana.pk).delete()
+        return change
+
+    monkeypatch.setattr(email_change, "find_undoable", found_too_late)
+
+    assert client.post(address).status_code == 404
+
+
+def test_the_link_that_withdraws_a_password_says_so_if_the_account_goes_meanwhile(client, dana, monkeypatch):
+    """SR-63."""
+    event = security_log.record(dana, Kind.PASSWORD_KNOWN, Origin())
+    address = f"/account/not-me/{signin.withdrawal_token(event)}"
+    found = signin.find_withdrawal
+
+    def found_too_late(token):
+        event = found(token)
+        User.objects.filter(pk=dana.pk).delete()
+        return event
+
+    monkeypatch.setattr(signin, "find_withdrawal", found_too_late)
+
+    assert client.post(address).status_code == 404

@@ -374,3 +374,11 @@ def test_an_enrolment_begun_with_an_old_password_dies_with_it(client, dana, anot
     thief.post("/account/mfa/activate/complete", {"otp": pyotp.TOTP(secret).at(timezone.now())})
 
     assert not Factor.objects.exists()
+
+
+def test_an_account_that_goes_meanwhile_gets_no_reset(dana_with_app, sam):
+    """SR-63: a clear answer, where the worker that deletes the account comes first."""
+    User.objects.filter(pk=dana_with_app.pk).delete()
+
+    with pytest.raises(assisted_reset.AccountDeleted):
+        assisted_reset.start(dana_with_app, by=sam, authority="owner", reason="Lost phone", origin=Origin())

@@ -5,12 +5,12 @@ from organizations import search_index
 
 def create(apps, schema_editor):
     """Create the index where the database and its role allow it."""
-    search_index.create(schema_editor.connection)
+    search_index.create(schema_editor.connection, search_index.MEMBERS)
 
 
 def drop(apps, schema_editor):
     """Drop the index."""
-    search_index.drop(schema_editor.connection)
+    search_index.drop(schema_editor.connection, search_index.MEMBERS)
 
 
 class Migration(migrations.Migration):

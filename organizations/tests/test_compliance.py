@@ -13,6 +13,7 @@ from organizations import compliance, member_counts, membership, policy_changes
 from organizations.models import ComplianceDay, Role
 from organizations.policy_changes import PolicySettings
 from organizations.tests.factories import MembershipFactory, OrganizationFactory
+from organizations.web.views import compliance as views
 from tests.pages import text_of
 from tests.signing_in import sign_in
 
@@ -82,7 +83,36 @@ def test_the_page_shows_progress_and_who_is_left(client, clinic, olaf):
     assert '<path class="line" d="M0.0 80.0 L600.0 80.0"/>' in page.content.decode()
 
 
+def test_each_day_of_the_chart_says_its_numbers_and_one_is_a_stop_of_the_tab_key(client, clinic, olaf):
+    """On hover by the title, on focus by the label; the table holds the same."""
+    today = timezone.now().date()
+    for days in range(1, 4):
+        ComplianceDay.objects.create(organization=clinic, day=today - timedelta(days=days), members=4, ready=days)
+    sign_in(client, olaf.user)
+
+    page = client.get(f"{clinic.get_absolute_url()}/compliance")
+
+    html = page.content.decode()
+    assert html.count('<g class="day" role="img"') == html.count("<title>") - 1 == 4
+    assert html.count('tabindex="0" aria-label') == 1
+    assert "2 of 4 (50 %)</title>" in html
+    assert "4 2 (50 %)" in text_of(page)
+
+
 class TestEvidence:
+    def test_a_list_of_exemptions_ends_and_leads_to_the_log(self, client, clinic, olaf, monkeypatch):
+        monkeypatch.setattr(views, "MAX_EXEMPTIONS_SHOWN", 2)
+        until = timezone.now() + timedelta(days=9)
+        for number in range(3):
+            bot = MembershipFactory(organization=clinic, user=UserFactory(email=f"bot{number}@example.com"))
+            policy_changes.exempt(olaf, bot.user_id, reason="backup", until=until, origin=Origin())
+        sign_in(client, olaf.user)
+
+        page = client.get(f"{clinic.get_absolute_url()}/evidence")
+
+        assert "1 more exemption in the security log" in text_of(page)
+        assert 'log?kind=exempted"' in page.content.decode()
+
     def at(self, day: int) -> datetime:
         return datetime(2026, 11, day, 12, tzinfo=UTC)
 

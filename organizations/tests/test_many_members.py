@@ -8,8 +8,18 @@ from django.utils import timezone
 
 from accounts.tests.factories import UserFactory
 from mfa.tests.factories import add_mode
-from organizations import removals
-from organizations.models import Invitation, Membership, OrganizationEvent, Removal, Role
+from organizations import member_runs, reminders
+from organizations.bulk_exemptions import EXEMPTIONS
+from organizations.models import (
+    ExemptionRun,
+    Invitation,
+    Membership,
+    OrganizationEvent,
+    Reminder,
+    Removal,
+    Role,
+)
+from organizations.removals import REMOVALS
 from organizations.tests.factories import MembershipFactory, OrganizationFactory
 from tests.emails import read_mail
 from tests.pages import text_of
@@ -50,6 +60,10 @@ def names():
     return sorted(row.user.email.split("@")[0] for row in Membership.objects.select_related("user"))
 
 
+def in_days(days):
+    return f"{timezone.now() + timedelta(days=days):%Y-%m-%d}"
+
+
 def confirmed(client, clinic, **fields):
     return client.post(address(clinic, "remove"), {**fields, "confirmed": "yes"}, follow=True)
 
@@ -70,6 +84,16 @@ class TestChosen:
             ("member_removed", "amy@example.com"),
             ("member_removed", "mo@example.com"),
         }
+
+    def test_afterwards_the_list_shows_my_search_again(self, owner, clinic):
+        mo = person(clinic, "mo")
+        fields = {"users": str(mo.pk), "mfa": "off", "q": "mo"}
+
+        cancel = owner.post(address(clinic, "remove"), fields).content.decode()
+        done = confirmed(owner, clinic, **fields).redirect_chain[-1][0]
+
+        assert done == f"/organizations/{clinic.pk}/members?mfa=off&q=mo"
+        assert f'href="{done.replace("&", "&amp;")}"' in cancel
 
     def test_i_myself_and_owners_stay(self, owner, clinic, olaf):
         """SR-40."""
@@ -142,7 +166,7 @@ class TestAllWhoMatch:
         return answer.redirect_chain[-1][0]
 
     def test_a_worker_removes_them_and_the_page_follows(self, owner, clinic, monkeypatch):
-        monkeypatch.setattr(removals, "BATCH", 10)
+        monkeypatch.setattr(member_runs, "BATCH", 10)
         for number in range(25):
             person(clinic, f"temp{number:02}")
         person(clinic, "mo")
@@ -151,9 +175,9 @@ class TestAllWhoMatch:
 
         page = self.begin(owner, clinic, q="temp", mfa="all")
         assert "Removed: 0 of 25. We are still working on it." in text_of(owner.get(page))
-        assert removals._next_batch(Removal.objects.get()) == 10
+        assert member_runs.next_batch(REMOVALS, Removal.objects.get()) == 10
         assert "Removed: 10 of 25." in text_of(owner.get(f"{page}/progress"))
-        removals.work()
+        member_runs.go_on(REMOVALS)
 
         assert "Removed: 25 of 25. This is done." in text_of(owner.get(page))
         assert names() == ["mo", "olaf"]
@@ -164,8 +188,8 @@ class TestAllWhoMatch:
             person(clinic, f"temp{number:02}")
         self.begin(owner, clinic, q="temp")
 
-        with django_assert_max_num_queries(16):
-            removals._next_batch(Removal.objects.get())
+        with django_assert_max_num_queries(17):
+            member_runs.next_batch(REMOVALS, Removal.objects.get())
         assert names() == ["olaf"]
 
     def test_who_joins_later_stays(self, owner, clinic):
@@ -173,7 +197,7 @@ class TestAllWhoMatch:
         self.begin(owner, clinic, q="temp")
         person(clinic, "temp2")
 
-        removals.work()
+        member_runs.go_on(REMOVALS)
 
         assert names() == ["olaf", "temp2"]
 
@@ -181,7 +205,7 @@ class TestAllWhoMatch:
         person(clinic, "temp1")
         page = self.begin(owner, clinic)
 
-        removals.work()
+        member_runs.go_on(REMOVALS)
 
         assert "Removed: 1 of 2. 1 member stays" in text_of(owner.get(page))
 
@@ -191,7 +215,7 @@ class TestAllWhoMatch:
         self.begin(owner, clinic, q="temp")
         Membership.objects.filter(user=olaf).update(role=Role.MEMBER)
 
-        removals.work()
+        member_runs.go_on(REMOVALS)
 
         assert names() == ["olaf", "temp1"]
         assert Removal.objects.get().done_at is not None
@@ -201,7 +225,7 @@ class TestAllWhoMatch:
         page = self.begin(owner, clinic, q="temp")
 
         owner.post(f"{page}/stop")
-        removals.work()
+        member_runs.go_on(REMOVALS)
 
         assert names() == ["olaf", "temp1"]
 
@@ -222,6 +246,173 @@ class TestAllWhoMatch:
         assert client.post(f"{page}/stop").status_code == 403
         sign_in(client, sam)
         assert client.get(page).status_code == 404
+
+
+class TestExempting:
+    def exempt(self, client, clinic, **fields):
+        data = {"reason": "nightly backup", "until": in_days(30), "confirmed": "yes", **fields}
+        return client.post(address(clinic, "exempt"), data, follow=True)
+
+    def exempt_names(self):
+        rows = Membership.objects.filter(exempt_until__gt=timezone.now()).select_related("user")
+        return sorted(row.user.email.split("@")[0] for row in rows)
+
+    def test_five_chosen_members_get_one_reason_and_one_end(self, owner, clinic):
+        bots = [person(clinic, f"bot{number}") for number in range(5)]
+        person(clinic, "mo")
+
+        asked = text_of(owner.post(address(clinic, "exempt"), {"user": [str(bot.pk) for bot in bots]}))
+        assert "Exempt 5 members from the policy" in asked
+        assert "bot0@example.com, bot1@example.com" in asked
+        page = text_of(self.exempt(owner, clinic, users=" ".join(str(bot.pk) for bot in bots)))
+
+        assert "5 members are now exempt." in page
+        assert self.exempt_names() == ["bot0", "bot1", "bot2", "bot3", "bot4"]
+        events = OrganizationEvent.objects
+        assert events.filter(kind="exempted", member=bots[0].pk).get().subject == (
+            f"bot0@example.com: nightly backup ({in_days(30)})"
+        )
+        assert events.filter(kind="exempted").count() == 5
+        assert events.get(kind="many_exempted").subject == f"5 members: nightly backup ({in_days(30)})"
+
+    def test_the_owners_get_one_mail_about_all(self, owner, clinic):
+        """SR-54."""
+        bots = [person(clinic, f"bot{number}") for number in range(5)]
+
+        self.exempt(owner, clinic, users=" ".join(str(bot.pk) for bot in bots))
+
+        assert [message.to for message in read_mail() if "Clinic" in message.subject] == [["olaf@example.com"]]
+
+    def test_owners_and_admins_are_never_exempt(self, owner, clinic, olaf):
+        """SR-40: they are people, who can set up MFA."""
+        amy, bot = person(clinic, "amy", Role.ADMIN), person(clinic, "bot")
+
+        page = text_of(self.exempt(owner, clinic, users=f"{amy.pk} {olaf.pk} {bot.pk}"))
+
+        assert "1 member is now exempt. Owners, admins, and members with the same exemption are not changed." in page
+        assert self.exempt_names() == ["bot"]
+
+    @pytest.mark.parametrize("days", [-1, 0, 367])
+    def test_an_end_beyond_the_rule_of_one_exemption_is_refused(self, owner, clinic, days):
+        bot = person(clinic, "bot")
+
+        answer = self.exempt(owner, clinic, users=str(bot.pk), until=in_days(days))
+
+        assert "Choose a day within the next year." in text_of(answer)
+        assert f'value="{bot.pk}"' in answer.content.decode()
+        assert self.exempt_names() == []
+
+    def test_an_owner_without_mfa_may_not(self, client, clinic):
+        """SR-40."""
+        bare, bot = person(clinic, "bare", Role.OWNER), person(clinic, "bot")
+        sign_in(client, bare)
+
+        page = text_of(self.exempt(client, clinic, users=str(bot.pk)))
+
+        assert "Enable multi-factor authentication for your own account first." in page
+        assert self.exempt_names() == []
+
+    def test_an_admin_may_not(self, client, clinic, olaf):
+        """SR-40."""
+        amy, bot = person(clinic, "amy", Role.ADMIN, mode="email"), person(clinic, "bot")
+        sign_in(client, amy)
+
+        assert self.exempt(client, clinic, users=str(bot.pk)).status_code == 403
+        assert "Exempt chosen members" not in text_of(client.get(address(clinic, "")[:-1]))
+
+    def test_members_of_another_organization_are_not_touched(self, owner, clinic):
+        """SR-39."""
+        other = person(OrganizationFactory(), "other")
+
+        self.exempt(owner, clinic, users=str(other.pk))
+
+        assert self.exempt_names() == []
+
+    def test_it_needs_a_fresh_proof_and_keeps_what_i_typed_meanwhile(self, client, clinic, olaf):
+        """SR-22."""
+        bot = person(clinic, "bot")
+        with time_machine.travel(timezone.now(), tick=False) as clock:
+            sign_in(client, olaf)
+            clock.shift(timedelta(minutes=11))
+            data = {"users": str(bot.pk), "confirmed": "yes", "reason": "nightly backup", "until": in_days(30)}
+            assert client.post(address(clinic, "exempt"), data).url.startswith("/account/confirm")
+            assert self.exempt_names() == []
+
+            page = client.get(address(clinic, "exempt")).content.decode()
+
+        assert "bot@example.com" in page
+        assert "nightly backup" in page
+
+    def test_a_worker_exempts_all_who_match_and_the_page_follows(self, owner, clinic, monkeypatch):
+        monkeypatch.setattr(member_runs, "BATCH", 10)
+        for number in range(25):
+            person(clinic, f"bot{number:02}")
+        person(clinic, "mo")
+
+        page = self.exempt(owner, clinic, all="yes", q="bot", mfa="missing").redirect_chain[-1][0]
+        assert "Exempted: 0 of 25. We are still working on it." in text_of(owner.get(page))
+        assert member_runs.next_batch(EXEMPTIONS, ExemptionRun.objects.get()) == 10
+        assert "Exempted: 10 of 25." in text_of(owner.get(f"{page}/progress"))
+        member_runs.go_on(EXEMPTIONS)
+
+        assert "Exempted: 25 of 25. This is done." in text_of(owner.get(page))
+        assert len(self.exempt_names()) == 25
+        assert OrganizationEvent.objects.filter(kind="exempted").count() == 25
+        assert OrganizationEvent.objects.get(kind="many_exempted").subject.startswith("up to 25 members: nightly")
+        assert ExemptionRun.objects.get().search == ""
+
+    def test_a_batch_costs_the_same_however_many(self, owner, clinic, django_assert_max_num_queries):
+        for number in range(60):
+            person(clinic, f"bot{number:02}")
+        self.exempt(owner, clinic, all="yes", q="bot")
+
+        with django_assert_max_num_queries(17):
+            member_runs.next_batch(EXEMPTIONS, ExemptionRun.objects.get())
+        assert len(self.exempt_names()) == 60
+
+    def test_twice_the_click_is_one_run_and_other_words_wait(self, owner, clinic):
+        person(clinic, "bot")
+        first = self.exempt(owner, clinic, all="yes", q="bot").redirect_chain
+        second = self.exempt(owner, clinic, all="yes", q="bot").redirect_chain
+
+        other = self.exempt(owner, clinic, all="yes", q="bot", reason="another")
+
+        assert first == second
+        assert "being exempted already" in text_of(other)
+        assert OrganizationEvent.objects.filter(kind="many_exempted").count() == 1
+
+    def test_it_ends_when_its_owner_is_one_no_more(self, owner, clinic, olaf):
+        """SR-50: the worker re-checks that it is still allowed."""
+        person(clinic, "bot")
+        self.exempt(owner, clinic, all="yes", q="bot")
+        Membership.objects.filter(user=olaf).update(role=Role.ADMIN)
+
+        member_runs.go_on(EXEMPTIONS)
+
+        assert self.exempt_names() == []
+        assert ExemptionRun.objects.get().done_at is not None
+
+    def test_it_can_be_stopped_and_only_owners_see_it(self, client, owner, clinic):
+        """SR-39."""
+        person(clinic, "bot")
+        amy = person(clinic, "amy", Role.ADMIN, mode="email")
+        page = self.exempt(owner, clinic, all="yes", q="bot").redirect_chain[-1][0]
+
+        owner.post(f"{page}/stop")
+        member_runs.go_on(EXEMPTIONS)
+
+        assert self.exempt_names() == []
+        sign_in(client, amy)
+        assert client.get(page).status_code == 403
+
+    def test_the_evidence_quotes_each_exemption(self, owner, clinic):
+        bots = [person(clinic, f"bot{number}") for number in range(2)]
+        self.exempt(owner, clinic, users=" ".join(str(bot.pk) for bot in bots))
+
+        page = text_of(owner.get(f"/organizations/{clinic.pk}/evidence"))
+
+        assert f"bot0@example.com: nightly backup ({in_days(30)})" in page
+        assert "Several members exempted from the policy" in page
 
 
 class TestReminding:
@@ -248,6 +439,71 @@ class TestReminding:
         page = owner.post(f"/organizations/{clinic.pk}/remind", follow=True)
 
         assert "We are sending the reminders." in text_of(page)
+
+    def remind_all(self, client, clinic, **fields):
+        data = {"all": "yes", "mfa": "all", **fields}
+        page = text_of(client.post(address(clinic, "remind"), data, follow=True))
+        reminders.fan_out()
+        return page
+
+    def test_all_who_match_a_search_and_lack_mfa_are_mailed(self, owner, clinic):
+        for name in ("north1", "north2", "south"):
+            person(clinic, name)
+        person(clinic, "north3", mode="email")
+
+        page = self.remind_all(owner, clinic, q="north")
+
+        assert "We are reminding 2 members, except those whom you reminded within the last day." in page
+        assert self.reminded() == ["north1@example.com", "north2@example.com"]
+        assert OrganizationEvent.objects.get(kind="reminded").subject == "up to 2 members"
+
+    def test_a_search_mails_no_one_twice_a_day(self, owner, clinic):
+        """SR-50: the limit of each member, chosen or found."""
+        north1, _north2 = person(clinic, "north1"), person(clinic, "north2")
+        self.remind(owner, clinic, north1)
+
+        self.remind_all(owner, clinic, q="north")
+        self.remind_all(owner, clinic, q="example")
+
+        assert self.reminded() == ["north1@example.com", "north2@example.com"]
+
+    def test_twice_the_click_is_one_run_and_another_search_waits(self, owner, clinic):
+        person(clinic, "north1")
+        for _click in range(2):
+            owner.post(address(clinic, "remind"), {"all": "yes", "q": "north"})
+
+        page = owner.post(address(clinic, "remind"), {"all": "yes", "q": "o"}, follow=True)
+
+        assert "We are still sending your last reminder." in text_of(page)
+        assert Reminder.objects.count() == OrganizationEvent.objects.filter(kind="reminded").count() == 1
+
+    def test_who_turned_reminders_off_gets_none_by_a_search(self, owner, clinic):
+        mo = person(clinic, "mo")
+        mo.muted_notices = "reminders"
+        mo.save()
+
+        self.remind_all(owner, clinic, q="mo")
+
+        assert self.reminded() == []
+
+    def test_the_search_is_forgotten_when_the_mails_are_written(self, owner, clinic):
+        """SR-63: it may quote the address of an account that is deleted later."""
+        person(clinic, "mo")
+
+        self.remind_all(owner, clinic, q="mo@example.com")
+
+        assert Reminder.objects.get().search == ""
+
+    def test_many_choices_in_a_day_do_not_open_the_reminder_to_all_again(self, owner, clinic):
+        """The once-a-day limit counts, however many reminders to chosen members came after."""
+        people = [person(clinic, f"mo{number:02}") for number in range(22)]
+        owner.post(f"/organizations/{clinic.pk}/remind")
+        for one in people:
+            self.remind(owner, clinic, one)
+
+        page = owner.post(f"/organizations/{clinic.pk}/remind", follow=True)
+
+        assert "You can remind members once a day." in text_of(page)
 
     def test_an_admin_may_not(self, client, clinic, olaf):
         """SR-40: mails about the policy are the owners'."""

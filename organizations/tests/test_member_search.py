@@ -116,7 +116,7 @@ def test_a_role_that_may_not_create_extensions_goes_without_the_index(clinic):
         cursor.execute("DROP EXTENSION IF EXISTS pg_trgm CASCADE")
         cursor.execute("CREATE ROLE visitor")
         cursor.execute("SET LOCAL ROLE visitor")
-        assert search_index.create(connection) is False
+        assert search_index.create(connection, search_index.MEMBERS) is False
         cursor.execute("RESET ROLE")
 
     assert [row.email_key for row in member_list.matching(clinic, search="berg")] == ["o.berg@lab.example.org"]
@@ -124,9 +124,9 @@ def test_a_role_that_may_not_create_extensions_goes_without_the_index(clinic):
 
 @pytest.mark.postgresql
 def test_the_index_is_created_and_dropped():
-    assert search_index.create(connection) is True
-    assert search_index.create(connection) is True
+    assert search_index.create(connection, search_index.MEMBERS) is True
+    assert search_index.create(connection, search_index.MEMBERS) is True
     with connection.cursor() as cursor:
-        cursor.execute("SELECT indexdef FROM pg_indexes WHERE indexname = %s", [search_index.NAME])
+        cursor.execute("SELECT indexdef FROM pg_indexes WHERE indexname = %s", list(search_index.MEMBERS))
         assert "gin_trgm_ops" in cursor.fetchone()[0]
-    search_index.drop(connection)
+    search_index.drop(connection, search_index.MEMBERS)

@@ -2,6 +2,7 @@
 
 import codecs
 import re
+from datetime import UTC, date, datetime, time
 from typing import Any
 
 from django import forms
@@ -9,8 +10,8 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.web.forms import validate_plain_line
-from organizations import accepted_modes, environments
-from organizations.models import NAME_IN_COMMANDS, Organization, Role
+from organizations import accepted_modes, environments, event_list
+from organizations.models import NAME_IN_COMMANDS, EventKind, Organization, Role
 from organizations.policy_changes import ChangedMeanwhile
 
 
@@ -193,3 +194,52 @@ class ExemptionForm(ReasonForm):
         if not 0 < (until - timezone.now().date()).days <= 366:
             raise forms.ValidationError(_("Choose a day within the next year."))
         return until
+
+    @property
+    def ends_at(self) -> datetime:
+        """Return when the exemption ends: as the day begins in UTC."""
+        return datetime.combine(self.cleaned_data["until"], time(), UTC)
+
+
+def _kind_choices() -> list[tuple[str, str]]:
+    kinds = sorted(((kind.value, str(kind.label)) for kind in EventKind), key=lambda choice: choice[1])
+    return [("", str(_("all events"))), *kinds]
+
+
+class LogFilterForm(forms.Form):
+    """What to show of an organization's security log. A field that is wrong or blank does not limit it."""
+
+    kind = forms.ChoiceField(label=_("Event"), choices=_kind_choices, required=False)
+    person = forms.CharField(
+        label=_("By or about"),
+        required=False,
+        max_length=254,
+        widget=forms.TextInput(
+            {"placeholder": _("Any part of an email"), "autocapitalize": "none", "spellcheck": "false"}
+        ),
+    )
+    since = forms.DateField(
+        label=_("From (UTC)"), required=False, widget=forms.DateInput({"type": "date"}, format="%Y-%m-%d")
+    )
+    until = forms.DateField(
+        label=_("To (UTC)"), required=False, widget=forms.DateInput({"type": "date"}, format="%Y-%m-%d")
+    )
+
+    def clean_until(self) -> Any:
+        """Return the last day. Refuse the end of the calendar, after which no day begins."""
+        until = self.cleaned_data["until"]
+        if until == date.max:
+            raise forms.ValidationError(_("Choose an earlier day."))
+        return until
+
+    @property
+    def chosen(self) -> event_list.Filter:
+        """Return the filter."""
+        self.is_valid()
+        data = self.cleaned_data
+        return event_list.Filter(
+            kind=data.get("kind", ""),
+            person=data.get("person", ""),
+            first_day=data.get("since"),
+            last_day=data.get("until"),
+        )

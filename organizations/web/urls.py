@@ -1,4 +1,4 @@
-from django.urls import path
+from django.urls import URLPattern, path
 
 from organizations.web.views import (
     accept_invitation,
@@ -15,6 +15,17 @@ from organizations.web.views import (
     policy,
     rehearsal,
 )
+
+
+def _run_pages(folder: str, name: str, pages: many_members.RunPages) -> list[URLPattern]:
+    """Return the pages of one kind of run over many members."""
+    url, kind = f"organizations/<uuid:organization_id>/{folder}/<uuid:run_id>", {"pages": pages}
+    return [
+        path(url, many_members.run_page, kind, name=name),
+        path(f"{url}/progress", many_members.run_progress, kind, name=f"{name}_progress"),
+        path(f"{url}/stop", many_members.stop_run, kind, name=f"stop_{name}"),
+    ]
+
 
 app_name = "organizations"
 urlpatterns = [
@@ -33,17 +44,9 @@ urlpatterns = [
     path("organizations/<uuid:organization_id>/members.csv", members.members_csv, name="members_csv"),
     path("organizations/<uuid:organization_id>/members/remove", many_members.remove_many, name="remove_many"),
     path("organizations/<uuid:organization_id>/members/remind", many_members.remind_many, name="remind_many"),
-    path("organizations/<uuid:organization_id>/removals/<uuid:removal_id>", many_members.removal, name="removal"),
-    path(
-        "organizations/<uuid:organization_id>/removals/<uuid:removal_id>/progress",
-        many_members.removal_progress,
-        name="removal_progress",
-    ),
-    path(
-        "organizations/<uuid:organization_id>/removals/<uuid:removal_id>/stop",
-        many_members.stop_removal,
-        name="stop_removal",
-    ),
+    path("organizations/<uuid:organization_id>/members/exempt", many_members.exempt_many, name="exempt_many"),
+    *_run_pages("removals", "removal", many_members.REMOVAL),
+    *_run_pages("exemption-runs", "exemption_run", many_members.EXEMPTION),
     path("organizations/<uuid:organization_id>/members/<uuid:user_id>", members.member, name="member"),
     path("organizations/<uuid:organization_id>/members/<uuid:user_id>/role", members.set_role, name="set_role"),
     path("organizations/<uuid:organization_id>/members/<uuid:user_id>/hand-over", members.hand_over, name="hand_over"),

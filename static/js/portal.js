@@ -135,3 +135,18 @@ for (const menu of document.querySelectorAll(".menu")) {
   for (const name of ["mouseenter", "focusin"]) menu.addEventListener(name, tell);
   tell();
 }
+
+// The days of a chart are one stop of the tab key; the arrow keys, Home and End lead from day to day.
+for (const chart of document.querySelectorAll("[data-days]")) {
+  const days = [...chart.querySelectorAll(".day")];
+  chart.addEventListener("keydown", (event) => {
+    const at = days.indexOf(document.activeElement);
+    const last = days.length - 1;
+    const to = { ArrowLeft: Math.max(at - 1, 0), ArrowRight: Math.min(at + 1, last), Home: 0, End: last }[event.key];
+    if (at < 0 || to === undefined) return;
+    event.preventDefault();
+    days[at].tabIndex = -1;
+    days[to].tabIndex = 0;
+    days[to].focus();
+  });
+}

@@ -98,10 +98,12 @@ def undo_email_change(request: HttpRequest, token: str) -> HttpResponse:
         return render(request, "accounts/undo_email_over.html", status=404)
     if request.method == "POST":
         try:
-            email_change.undo(change, origin_of(request), remove_factors=factors.remove_all)
+            is_undone = email_change.undo(change, origin_of(request), remove_factors=factors.remove_all)
         except Refused as refused:
             messages.error(request, refused.text)
             return redirect("accounts:login")
+        if not is_undone:
+            return render(request, "accounts/undo_email_over.html", status=404)
         messages.success(
             request, _("Your old email address is restored. All sessions are signed out. Choose a new password.")
         )

@@ -57,7 +57,8 @@ def not_me(request: HttpRequest, token: str) -> HttpResponse:
     if event is None:
         return render(request, "accounts/not_me_over.html", status=404)
     if request.method == "POST":
-        signin.withdraw_password(event, origin_of(request))
+        if not signin.withdraw_password(event, origin_of(request)):
+            return render(request, "accounts/not_me_over.html", status=404)
         messages.success(request, _("The password is withdrawn. All sessions are signed out. Choose a new password."))
         return redirect("accounts:password_reset")
     context = {"event": event, "browser": security_log.agent_in_words(event.agent)}

@@ -20,7 +20,7 @@ from organizations.web.navigation import page_of
 from organizations.web.wording import member_rows
 
 MAX_CHANGES_SHOWN = 500
-
+MAX_EXEMPTIONS_SHOWN = 500
 PER_PAGE = 25
 
 
@@ -77,13 +77,19 @@ def evidence(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpRe
     organization = manager.organization
     changes = list(compliance.changes(organization)[: MAX_CHANGES_SHOWN + 1])
     exemptions = compliance.exemptions(organization)
+    now_exempt = [one for one in exemptions if one.until > timezone.now()]
     context = {
         **page_of(manager, "compliance", is_below=True),
         "at": timezone.now(),
-        "periods": [(period, period.within(exemptions)) for period in compliance.periods(organization)],
-        "now_exempt": [one for one in exemptions if one.until > timezone.now()],
+        "periods": [(period, *_first(period.within(exemptions))) for period in compliance.periods(organization)],
+        "now_exempt": _first(now_exempt),
         "counts": member_counts.of(organization),
         "changes": changes[:MAX_CHANGES_SHOWN],
         "more": len(changes) > MAX_CHANGES_SHOWN,
     }
     return render(request, "organizations/evidence.html", context)
+
+
+def _first(exemptions: list[compliance.Exemption]) -> tuple[list[compliance.Exemption], int]:
+    """Return the exemptions that the sheet shows, and the number of the others."""
+    return exemptions[:MAX_EXEMPTIONS_SHOWN], max(0, len(exemptions) - MAX_EXEMPTIONS_SHOWN)

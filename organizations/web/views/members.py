@@ -1,7 +1,6 @@
 """Pages of members, for owners and admins."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, time
 from uuid import UUID
 
 from django.contrib import messages
@@ -227,7 +226,7 @@ def exempt(request: AuthenticatedHttpRequest, organization_id: UUID, user_id: UU
     if not ends and not form.is_valid():
         messages.error(request, _("Enter a reason, and choose a day within the next year."))
         return _back(organization_id, user_id)
-    until = None if ends else datetime.combine(form.cleaned_data["until"], time(), UTC)
+    until = None if ends else form.ends_at
     reason = "" if ends else form.cleaned_data["reason"]
     try:
         policy_changes.exempt(owner, target.user_id, reason=reason, until=until, origin=origin_of(request))
