@@ -72,8 +72,9 @@ def post(task: str, *, user: User | None, about: object = "", queue: str = DEFAU
 
     ``task`` names the mail, such as ``mfa.one_time_password``; ``about`` is the id of the row that it is about.
     """
-    language = languages.of_mail(user, is_awaited=queue == OTP_QUEUE)
-    zone = user.time_zone if user else ""
+    is_awaited = queue == OTP_QUEUE
+    language = languages.of_mail(user, is_awaited=is_awaited)
+    zone = time_zones.of_mail(user, is_awaited=is_awaited)
     mail = Mail.objects.create(task=task, user=user, about=str(about), queue=queue, language=language, time_zone=zone)
     transaction.on_commit(partial(_enqueue, mail))
     return mail

@@ -66,6 +66,17 @@ def label_of(at: datetime) -> str:
     return name if name[0].isalpha() else f"{UTC}{name}"
 
 
+def of_mail(user: User | None, *, is_awaited: bool) -> str:
+    """Return the time zone of a mail to ``user``: the chosen one; blank for UTC.
+
+    A mail that the reader of this page waits for, or that goes to an address without an account, is in the page's: who
+    compares the two finds the same time.
+    """
+    if user is not None and user.time_zone:
+        return user.time_zone
+    return known(timezone.get_current_timezone_name()) if user is None or is_awaited else ""
+
+
 def choose(user: User, name: str) -> None:
     """Store the time zone in which a user wants pages and mails; blank: none. Raises ``NoSuchTimeZone``."""
     if name and not known(name):

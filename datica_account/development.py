@@ -8,6 +8,7 @@ import sys
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC
 from email.message import EmailMessage as ParsedMail
 from pathlib import Path
 
@@ -88,7 +89,7 @@ def read(name: str) -> ReceivedMail:
         to=str(mail["To"]),
         sender=str(mail["From"]),
         subject=str(mail["Subject"]),
-        date=email.utils.parsedate_to_datetime(str(mail["Date"])),
+        date=email.utils.parsedate_to_datetime(str(mail["Date"])).replace(tzinfo=UTC),  # Django writes "-0000"
         text=_part(mail, "plain"),
         html=_part(mail, "html"),
     )

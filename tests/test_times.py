@@ -35,3 +35,7 @@ def test_times_are_in_my_browsers_zone_until_i_choose_one(browser_window, small)
     signed_in = dana.page.locator("time[data-relative]").first
     assert re.fullmatch(r"just now|\d+ minutes? ago", signed_in.inner_text())
     assert re.fullmatch(r"\d+ \w+ \d{4}, \d\d:\d\d UTC-03", signed_in.get_attribute("title"))
+
+    # The inbox of development shows mails as they are written, with their times.
+    dana.goes_to("/development/inbox")
+    assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC-03", dana.page.locator("main").inner_text())
