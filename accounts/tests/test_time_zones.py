@@ -232,7 +232,9 @@ def test_the_dashboard_says_how_long_ago_i_signed_in(client, dana):
     [("", "", "12:30 UTC"), ("", "Europe/Berlin", "14:30 CEST"), ("Asia/Kolkata", "Europe/Berlin", "18:00 IST")],
 )
 @pytest.mark.django_db
-def test_the_mail_with_my_code_is_in_the_zone_of_the_page_that_waits_for_it(client, dana, chosen_zone, of_browser, time):
+def test_the_mail_with_my_code_is_in_the_zone_of_the_page_that_waits_for_it(
+    client, dana, chosen_zone, of_browser, time
+):
     chosen(dana, chosen_zone)
     add_mode(dana, "email")
     client.cookies[settings.TIME_ZONE_COOKIE_NAME] = of_browser
