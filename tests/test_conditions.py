@@ -309,7 +309,7 @@ def test_the_evidence_prints_whole_also_from_the_dark_scheme(visit):
 def test_recovery_codes_print_as_a_sheet_to_keep(visit):
     person, _paths = visit(color_scheme="dark")
     person.opens("/account/mfa/recovery-codes")
-    person.clicks("Make new codes")
+    person.clicks("Make recovery codes")
     codes = person.page.locator(".codes code").all_inner_texts()
     person.page.emulate_media(media="print", color_scheme="dark")
 

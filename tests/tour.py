@@ -249,7 +249,7 @@ def _at_the_prompt(person: Person) -> Iterator[str]:
 def _recovery_codes(person: Person) -> Iterator[str]:
     person.goes_to("/account/mfa/recovery-codes")
     yield "recovery_codes"
-    person.clicks("Make new codes")
+    person.clicks("Make recovery codes")
     yield "recovery_codes_made"
     code = person.page.locator(".codes code").first.inner_text()
     person.page.get_by_label("Type one of them back").fill("wrong")

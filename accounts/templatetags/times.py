@@ -73,11 +73,9 @@ def moment(at: datetime | None) -> SafeString | str:
 
 @register.filter
 def ago(at: datetime | None) -> SafeString | str:
-    """Show how long ago a moment was, with day and minute in its title; a moment of an earlier day as ``moment``."""
-    if not at or not (words := _ago(at)):
-        return moment(at)
-    html = '<time datetime="{}" title="{}" data-local="minute" data-relative>{}</time>'
-    return format_html(html, f"{at.astimezone(UTC):{ISO}}", in_words(at), words)
+    """Show day and minute of a moment and, for a day, how long ago it was."""
+    words = _ago(at) if at else ""
+    return format_html("{} ({})", moment(at), words) if words else moment(at)
 
 
 @register.filter

@@ -189,7 +189,7 @@ def test_the_last_owner_hands_over_first(client, dana):
     sign_in(client, dana)
 
     page = client.get(PAGE)
-    assert "You are the only owner who can use these organizations" in text_of(page)
+    assert "make another member the owner of these organizations" in text_of(page)
     assert b'class="danger">Delete my account' not in page.content
     assert "needs an owner" in text_of(client.post(PAGE, follow=True))
 

@@ -108,7 +108,7 @@ def test_of_the_mails_about_a_policy_only_those_that_repeat_it_can_be_turned_off
     mute(dana)
 
     dana.refresh_from_db()
-    assert reminders.is_wanted(run, dana) == (kind not in {"owner", "week", "day"})
+    assert reminders.is_wanted(run, dana) == (kind not in {"owner", "chosen", "week", "day"})
 
 
 def test_a_reminder_says_where_to_turn_it_off(dana):

@@ -197,8 +197,7 @@ def test_a_moment_names_its_zone():
 )
 def test_what_was_today_is_relative_with_the_full_time_at_hand(passed, words):
     with time_machine.travel(SUMMER + passed, tick=False), time_zones.shown_in("Europe/Berlin"):
-        assert f">{words}</time>" in ago(SUMMER)
-        assert 'title="1 July 2026, 14:30 CEST"' in ago(SUMMER)
+        assert f"1 July 2026, 14:30 CEST</time> ({words})" in ago(SUMMER)
         assert "2026-07-01 14:30:00 CEST</time>" in logged(SUMMER)
         assert words in logged(SUMMER)
 
@@ -219,9 +218,7 @@ def test_the_dashboard_says_how_long_ago_i_signed_in(client, dana):
     with time_machine.travel(timezone.now() + timedelta(minutes=3)):
         page = client.get("/account").content.decode()
 
-    assert re.search(
-        r'<time datetime="[^"]+Z" title="[^"]+ CES?T" data-local="minute" data-relative>3 minutes ago</time>', page
-    )
+    assert re.search(r'<time datetime="[^"]+Z" data-local="minute">[^<]+ CES?T</time> \(3 minutes ago\)', page)
 
 
 # --- mails --------------------------------------------------------------------------------------

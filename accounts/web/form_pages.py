@@ -66,12 +66,13 @@ def render_form(request: HttpRequest, template: str, form: forms.BaseForm, **con
 
 
 def focus_first(form: forms.BaseForm) -> None:
-    """Let typing start in the first wrong field of a form, or in the first one that is empty."""
+    """Let typing start in the first wrong field of a form, or in the first one that must be filled and is not."""
     fields = form.visible_fields()
     wrong = next((field for field in fields if field.errors), None)
     typed = [field for field in fields if not isinstance(field.field.widget, NOT_TYPED)]
-    empty = [field for field in typed if not field.value()]
-    if (first := wrong or next(iter(empty or typed), None)) is None:
+    empty = [field for field in typed if field.field.required and not field.value()]
+    unchosen = [field for field in fields if isinstance(field.field.widget, forms.RadioSelect) and not field.value()]
+    if (first := wrong or next(iter(empty or unchosen or typed), None)) is None:
         return
     if isinstance(first.field.widget, forms.RadioSelect):
         vars(form)["wrong_group"] = first.name  # its fieldset takes the focus: a group of radios has many inputs

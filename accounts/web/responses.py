@@ -49,11 +49,16 @@ def tell_of_ended_session(get_response: GetResponse) -> GetResponse:
                     "Sign in again to continue."
                 ),
             )
-        elif to_sign_in and request.method == "POST":
+        elif to_sign_in and request.method == "POST" and _needs_sign_in(request):
             messages.info(request, _("You are signed out, so nothing was changed. Sign in to continue."))
         return response
 
     return middleware
+
+
+def _needs_sign_in(request: HttpRequest) -> bool:
+    """Return whether the view needs a sign-in. A public one says itself why it leads to the sign-in page."""
+    return bool(request.resolver_match and getattr(request.resolver_match.func, "login_required", True))
 
 
 def _was_signed_in(request: HttpRequest) -> bool:

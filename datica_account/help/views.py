@@ -53,7 +53,7 @@ def owners(request: HttpRequest) -> HttpResponse:
 @_help_page
 def troubleshooting(request: HttpRequest) -> HttpResponse:
     """Show what to do when something fails, beginning with what the portal sees for the reader's account."""
-    return render(request, "help/mfa_troubleshooting.html", {"seen": _seen(request)})
+    return render(request, "help/mfa_troubleshooting.html", {"seen": _seen(request), "prompt_url": _prompt_of(request)})
 
 
 @_help_page
@@ -75,6 +75,11 @@ def _seen(request: HttpRequest) -> list[Seen] | None:
     if challenge is None:
         return None
     return [_with_next_step(one, is_at_prompt=True) for one in troubles.of_challenge(challenge, origin_of(request))]
+
+
+def _prompt_of(request: HttpRequest) -> str:
+    """Return where a sign-in waits for a code, blank if none does."""
+    return "" if request.user.is_authenticated or not pending_sign_in.find(request) else reverse("mfa:otp_prompt")
 
 
 def _with_next_step(trouble: Trouble, *, is_at_prompt: bool) -> Seen:
@@ -118,8 +123,8 @@ def _of_organizations(request: HttpRequest) -> list[Seen]:
         at = organization.mfa_required_at
         values = {"name": organization.name, "at": in_words(at) if at else ""}
         if organization.mfa_required:
-            text = _("%(name)s has required MFA since %(at)s UTC, and your account does not meet this yet.") % values
+            text = _("%(name)s has required MFA since %(at)s, and your account does not meet this yet.") % values
         else:
-            text = _("%(name)s requires MFA from %(at)s UTC on, and your account does not meet this yet.") % values
+            text = _("%(name)s requires MFA from %(at)s on, and your account does not meet this yet.") % values
         found.append(Seen(text, _("Activate MFA"), organization.activation_path))
     return found

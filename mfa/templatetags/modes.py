@@ -11,3 +11,15 @@ register = template.Library()
 def mode_icon(name: str) -> str:
     """Return the name of a mode's icon."""
     return modes.get(name).icon
+
+
+@register.filter
+def mode_label(name: str) -> str:
+    """Return the users' word for a mode; for another proof, such as a recovery code, its name."""
+    return str(modes.ALL[name].label) if name in modes.ALL else name
+
+
+@register.filter
+def mode_way(name: str) -> str:
+    """Return how one signs in with a mode, in some words."""
+    return str(modes.get(name).way_in_words)

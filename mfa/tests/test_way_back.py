@@ -19,7 +19,7 @@ from tests.signing_in import sign_in
 pytestmark = pytest.mark.django_db
 
 SETTINGS = "/account/view?mfa=open"
-FATAL = "you cannot sign in until an administrator has reset your sign-in methods."
+FATAL = "you cannot sign in until an administrator has reset your modes."
 
 
 def sentences(*modes: str, codes: int = 0, mail_arrives: bool = True, passkeys: int = 1, synced: int = 0) -> dict:

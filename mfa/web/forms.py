@@ -147,13 +147,23 @@ class StepUpByPasskeyForm(StepUpForm):
     otp = PasskeyField()
 
 
+class ModeSelect(forms.RadioSelect):
+    """Radio buttons whose names are those of the modes, and whose descriptions are the words beside them."""
+
+    def create_option(self, name: str, value: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Return the option, tied to the words that ``templates/mfa/activate.html`` writes."""
+        option = super().create_option(name, value, *args, **kwargs)
+        option["attrs"] |= {"aria-labelledby": f"name-{value}", "aria-describedby": f"way-{value}"}
+        return option
+
+
 class ActivateForm(CredentialsForm):
     """The mode to enable, and the credentials of the account."""
 
     type = forms.ChoiceField(
         label=_("Multi-Factor Authentication Type"),
         choices=lambda: [(mode.name, mode.label) for mode in modes.ALL.values()],
-        widget=forms.RadioSelect,
+        widget=ModeSelect,
         error_messages={"required": _("Choose how you want to receive one-time passwords.")},
     )
     field_order = ("type", "identifier", "password")

@@ -36,8 +36,7 @@ for (const form of document.querySelectorAll("[data-wait]")) {
 }
 
 // Pages come with times in the zone that the user has chosen. Else this browser's is kept in a cookie for the next page,
-// and times in another zone are turned into this one, named; hovering shows what came. Relative times stay: their titles
-// are turned.
+// and times in another zone are turned into this one, named; hovering shows what came.
 const day = { day: "numeric", month: "long", year: "numeric" };
 const clock = { hour: "2-digit", minute: "2-digit", timeZoneName: "short" };
 const forms = {
@@ -58,9 +57,8 @@ if (!keepsZone && ownZone) {
 function localize(part) {
   if (keepsZone) return;
   for (const time of part.querySelectorAll("time[data-local]")) {
-    const text = new Intl.DateTimeFormat(language, forms[time.dataset.local]).format(new Date(time.dateTime));
-    if (!("relative" in time.dataset)) [time.title, time.textContent] = [time.textContent, text];
-    else time.title = text;
+    time.title = time.textContent;
+    time.textContent = new Intl.DateTimeFormat(language, forms[time.dataset.local]).format(new Date(time.dateTime));
   }
 }
 localize(document);

@@ -151,6 +151,7 @@ def _context(request: HttpRequest, enrolment: Challenge) -> dict[str, object]:
         **prompt.mail_context(enrolment),
         **mode.activation_context(enrolment),
         "is_typed": mode.is_typed,
+        "replaces": mode.keeps_secret and not mode.has_several and mode.name in enrolment.user.modes,
     }
 
 

@@ -88,7 +88,8 @@ def _show_codes_left(request: HttpRequest, user: User) -> None:
     text = ngettext(
         "You used a recovery code. %(n)d code is left.", "You used a recovery code. %(n)d codes are left.", left
     )
-    messages.warning(request, text % {"n": left})
+    lost = _("If you have lost your phone, set up its mode again in the account settings: the lost one stops working.")
+    messages.warning(request, f"{text % {'n': left}} {lost}")
 
 
 @require_POST

@@ -3,6 +3,7 @@
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
@@ -30,7 +31,7 @@ def make(request: AuthenticatedHttpRequest) -> HttpResponse:
         except Refused as refused:
             messages.warning(request, refused.text)
             return redirect("mfa:activate")
-        context |= {"codes": codes, "text": "\n".join(codes), "form": RecoveryCodeForm()}
+        context |= {"codes": codes, "text": "\n".join(codes), "form": RecoveryCodeForm(), "made_at": timezone.now()}
     return render(request, "mfa/recovery_codes.html", context)
 
 

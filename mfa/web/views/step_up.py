@@ -52,6 +52,7 @@ def prove(request: AuthenticatedHttpRequest) -> HttpResponse:
     context = {
         "next": next_path,
         "by_recovery": by_recovery,
+        "is_practice": PRACTICE in request.GET,
         "accepted": weakest,
         "accepted_in_words": accepted_modes.in_words(weakest) if weakest else "",
         **prompt.prompt_context(challenge, step_up.accepted_of(request.user, weakest)),
