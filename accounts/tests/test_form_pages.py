@@ -77,6 +77,13 @@ def test_one_error_stands_at_its_field_alone(client):
     assert 'aria-label="Errors"' not in page
 
 
+@pytest.mark.django_db
+def test_after_a_wrong_password_it_is_the_password_that_is_typed_again(client, dana):
+    page = client.post("/account/login", {"identifier": "dana", "password": "wrong"}).content.decode()
+
+    assert focused(page) == ["password"]
+
+
 def test_a_choice_that_is_missing_is_told_at_its_group(client):
     """The group takes the focus, and a screen reader reads the error with its legend."""
     page = client.post("/account/mfa/activate", {"identifier": "dana", "password": PASSWORD}).content.decode()

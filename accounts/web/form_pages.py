@@ -70,7 +70,7 @@ def focus_first(form: forms.BaseForm) -> None:
     fields = form.visible_fields()
     wrong = next((field for field in fields if field.errors), None)
     typed = [field for field in fields if not isinstance(field.field.widget, NOT_TYPED)]
-    empty = [field for field in typed if field.field.required and not field.value()]
+    empty = [field for field in typed if field.field.required and _is_shown_empty(field)]
     unchosen = [field for field in fields if isinstance(field.field.widget, forms.RadioSelect) and not field.value()]
     if (first := wrong or next(iter(empty or unchosen or typed), None)) is None:
         return
@@ -78,6 +78,11 @@ def focus_first(form: forms.BaseForm) -> None:
         vars(form)["wrong_group"] = first.name  # its fieldset takes the focus: a group of radios has many inputs
     else:
         first.field.widget.attrs["autofocus"] = True
+
+
+def _is_shown_empty(field: forms.BoundField) -> bool:
+    """Return whether a field has no value, or one that is not sent back: a password has to be typed again."""
+    return not field.value() or isinstance(field.field.widget, forms.PasswordInput)
 
 
 def seconds_until(moment: datetime) -> int:

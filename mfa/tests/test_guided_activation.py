@@ -46,6 +46,16 @@ def test_the_account_is_known_and_the_password_was_just_typed(client, dana):
     assert Factor.objects.filter(user=dana, mode="email").exists()
 
 
+def test_after_a_loss_the_app_is_set_up_again_without_turning_mfa_off(client, dana):
+    add_mode(dana, "authenticator")
+    sign_in(client, dana)
+
+    page = client.post(ACTIVATE, {"type": "authenticator", "identifier": dana.email, "password": PASSWORD}, follow=True)
+
+    assert "the app that you used until now stops working" in text_of(page)
+    assert dana.modes == {"authenticator"}
+
+
 def test_the_password_is_typed_when_the_last_proof_is_old(client, dana):
     """SR-22."""
     give_credentials(client, dana)

@@ -194,6 +194,7 @@ def test_five_wrong_codes_end_the_sign_in(client, dana_with_email):
 
     assert last.redirect_chain[-1][0] == LOGIN
     assert "That was the fifth wrong code" in text_of(last)
+    assert "You are signed out, so nothing was changed." not in text_of(last)
     client.post(OTP, {"otp": code})
     assert not is_signed_in(client)
     assert Challenge.objects.get().ended_at
