@@ -16,6 +16,7 @@ class Beacon(modes.Mode):
 
     name = "beacon"
     label = "beacon"
+    hint = "a beacon"
     icon = "key"
     way_in_words = "a beacon"
     loss_in_words = "your beacon"

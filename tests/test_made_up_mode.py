@@ -30,6 +30,7 @@ class Lantern(modes.Mode):
 
     name = "lantern"
     label = "lantern"
+    hint = "a lantern"
     icon = "key"
     way_in_words = "a lantern"
     loss_in_words = "your lantern"

@@ -20,6 +20,7 @@ class Authenticator(Mode):
 
     name = "authenticator"
     label = _("authenticator")
+    hint = _("a code that an app on your phone shows")
     icon = "phone"
     way_in_words = _("a code of your authenticator app")
     loss_in_words = _("your phone")

@@ -42,6 +42,7 @@ class Mode(ABC):
 
     name: ClassVar[str]
     label: ClassVar[str | Promise]
+    hint: ClassVar[str | Promise]  # what it asks of its user, beside its label where modes are chosen
     icon: ClassVar[str]  # of templates/partials/_icon.html
     way_in_words: ClassVar[str | Promise]  # "you sign in with …"
     loss_in_words: ClassVar[str | Promise]  # "if you lose …"

@@ -22,6 +22,7 @@ class Email(Mode):
 
     name = "email"
     label = _("email")
+    hint = _("a code that we email to you")
     icon = "mail"
     way_in_words = _("a code by email")
     loss_in_words = _("your mailbox")

@@ -22,6 +22,7 @@ class Passkey(Mode):
 
     name = passkey_proofs.MODE
     label = _("passkey")
+    hint = _("fingerprint, face or PIN of your device; no code")
     icon = "fingerprint"
     way_in_words = _("a passkey")
     loss_in_words = _("the device with your passkey")

@@ -20,6 +20,6 @@ def mode_label(name: str) -> str:
 
 
 @register.filter
-def mode_way(name: str) -> str:
-    """Return how one signs in with a mode, in some words."""
-    return str(modes.get(name).way_in_words)
+def mode_hint(name: str) -> str:
+    """Return what a mode asks of its user, in some words."""
+    return str(modes.get(name).hint)
