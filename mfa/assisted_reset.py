@@ -5,6 +5,7 @@ sign-in with an existing factor cancels it. Then a second email carries a code t
 password is still required. MFA stays on: the session that the code opens can only enrol a new factor.
 """
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
 from hmac import compare_digest
@@ -96,7 +97,7 @@ def start(user: User, *, by: User, authority: str, reason: str, origin: Origin) 
         if user.pk == by.pk:
             raise NotForOneself
         enabled = factors.enabled(user)
-        if not enabled or modes.any_mailed(factor.mode for factor in enabled):
+        if not is_possible([factor.mode for factor in enabled]):
             raise NotNeeded
         if _open(user, now):
             raise AlreadyStarted
@@ -108,6 +109,11 @@ def start(user: User, *, by: User, authority: str, reason: str, origin: Origin) 
         security_log.record(user, Kind.ASSISTED_RESET_STARTED, origin, by=Intervention(by.email, reason))
         outbox.post("mfa.confirm_reset", user=user, about=reset.pk, queue=outbox.OTP_QUEUE)
     return reset
+
+
+def is_possible(enabled: Collection[str]) -> bool:
+    """Return whether an account with these modes may need a reset: MFA is on, and no code can come by email."""
+    return bool(enabled) and not modes.any_mailed(enabled)
 
 
 def is_open_for(user: OuterRef) -> Exists:

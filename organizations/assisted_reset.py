@@ -11,10 +11,17 @@ from django.utils.translation import gettext_lazy
 from accounts import languages
 from accounts.models import User
 from accounts.refusals import Refused
-from accounts.security_log import Origin
+from accounts.security_log import Intervention, Origin
 from mfa import assisted_reset
+from mfa.models import AssistedReset
 from organizations import membership
-from organizations.models import EventKind, Membership
+from organizations.models import EventKind, Membership, Organization, Role
+
+
+class NotOurs(Refused):
+    """There is no open reset, or no owner of this organization has started it."""
+
+    message = gettext_lazy("No owner of this organization has started a reset that still runs.")
 
 
 class OnlyByStaff(Refused):
@@ -50,3 +57,23 @@ def start(owner: Membership, user_id: UUID, *, reason: str, origin: Origin) -> N
         origin,
         subject=f"{user.email}: {reason}"[:254],
     )
+
+
+def is_ours(organization: Organization, reset: AssistedReset) -> bool:
+    """Return whether an owner of this organization has started a reset: only such a one is its owners' to cancel."""
+    owners = Membership.objects.filter(organization=organization, role=Role.OWNER)
+    return reset.started_by_id is not None and owners.filter(user=reset.started_by_id).exists()
+
+
+def cancel(owner: Membership, user_id: UUID, origin: Origin) -> None:
+    """Cancel the open reset of a member. Raise ``RoleMissing``, ``NotAMember`` or ``NotOurs``."""
+    membership.still_owner(owner)
+    user = _member(owner, user_id)
+    reset = assisted_reset.open_of(user)
+    if reset is None or not is_ours(owner.organization, reset):
+        raise NotOurs
+    with languages.of(user):
+        authority = _("owner of %(name)s") % {"name": owner.organization.name}
+    assisted_reset.cancel(user, origin, by=Intervention(owner.user.email, authority))
+    kind = EventKind.ASSISTED_RESET_CANCELLED
+    membership.record(owner.organization, owner.user, kind, origin, subject=user.email)

@@ -1,5 +1,6 @@
 """Compliance over time: how many members met the policy each day, and when it was in force, for auditors."""
 
+import re
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from uuid import UUID
@@ -19,6 +20,7 @@ EVIDENCE = (
     EventKind.EXEMPTED, EventKind.MANY_EXEMPTED, EventKind.EXEMPTION_ENDED,
     EventKind.REMEMBERING_FORBIDDEN, EventKind.REMEMBERING_ALLOWED,
 )  # fmt: skip
+UNTIL = re.compile(r" \((until )?\d{4}-\d\d-\d\d\)$")
 TIME_FORMAT = "%Y-%m-%d %H:%M UTC"  # of times in the subject of an event
 
 
@@ -51,7 +53,7 @@ def days(organization: Organization, now: member_counts.Counts) -> list[Complian
 class Exemption:
     """A time during which a member was exempt; ``until`` is when the exemption ended or will end."""
 
-    what: str  # email and reason
+    what: str  # email and reason, without the date at the end of the event's subject
     since: datetime
     until: datetime
 
@@ -97,7 +99,9 @@ def exemptions(organization: Organization) -> list[Exemption]:
         if earlier := running.pop(event.member, None):
             found.append(replace(earlier, until=min(earlier.until, event.at)))
         if event.kind == EventKind.EXEMPTED:
-            running[event.member] = Exemption(event.subject_in_words, event.at, event.effective_at or event.at)
+            running[event.member] = Exemption(
+                UNTIL.sub("", event.subject_in_words), event.at, event.effective_at or event.at
+            )
     return sorted([*found, *running.values()], key=lambda one: one.since)
 
 

@@ -3,15 +3,18 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from uuid import UUID
 
 from django.db.models import Q, QuerySet
 from django.utils.dateparse import parse_datetime
 
 from accounts.identifiers import key_of
+from organizations import member_list
 from organizations.member_list import SHORTEST_PART
 from organizations.models import Membership, Organization, OrganizationEvent
 
 BATCH = 1000
+MAX_NAMED = 10
 
 
 @dataclass(frozen=True)
@@ -49,14 +52,24 @@ def _concerns(organization: Organization, person: str) -> Q:
     """Return the condition that an event is by or about a person.
 
     The log keeps the addresses of the time. For the address of a present member it finds, too, what the account did
-    under an earlier one. A part of one or two letters is in nearly every address, so it finds only beginnings.
+    under an earlier one, and by a name the first ``MAX_NAMED`` present members who have it. A part of one or two letters is in nearly every address, so it finds only beginnings.
     """
     lookup = "icontains" if len(person) >= SHORTEST_PART else "istartswith"
     found = Q(**{f"actor_email__{lookup}": person}) | Q(**{f"subject__{lookup}": person})
     rows = Membership.objects.filter(organization=organization, email_key=key_of(person))
     if "@" in person and (member := rows.values_list("user_id", flat=True).first()):
         found |= Q(actor=member) | Q(member=member)
+    for member, email in _named(organization, person):
+        found |= Q(actor=member) | Q(member=member) | Q(subject__istartswith=email)
     return found
+
+
+def _named(organization: Organization, name: str) -> list[tuple[UUID, str]]:
+    """Return the first present members whose email or name has each of these words, as the list of members finds."""
+    if "@" in name or len(name) < SHORTEST_PART:
+        return []
+    rows = member_list.matching(organization, search=name).order_by("email_key")
+    return list(rows.values_list("user_id", "user__email")[:MAX_NAMED])
 
 
 @dataclass(frozen=True)

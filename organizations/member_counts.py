@@ -1,13 +1,14 @@
 """Counts of the members who meet a policy. The work does not grow with the size of the organization."""
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from django.db.models import Count, OuterRef, Subquery
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from organizations import accepted_modes
 from organizations.models import MemberCount, Membership, Organization
 
 
@@ -18,6 +19,7 @@ class Counts:
     by_state: dict[str, int]  # all members, by their modes
     lacking: dict[str, int]  # members who do not meet the policy and are not exempt, by their modes
     exempt: int  # members who do not meet the policy but are exempt
+    exempt_by_state: dict[str, int] = field(default_factory=dict)  # all exempt members, by their modes
 
     @property
     def missing(self) -> int:
@@ -33,6 +35,11 @@ class Counts:
     def asked(self) -> int:
         """Return the number of members to whom the policy applies: all but the exempt."""
         return self.ready + self.missing
+
+    def missing_of(self, accepted: str) -> int:
+        """Return the number of members who would not meet the policy if it accepted these modes, without the exempt."""
+        lacking = [state for state in self.by_state if not accepted_modes.are_met_by(accepted, state.split())]
+        return sum(self.by_state[state] - self.exempt_by_state.get(state, 0) for state in lacking)
 
     @property
     def percent(self) -> int:
@@ -59,6 +66,7 @@ def of_many(organizations: Collection[Organization]) -> dict[UUID, Counts]:
     for pk, modes, count, exempt in rows.values_list("organization", "modes", "count", "exempt"):
         mine = found[pk]
         mine.by_state[modes] = count
+        mine.exempt_by_state[modes] = exempt
         if not by_id[pk].is_met_by(modes.split()):
             mine.lacking[modes] = count - exempt
             found[pk] = replace(mine, exempt=mine.exempt + exempt)

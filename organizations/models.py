@@ -429,6 +429,7 @@ class EventKind(models.TextChoices):
     REMEMBERING_FORBIDDEN = "remembering_forbidden", _("Remembered browsers forbidden")
     REMEMBERING_ALLOWED = "remembering_allowed", _("Remembered browsers allowed")
     ASSISTED_RESET_STARTED = "assisted_reset_started", _("Assisted reset started")
+    ASSISTED_RESET_CANCELLED = "assisted_reset_cancelled", _("Assisted reset cancelled")
     INVITED = "invited", _("Invitation sent")
     INVITATION_WITHDRAWN = "invitation_withdrawn", _("Invitation withdrawn")
     JOINED = "joined", _("Joined")

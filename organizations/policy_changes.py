@@ -311,4 +311,4 @@ def exempt_many(owner: Membership, member_ids: Collection[int], *, reason: str, 
 
 
 def _exemption_in_words(user: User, reason: str, until: datetime) -> str:
-    return f"{user.email}: {reason} ({until:%Y-%m-%d})"
+    return f"{user.email}: {reason} (until {until:%Y-%m-%d})"

@@ -70,9 +70,15 @@ def start(owner: Membership, origin: Origin) -> Reminder:
         waiting.update(superseded_at=now)
         run = _new(organization, Reminder.Kind.OWNER)
         run.save()
-        membership.record(organization, owner.user, EventKind.REMINDED, origin)
+        membership.record(organization, owner.user, EventKind.REMINDED, origin, subject=_up_to(_asked(run).count()))
         transaction.on_commit(_call)
     return run
+
+
+def _up_to(number: int) -> str:
+    """Return what the log says of a reminder whose members are not chosen one by one."""
+    with languages.of(None):
+        return ngettext("up to %(n)d member", "up to %(n)d members", number) % {"n": number}
 
 
 def _new(organization: Organization, kind: "Reminder.Kind") -> Reminder:
@@ -177,11 +183,16 @@ def start_matching(owner: Membership, *, state: str, search: str, origin: Origin
             raise RemindersRunning
         if number and open_run is None:
             run.save()
-            with languages.of(None):
-                words = ngettext("up to %(n)d member", "up to %(n)d members", number) % {"n": number}
-            membership.record(organization, owner.user, EventKind.REMINDED, origin, subject=words)
+            membership.record(organization, owner.user, EventKind.REMINDED, origin, subject=_up_to(number))
             transaction.on_commit(_call)
     return number
+
+
+def count_matching(organization: Organization, *, state: str, search: str) -> int:
+    """Return the number of members whom ``start_matching`` would remind at most. One query."""
+    run = _new(organization, Reminder.Kind.CHOSEN)
+    run.state, run.search = state, search
+    return _asked(run).count()
 
 
 def _not_lately(organization_id: UUID, users: list[UUID]) -> list[UUID]:

@@ -239,7 +239,7 @@ def test_each_recipient_is_told_in_their_own_language(client):
         User.objects.filter(pk=user.pk).update(language=language)
     sign_in(client, olaf)
 
-    client.post(f"{clinic.get_absolute_url()}/members/{odile.pk}/role", {"role": "owner"})
+    client.post(f"{clinic.get_absolute_url()}/members/{odile.pk}/role", {"role": "owner", "confirmed": "yes"})
 
     told = {message.to[0]: message for message in read_mail() if message.subject.startswith("Clinic")}
     assert {email: message.subject for email, message in told.items()} == {

@@ -16,6 +16,7 @@ from django.utils.safestring import SafeString, mark_safe
 from accounts.security_log import agent_in_words
 
 register = template.Library()
+DATE = re.compile(r"\b\d{4}-\d\d-\d\d\b")
 
 
 @register.simple_tag(takes_context=True)
@@ -95,6 +96,13 @@ def browser(agent: str) -> str:
 def grouped(number: int) -> str:
     """Show a whole number with its thousands grouped, as in 3,000."""
     return str(number_format(number, force_grouping=True))
+
+
+@register.filter
+def breakable(text: str) -> SafeString:
+    """Let a line break after the @ and the dots of an address, and never within a date."""
+    shown = re.sub(r"(?<=\w)([@.])(?=\w)", r"\1<wbr>", conditional_escape(text))
+    return SafeString(DATE.sub(r'<span class="whole">\g<0></span>', shown))
 
 
 @register.filter

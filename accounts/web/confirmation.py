@@ -20,6 +20,7 @@ class Confirmation(TypedDict):
     action_url: NotRequired[str]
     method: NotRequired[Literal["post", "get"]]
     hidden: NotRequired[Mapping[str, str]]
+    nav: NotRequired[object]  # the navigation of an organization, if this is one of its pages
 
 
 def confirm(request: HttpRequest, **page: Unpack[Confirmation]) -> HttpResponse:

@@ -441,7 +441,7 @@ class TestReminding:
         assert "We are sending the reminders." in text_of(page)
 
     def remind_all(self, client, clinic, **fields):
-        data = {"all": "yes", "mfa": "all", **fields}
+        data = {"all": "yes", "mfa": "all", "confirmed": "yes", **fields}
         page = text_of(client.post(address(clinic, "remind"), data, follow=True))
         reminders.fan_out()
         return page
@@ -457,6 +457,18 @@ class TestReminding:
         assert self.reminded() == ["north1@example.com", "north2@example.com"]
         assert OrganizationEvent.objects.get(kind="reminded").subject == "up to 2 members"
 
+    def test_first_i_read_how_many_and_who_is_left_out(self, owner, clinic):
+        for name in ("north1", "north2"):
+            person(clinic, name)
+        person(clinic, "north3", mode="email")
+
+        page = owner.post(address(clinic, "remind"), {"all": "yes", "mfa": "all", "q": "north"})
+
+        assert "Remind up to 2 members?" in text_of(page)
+        assert "those whom you reminded within the last day." in text_of(page)
+        assert 'name="q" value="north"' in page.content.decode()
+        assert not Reminder.objects.exists()
+
     def test_a_search_mails_no_one_twice_a_day(self, owner, clinic):
         """SR-50: the limit of each member, chosen or found."""
         north1, _north2 = person(clinic, "north1"), person(clinic, "north2")
@@ -470,9 +482,9 @@ class TestReminding:
     def test_twice_the_click_is_one_run_and_another_search_waits(self, owner, clinic):
         person(clinic, "north1")
         for _click in range(2):
-            owner.post(address(clinic, "remind"), {"all": "yes", "q": "north"})
+            owner.post(address(clinic, "remind"), {"all": "yes", "q": "north", "confirmed": "yes"})
 
-        page = owner.post(address(clinic, "remind"), {"all": "yes", "q": "o"}, follow=True)
+        page = owner.post(address(clinic, "remind"), {"all": "yes", "q": "o", "confirmed": "yes"}, follow=True)
 
         assert "We are still sending your last reminder." in text_of(page)
         assert Reminder.objects.count() == OrganizationEvent.objects.filter(kind="reminded").count() == 1

@@ -211,7 +211,12 @@ class TestRoles:
 
     def test_owners_hear_of_a_new_one(self, owner, clinic, olaf, amy):
         """SR-54: whoever becomes an owner can switch everything off."""
-        owner.post(page_of(clinic, amy, "/role"), {"role": "owner"})
+        asked = text_of(owner.post(page_of(clinic, amy, "/role"), {"role": "owner"}))
+        assert "Make amy@example.com an owner?" in asked
+        assert "Careful: amy@example.com has no MFA." in asked
+        assert role_of(amy) == "admin"
+
+        owner.post(page_of(clinic, amy, "/role"), {"role": "owner", "confirmed": "yes"})
 
         told = [message for message in read_mail() if message.subject == "Clinic: Role changed"]
         assert sorted(message.to[0] for message in told) == ["amy@example.com", "olaf@example.com"]

@@ -11,8 +11,10 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.web.forms import validate_plain_line
 from organizations import accepted_modes, environments, event_list
+from organizations.member_counts import Counts
 from organizations.models import NAME_IN_COMMANDS, EventKind, Organization, Role
 from organizations.policy_changes import ChangedMeanwhile
+from organizations.web.wording import missing_of_in_words
 
 
 class RenameEnvironmentForm(forms.Form):
@@ -69,12 +71,7 @@ class PolicyForm(forms.Form):
         ),
         widget=forms.DateInput({"type": "date"}, format="%Y-%m-%d"),
     )
-    counting = forms.ChoiceField(
-        label=_("Accepted modes"),
-        choices=accepted_modes.explained_choices,
-        required=False,
-        widget=forms.RadioSelect,
-    )
+    counting = forms.ChoiceField()  # made in ``__init__``
     remembering_forbidden = forms.BooleanField(
         label=_("Ask for a one-time password at every sign-in, also in remembered browsers"),
         required=False,
@@ -83,16 +80,26 @@ class PolicyForm(forms.Form):
     # The policy that the page showed: another owner may have changed it since.
     seen = forms.CharField(required=False, max_length=64, widget=forms.HiddenInput)
 
-    def __init__(self, *args: Any, organization: Organization, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, organization: Organization, counts: Counts, **kwargs: Any) -> None:
         at = organization.mfa_required_at
         forbidden = "forbidden" if organization.remembering_forbidden else "allowed"
         self.current = f"{at.isoformat() if at else 'never'} {organization.accepted_modes or 'any'} {forbidden}"
         # A form that was kept during a step-up keeps the policy that its page showed.
         kwargs["initial"] = {"seen": self.current, **kwargs.get("initial", {})}
         super().__init__(*args, **kwargs)
-        self.fields["counting"].help_text = _(
-            "Members must enable an accepted mode, and use it when they open this organization. They can still sign in "
-            "to their account with any mode that they have."
+        # Before the owner saves, each choice says how many members it would block.
+        self.fields["counting"] = forms.ChoiceField(
+            label=_("Accepted modes"),
+            choices=[
+                (value, f"{label}. {missing_of_in_words(counts, value)}")
+                for value, label in accepted_modes.explained_choices()
+            ],
+            required=False,
+            widget=forms.RadioSelect,
+            help_text=_(
+                "Members must enable an accepted mode, and use it when they open this organization. They can still "
+                "sign in to their account with any mode that they have."
+            ),
         )
         self.was = at.date() if at else None
         if organization.mfa_required:  # the start date is in the past and does not change

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from django.urls import reverse
-from django.utils.formats import date_format, number_format
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -11,6 +11,7 @@ from organizations import policy
 from organizations.member_counts import Counts
 from organizations.models import Membership, Organization, Role
 from organizations.policy_impact import Impact
+from organizations.web.wording import grouped
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def _policy_in_words(organization: Organization) -> str:
 
 
 def _members_in_words(organization: Organization, counts: Counts) -> str:
-    values = {"n": _number(counts.missing), "members": _number(counts.asked)}
+    values = {"n": grouped(counts.missing), "members": grouped(counts.asked)}
     if not counts.missing:
         text = ngettext("%(members)s member has set it up.", "All %(members)s members have set it up.", counts.asked)
         return text % values
@@ -58,10 +59,6 @@ def _members_in_words(organization: Organization, counts: Counts) -> str:
             counts.missing,
         )
     return text % values
-
-
-def _number(number: int) -> str:
-    return str(number_format(number, force_grouping=True))
 
 
 def _next_step(owner: Membership, counts: Counts) -> tuple[str, str]:

@@ -74,6 +74,11 @@ urlpatterns = [
         members.start_reset,
         name="assisted_reset",
     ),
+    path(
+        "organizations/<uuid:organization_id>/members/<uuid:user_id>/reset/cancel",
+        members.cancel_reset,
+        name="cancel_reset",
+    ),
     path("organizations/<uuid:organization_id>/environments", environments.environment_list, name="environments"),
     path(
         "organizations/<uuid:organization_id>/environments/<uuid:environment_id>",

@@ -8,15 +8,21 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils.formats import date_format, number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from accounts.refusals import Refused
-from organizations import accepted_modes, member_list, policy_impact
+from organizations import accepted_modes, member_list, policy_impact, reminders
 from organizations.member_counts import Counts
 from organizations.models import Membership, Organization
 from organizations.policy_changes import OwnMfaIsOff
 from organizations.policy_impact import Impact
+
+
+def grouped(number: int) -> str:
+    """Return a whole number with its thousands grouped, as in 3,000."""
+    return str(number_format(number, force_grouping=True))
 
 
 def show_refusal(request: HttpRequest, organization: Organization, refused: Refused) -> HttpResponse:
@@ -75,21 +81,59 @@ def missing_in_words(counts: Counts, *, is_required: bool) -> str:
         return _("All members already meet this policy.")
     if is_required:
         text = ngettext(
-            "%(missing)d of %(members)d members does not meet this policy yet. The organization is closed to this "
+            "%(missing)s of %(members)s members does not meet this policy yet. The organization is closed to this "
             "member until they do.",
-            "%(missing)d of %(members)d members do not meet this policy yet. The organization is closed to these "
+            "%(missing)s of %(members)s members do not meet this policy yet. The organization is closed to these "
             "members until they do.",
             counts.missing,
         )
     else:
         text = ngettext(
-            "%(missing)d of %(members)d members does not meet this policy yet. The organization will be closed to "
+            "%(missing)s of %(members)s members does not meet this policy yet. The organization will be closed to "
             "this member until they do.",
-            "%(missing)d of %(members)d members do not meet this policy yet. The organization will be closed to these "
+            "%(missing)s of %(members)s members do not meet this policy yet. The organization will be closed to these "
             "members until they do.",
             counts.missing,
         )
-    return text % {"missing": counts.missing, "members": counts.asked}
+    return text % {"missing": grouped(counts.missing), "members": grouped(counts.asked)}
+
+
+def mails_in_words() -> str:
+    """Return a sentence about the emails that follow a change of the policy, and how to prevent them."""
+    minutes = int(reminders.SETTLING_TIME.total_seconds() // 60)
+    text = _("We email these members in %(minutes)d minutes. If you undo this before, no member is emailed.")
+    return text % {"minutes": minutes}
+
+
+def policy_mails_in_words() -> str:
+    """Return sentences for before a policy is saved: who is emailed, and when."""
+    text = _(
+        "If MFA is required now or from a date, we email the members who do not meet the policy %(minutes)d minutes "
+        "after you save it. If you undo the change before, no member is emailed."
+    )
+    return text % {"minutes": int(reminders.SETTLING_TIME.total_seconds() // 60)}
+
+
+def missing_of_in_words(counts: Counts, accepted: str) -> str:
+    """Return a sentence with the number of members who have none of these modes."""
+    number = counts.missing_of(accepted)
+    text = ngettext("%(n)s member does not meet this yet.", "%(n)s members do not meet this yet.", number)
+    return text % {"n": grouped(number)}
+
+
+def announced_in_words(organization: Organization, starts_at: datetime, counts: Counts) -> str:
+    """Return sentences for after a start date was saved: from when, who does not meet it, who is emailed."""
+    day = date_format(starts_at, "j F Y")
+    done = _("Multi-factor authentication will be required from %(day)s.") % {"day": day}
+    if not counts.missing:
+        return f"{done} {missing_in_words(counts, is_required=False)}"
+    missing = missing_of_in_words(counts, organization.accepted_modes)
+    return " ".join([done, missing, mails_in_words(), take_back_in_words()])
+
+
+def take_back_in_words() -> str:
+    """Return a sentence that says how a requirement is taken back."""
+    return _("To undo it, select “Stop requiring”.")
 
 
 def impact_in_words(impact: Impact) -> list[str]:
@@ -99,28 +143,30 @@ def impact_in_words(impact: Impact) -> list[str]:
         names = _names(impact.examples, impact.counts.missing)
         lines.append(_("Members who do not meet this policy: %(names)s.") % {"names": names})
         lines.append(signed_in_in_words(impact))
-    return lines
+    return [line for line in lines if line]
 
 
 def _names(names: list[str], total: int) -> str:
     shown = ", ".join(names[: policy_impact.EXAMPLES])
     more = total - min(len(names), policy_impact.EXAMPLES)
-    rest = _("and %(n)d more") % {"n": more}
+    rest = _("and %(n)s more") % {"n": grouped(more)}
     return f"{shown} {rest}" if more else shown
 
 
 def signed_in_in_words(impact: Impact) -> str:
     """Return a sentence with the missing members who are signed in, and their channels."""
+    if not impact.signed_in and impact.is_partial:
+        return ""  # the others were not examined
     if not impact.signed_in:
         return _("None of these members is signed in right now.")
     channels = [
-        (impact.browsers, _("in a browser: %(n)d")),
-        (impact.command_lines, _("at the command line: %(n)d")),
-        (impact.keys, _("at the command line with a key: %(n)d")),
+        (impact.browsers, _("in a browser: %(n)s")),
+        (impact.command_lines, _("at the command line: %(n)s")),
+        (impact.keys, _("at the command line with a key: %(n)s")),
     ]
     values = {
         "names": _names(impact.signed_in, len(impact.signed_in)),
-        "channels": ", ".join(words % {"n": number} for number, words in channels if number),
+        "channels": ", ".join(words % {"n": grouped(number)} for number, words in channels if number),
     }
     if impact.is_partial:
         return _("Signed in right now, at least: %(names)s (%(channels)s).") % values
@@ -132,18 +178,18 @@ def consequences(organization: Organization, impact: Impact) -> list[str]:
     lines = []
     if number := impact.without_any:
         text = ngettext(
-            "%(n)d member has no mode yet. Activating one takes about a minute.",
-            "%(n)d members have no mode yet. Activating one takes about a minute.",
+            "%(n)s member has no mode yet. Activating one takes about a minute.",
+            "%(n)s members have no mode yet. Activating one takes about a minute.",
             number,
         )
-        lines.append(text % {"n": number})
+        lines.append(text % {"n": grouped(number)})
     if number := impact.with_another:
         text = ngettext(
-            "%(n)d member has only a mode that is not accepted and must add an accepted one: %(modes)s.",
-            "%(n)d members have only a mode that is not accepted and must add an accepted one: %(modes)s.",
+            "%(n)s member has only a mode that is not accepted and must add an accepted one: %(modes)s.",
+            "%(n)s members have only a mode that is not accepted and must add an accepted one: %(modes)s.",
             number,
         )
-        lines.append(text % {"n": number, "modes": accepted_modes.in_words(organization.accepted_modes)})
+        lines.append(text % {"n": grouped(number), "modes": accepted_modes.in_words(organization.accepted_modes)})
     if impact.counts.missing:
         lines.append(
             _(
@@ -153,33 +199,31 @@ def consequences(organization: Organization, impact: Impact) -> list[str]:
         )
     if number := impact.unverified:
         text = ngettext(
-            "At least %(n)d member has not verified their email and must do that first.",
-            "At least %(n)d members have not verified their email and must do that first.",
+            "At least %(n)s member has not verified their email and must do that first.",
+            "At least %(n)s members have not verified their email and must do that first.",
             number,
         )
-        lines.append(text % {"n": number})
+        lines.append(text % {"n": grouped(number)})
     if number := impact.not_reached:
         text = ngettext(
-            "Mail does not arrive for at least %(n)d member, who gets no reminder.",
-            "Mail does not arrive for at least %(n)d members, who get no reminder.",
+            "Mail does not arrive for at least %(n)s member, who gets no reminder.",
+            "Mail does not arrive for at least %(n)s members, who get no reminder.",
             number,
         )
-        lines.append(text % {"n": number})
+        lines.append(text % {"n": grouped(number)})
     if impact.has_more_invitations:
-        text = _("More than %(n)d pending invitations can be accepted only with multi-factor authentication.")
-        lines.append(text % {"n": policy_impact.MAX_EXAMINED})
+        text = _("More than %(n)s pending invitations can be accepted only with multi-factor authentication.")
+        lines.append(text % {"n": grouped(policy_impact.MAX_EXAMINED)})
     elif number := impact.invitations:
         text = ngettext(
-            "%(n)d pending invitation can be accepted only with multi-factor authentication.",
-            "%(n)d pending invitations can be accepted only with multi-factor authentication.",
+            "%(n)s pending invitation can be accepted only with multi-factor authentication.",
+            "%(n)s pending invitations can be accepted only with multi-factor authentication.",
             number,
         )
-        lines.append(text % {"n": number})
+        lines.append(text % {"n": grouped(number)})
     if impact.counts.missing:
         lines.append(_("No one is signed out or removed."))
-        if not organization.mfa_required:
-            lines.append(
-                _("We email these members in five minutes. If you undo this within five minutes, no one is emailed.")
-            )
+        if not organization.mfa_required_at:
+            lines.append(mails_in_words())
         lines.append(_("Their other organizations stay open. Members can also leave this organization instead."))
     return lines

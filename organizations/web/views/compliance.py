@@ -77,7 +77,7 @@ def evidence(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpRe
     organization = manager.organization
     changes = list(compliance.changes(organization)[: MAX_CHANGES_SHOWN + 1])
     exemptions = compliance.exemptions(organization)
-    now_exempt = [one for one in exemptions if one.until > timezone.now()]
+    now_exempt = sorted((one for one in exemptions if one.until > timezone.now()), key=lambda one: one.what.lower())
     context = {
         **page_of(manager, "compliance", is_below=True),
         "at": timezone.now(),

@@ -33,6 +33,7 @@ from organizations.removals import REMOVALS
 from organizations.web.forms import ExemptionForm
 from organizations.web.memberships import membership_of
 from organizations.web.navigation import page_of
+from organizations.web.wording import grouped
 
 MAX_CHOSEN = 100
 MAX_NAMED = 25
@@ -107,7 +108,7 @@ def _remove(request: HttpRequest, manager: Membership, choice: Choice) -> HttpRe
         run = removals.start(manager, state=choice.state, search=choice.search, origin=origin_of(request))
         return redirect("organizations:removal", manager.organization_id, run.pk)
     removed = removals.remove_chosen(manager, choice.users, origin_of(request))
-    text = ngettext("%(n)d member is removed.", "%(n)d members are removed.", removed) % {"n": removed}
+    text = ngettext("%(n)s member is removed.", "%(n)s members are removed.", removed) % {"n": grouped(removed)}
     if removed < len(choice.users):
         text += " " + _("You yourself, owners, and members above your role stay. Remove owners on their own page.")
     messages.success(request, text)
@@ -118,12 +119,14 @@ def _confirm(request: HttpRequest, manager: Membership, choice: Choice) -> HttpR
     count, names = _in_words(manager.organization, choice)
     return confirm(
         request,
+        nav=page_of(manager, "members", is_below=True)["nav"],
         icon="users",
-        title=ngettext("Remove %(n)d member?", "Remove %(n)d members?", count) % {"n": count},
+        title=ngettext("Remove %(n)s member?", "Remove %(n)s members?", count) % {"n": grouped(count)},
         text=[
             names,
             _("They lose access to everything in this organization. To come back, they need a new invitation."),
             _("You yourself, owners, and members above your role stay. Remove owners on their own page."),
+            _("No email is sent about it."),
         ],
         button=_("Remove these members"),
         button_class="danger",
@@ -139,7 +142,7 @@ def _in_words(organization: Organization, choice: Choice) -> tuple[int, str]:
     count = rows.count()
     named = list(rows.order_by("email_key").values_list("user__email", flat=True)[:MAX_NAMED])
     more = count - len(named)
-    return count, ", ".join(named) + (" " + _("and %(n)d more") % {"n": more} if more else "")
+    return count, ", ".join(named) + (" " + _("and %(n)s more") % {"n": grouped(more)} if more else "")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -183,7 +186,7 @@ def _exempt(request: HttpRequest, owner: Membership, choice: Choice, form: Exemp
         )
         return redirect("organizations:exemption_run", owner.organization_id, run.pk)
     number = bulk_exemptions.exempt_chosen(owner, choice.users, reason=reason, until=until, origin=origin)
-    text = ngettext("%(n)d member is now exempt.", "%(n)d members are now exempt.", number) % {"n": number}
+    text = ngettext("%(n)s member is now exempt.", "%(n)s members are now exempt.", number) % {"n": grouped(number)}
     if number < len(choice.users):
         text += " " + _("Owners, admins, and members with the same exemption are not changed.")
     messages.success(request, text)
@@ -197,6 +200,8 @@ def remind_many(request: AuthenticatedHttpRequest, organization_id: UUID) -> Htt
     choice = _choice(request)
     if not choice.users and not choice.is_all:
         return _nothing_chosen(request, choice.list_url(organization_id))
+    if choice.is_all and "confirmed" not in request.POST:
+        return _confirm_reminder(request, owner, choice)
     try:
         number = _remind(owner, choice, origin_of(request))
     except Refused as refused:
@@ -208,15 +213,38 @@ def remind_many(request: AuthenticatedHttpRequest, organization_id: UUID) -> Htt
         )
     elif choice.is_all:
         text = ngettext(
-            "We are reminding %(n)d member, unless you reminded them within the last day.",
-            "We are reminding %(n)d members, except those whom you reminded within the last day.",
+            "We are reminding %(n)s member, unless you reminded them within the last day.",
+            "We are reminding %(n)s members, except those whom you reminded within the last day.",
             number,
         )
-        messages.success(request, text % {"n": number})
+        messages.success(request, text % {"n": grouped(number)})
     else:
-        text = ngettext("We are reminding %(n)d member.", "We are reminding %(n)d members.", number)
-        messages.success(request, text % {"n": number})
+        text = ngettext("We are reminding %(n)s member.", "We are reminding %(n)s members.", number)
+        messages.success(request, text % {"n": grouped(number)})
     return redirect(choice.list_url(organization_id))
+
+
+def _confirm_reminder(request: HttpRequest, owner: Membership, choice: Choice) -> HttpResponse:
+    number = reminders.count_matching(owner.organization, state=choice.state, search=choice.search)
+    title = ngettext("Remind up to %(n)s member?", "Remind up to %(n)s members?", number) % {"n": grouped(number)}
+    return confirm(
+        request,
+        nav=page_of(owner, "members", is_below=True)["nav"],
+        icon="mail",
+        title=title,
+        text=[
+            _("We email the members who match your search and do not meet the policy."),
+            _(
+                "Left out are exempt members, members whose mail does not arrive, members who turned reminders off, and "
+                "those whom you reminded within the last day."
+            ),
+        ],
+        button=_("Send the reminders"),
+        button_class="action",
+        hidden={**choice.as_fields(), "confirmed": "yes"},
+        action_url=request.path,
+        cancel_url=choice.list_url(owner.organization_id),
+    )
 
 
 def _remind(owner: Membership, choice: Choice, origin: Origin) -> int:

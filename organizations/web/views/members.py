@@ -1,15 +1,16 @@
 """Pages of members, for owners and admins."""
 
 from collections.abc import Iterator
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
+from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -20,17 +21,18 @@ from accounts.web.confirmation import confirm
 from accounts.web.csv_export import csv_file
 from accounts.web.form_pages import bound, refusals_on, render_form
 from accounts.web.origin import origin_of
-from mfa.assisted_reset import hours_to_wait
-from organizations import assisted_reset, invitations, member_counts, member_list, policy_changes
+from mfa import assisted_reset as mfa_reset
+from organizations import assisted_reset, member_counts, member_list, policy_changes
 from organizations import membership as memberships
 from organizations.models import MANAGERS, OWNERS, Membership, Organization, Role
-from organizations.web.forms import ExemptionForm, InviteForm, ReasonForm, RoleForm
+from organizations.web.forms import ExemptionForm, ReasonForm, RoleForm
 from organizations.web.memberships import membership_of
 from organizations.web.navigation import page_of
-from organizations.web.wording import member_rows, state_in_words
+from organizations.web.wording import grouped, member_rows, state_in_words
 
 PER_PAGE = 25
-MAX_INVITATIONS_SHOWN = 5
+LIST_FIELDS = ("mfa", "q", "sort", "after", "before")  # of a link to a member, so that it leads back to the same list
+MAX_COUNTED = 10_000
 SORT_LABELS = [
     ("email", _lazy("email, A to Z")),
     ("-email", _lazy("email, Z to A")),
@@ -42,7 +44,7 @@ SORT_LABELS = [
 @never_cache
 @require_safe
 def members(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpResponse:
-    """List the members with their roles and modes, and the open invitations."""
+    """List the members with their roles and modes."""
     manager = membership_of(request, organization_id, roles=MANAGERS)
     organization = manager.organization
     state, q = request.GET.get("mfa", "all"), request.GET.get("q", "")[:254]
@@ -53,9 +55,11 @@ def members(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpRes
     states = [
         (name, state_in_words(value), counts.by_state.get(value, 0)) for name, value in member_list.states().items()
     ]
-    pending = list(invitations.pending(organization)[: MAX_INVITATIONS_SHOWN + 1])
+    missing = _("does not meet the policy") if organization.mfa_required_at else _("would be blocked")
+    total = sum(counts.by_state.values())
     context = {
         **page_of(manager, "members"),
+        "found": _found_in_words(organization, counts, state=state, search=q.strip()),
         "rows": member_rows(organization, page.rows),
         "page": page,
         "is_owner": manager.role in OWNERS,
@@ -63,15 +67,30 @@ def members(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpRes
         "sort": sort,
         "sorts": SORT_LABELS,
         "state": state,
-        "states": [("missing", _("does not meet the policy"), counts.missing), *states],
+        "states": [("missing", missing, counts.missing), *states],
         "more_states": [("exempt", _("exempt")), *Role.choices],
-        "total": sum(counts.by_state.values()),
-        "invitations": pending[:MAX_INVITATIONS_SHOWN],
-        "more_invitations": len(pending) > MAX_INVITATIONS_SHOWN,
-        "now": timezone.now(),
-        "invite_form": InviteForm(at_most=Role(manager.role)),
+        "list_query": _list_query(request),
+        "total": total,
     }
     return render(request, "organizations/members.html", context)
+
+
+def _found_in_words(organization: Organization, counts: member_counts.Counts, *, state: str, search: str) -> str:
+    """Return how many members match; blank if all do. One bounded query, none where the counters know it."""
+    total, known = sum(counts.by_state.values()), {"missing": counts.missing}
+    known |= {name: counts.by_state.get(value, 0) for name, value in member_list.states().items()}
+    if not search and state not in {*known, "exempt", *Role.values}:
+        return ""
+    if not search and state in known:
+        number = known[state]
+    else:
+        number = member_list.matching(organization, state=state, search=search)[: MAX_COUNTED + 1].count()
+    values = {"n": grouped(min(number, MAX_COUNTED)), "members": grouped(total)}
+    if number > MAX_COUNTED and (search or state not in known):
+        return _("More than %(n)s of %(members)s members match.") % values
+    values["n"] = grouped(number)
+    text = ngettext("%(n)s of %(members)s members matches.", "%(n)s of %(members)s members match.", number)
+    return text % values
 
 
 @never_cache
@@ -111,6 +130,8 @@ def member(request: AuthenticatedHttpRequest, organization_id: UUID, user_id: UU
     context = {
         **page_of(manager, "members", is_below=True),
         "row": member_rows(manager.organization, [target])[0],
+        "list_query": _list_query(request),
+        **_reset_of(manager, target),
         "is_me": target.user_id == manager.user_id,
         "is_owner": mine == Role.OWNER,
         "may_change": theirs.rank <= mine.rank,
@@ -122,14 +143,36 @@ def member(request: AuthenticatedHttpRequest, organization_id: UUID, user_id: UU
     return render(request, "organizations/member.html", context)
 
 
+def _reset_of(manager: Membership, target: Membership) -> dict[str, object]:
+    """Return what owners see of the assisted reset of a member: the open one, or whether one can be started."""
+    if manager.role not in OWNERS or target.user_id == manager.user_id:
+        return {}
+    reset = mfa_reset.open_of(target.user)
+    return {
+        "reset": reset,
+        "may_cancel_reset": reset is not None and assisted_reset.is_ours(manager.organization, reset),
+        "may_reset": reset is None and mfa_reset.is_possible(target.user.modes),
+    }
+
+
+def _list_query(request: HttpRequest) -> str:
+    """Return the query of the list from which the user came to a member, with the question mark; or nothing."""
+    query = {name: text[:254] for name in LIST_FIELDS if (text := request.GET.get(name, ""))}
+    return f"?{urlencode(query)}" if query else ""
+
+
+def _member_url(request: HttpRequest, organization_id: UUID, user_id: UUID) -> str:
+    return reverse("organizations:member", args=[organization_id, user_id]) + _list_query(request)
+
+
 def _kept(request: HttpRequest, name: str) -> dict[str, str]:
     """Return what the user typed into a form of this page before a proof was asked for."""
     match = request.resolver_match
     return kept_forms.kept_form(request, reverse(name, kwargs=match.kwargs)) if match else {}
 
 
-def _back(organization_id: UUID, user_id: UUID) -> HttpResponse:
-    return redirect("organizations:member", organization_id, user_id)
+def _back(request: HttpRequest, organization_id: UUID, user_id: UUID) -> HttpResponse:
+    return redirect(_member_url(request, organization_id, user_id))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -138,13 +181,18 @@ def set_role(request: AuthenticatedHttpRequest, organization_id: UUID, user_id: 
     """Change a member's role."""
     manager = membership_of(request, organization_id, roles=MANAGERS)
     if request.method != "POST":  # back from a proof
-        return _back(organization_id, user_id)
+        return _back(request, organization_id, user_id)
     form = RoleForm(request.POST, at_most=Role(manager.role))
     if not form.is_valid():
         messages.error(request, memberships.RoleMissing.message)
-        return _back(organization_id, user_id)
+        return _back(request, organization_id, user_id)
+    role = Role(form.cleaned_data["role"])
+    if role == Role.OWNER and "confirmed" not in request.POST:
+        target = _target(manager, user_id)
+        if target.role != Role.OWNER:
+            return _confirm_owner(request, manager, target)
     try:
-        memberships.set_role(manager, user_id, Role(form.cleaned_data["role"]), origin_of(request))
+        memberships.set_role(manager, user_id, role, origin_of(request))
     except memberships.NotAMember:
         raise Http404 from None
     except Refused as refused:
@@ -153,7 +201,33 @@ def set_role(request: AuthenticatedHttpRequest, organization_id: UUID, user_id: 
         messages.success(request, _("The role is changed."))
         if manager.user_id == user_id:
             return redirect(manager.organization)
-    return _back(organization_id, user_id)
+    return _back(request, organization_id, user_id)
+
+
+def _confirm_owner(request: HttpRequest, owner: Membership, target: Membership) -> HttpResponse:
+    """Ask for confirmation of a new owner, and warn of one who does not have MFA."""
+    email = {"email": target.user.email, "name": owner.organization.name}
+    text = [_("Owners of %(name)s change its rules, name other owners, and can remove every member, you too.") % email]
+    if not owner.organization.is_met_by(target.user.modes):
+        text.append(_without_mfa_in_words(target))
+    return confirm(
+        request,
+        nav=page_of(owner, "members", is_below=True)["nav"],
+        icon="users",
+        title=_("Make %(email)s an owner?") % email,
+        text=text,
+        button=_("Make owner"),
+        button_class="danger",
+        hidden={"role": Role.OWNER, "confirmed": "yes"},
+        cancel_url=_member_url(request, owner.organization_id, target.user_id),
+    )
+
+
+def _without_mfa_in_words(target: Membership) -> str:
+    email = {"email": target.user.email}
+    if target.user.modes:
+        return _("Careful: %(email)s has no mode that the policy accepts.") % email
+    return _("Careful: %(email)s has no MFA. A stolen password alone would open the organization to others.") % email
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -172,17 +246,21 @@ def hand_over(request: AuthenticatedHttpRequest, organization_id: UUID, user_id:
                 request, _("%(email)s is now an owner, and you are an admin.") % {"email": target.user.email}
             )
         return redirect(owner.organization)
+    lines = [
+        _("%(email)s becomes an owner and you become an admin. Only an owner can make you an owner again.")
+        % {"email": target.user.email}
+    ]
+    if not owner.organization.is_met_by(target.user.modes):
+        lines.append(_without_mfa_in_words(target))
     return confirm(
         request,
+        nav=page_of(owner, "members", is_below=True)["nav"],
         icon="users",
         title=_("Hand the organization over?"),
-        text=[
-            _("%(email)s becomes an owner and you become an admin. Only an owner can make you an owner again.")
-            % {"email": target.user.email}
-        ],
+        text=lines,
         button=_("Hand over"),
         button_class="danger",
-        cancel_url=reverse("organizations:member", args=[organization_id, user_id]),
+        cancel_url=_member_url(request, organization_id, user_id),
     )
 
 
@@ -197,19 +275,24 @@ def remove(request: AuthenticatedHttpRequest, organization_id: UUID, user_id: UU
             memberships.remove(manager, user_id, origin_of(request))
         except Refused as refused:
             messages.error(request, refused.text)
-            return _back(organization_id, user_id)
+            return _back(request, organization_id, user_id)
         messages.success(request, _("%(email)s is no longer a member.") % {"email": target.user.email})
         if target.user_id == manager.user_id:
             return redirect("accounts:dashboard")
-        return redirect("organizations:members", organization_id)
+        return redirect(reverse("organizations:members", args=[organization_id]) + _list_query(request))
+    mailed = _("The owners are emailed about it.") if target.role == Role.OWNER else _("No email is sent about it.")
     return confirm(
         request,
+        nav=page_of(manager, "members", is_below=True)["nav"],
         icon="users",
         title=_("Remove %(email)s?") % {"email": target.user.email},
-        text=[_("They lose access to everything in this organization. To come back, they need a new invitation.")],
+        text=[
+            _("They lose access to everything in this organization. To come back, they need a new invitation."),
+            mailed,
+        ],
         button=_("Remove User from Organization"),
         button_class="danger",
-        cancel_url=reverse("organizations:member", args=[organization_id, user_id]),
+        cancel_url=_member_url(request, organization_id, user_id),
     )
 
 
@@ -220,12 +303,12 @@ def exempt(request: AuthenticatedHttpRequest, organization_id: UUID, user_id: UU
     owner = membership_of(request, organization_id, roles=OWNERS)
     target = _target(owner, user_id)
     if request.method != "POST":  # back from a proof
-        return _back(organization_id, user_id)
+        return _back(request, organization_id, user_id)
     form = ExemptionForm(request.POST)
     ends = "end" in request.POST
     if not ends and not form.is_valid():
         messages.error(request, _("Enter a reason, and choose a day within the next year."))
-        return _back(organization_id, user_id)
+        return _back(request, organization_id, user_id)
     until = None if ends else form.ends_at
     reason = "" if ends else form.cleaned_data["reason"]
     try:
@@ -236,7 +319,7 @@ def exempt(request: AuthenticatedHttpRequest, organization_id: UUID, user_id: UU
         messages.success(
             request, _("The exemption has ended.") if ends else _("The member is now exempt from the policy.")
         )
-    return _back(organization_id, user_id)
+    return _back(request, organization_id, user_id)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -255,10 +338,37 @@ def start_reset(request: AuthenticatedHttpRequest, organization_id: UUID, user_i
             messages.success(
                 request, _("The reset has started. We have asked %(email)s to confirm it.") % {"email": target.email}
             )
-            return redirect(owner.organization)
+            return _back(request, organization_id, user_id)
     context = {
         **page_of(owner, "members", is_below=True),
         "member": target,
-        "hours": hours_to_wait(),
+        "member_url": _member_url(request, organization_id, user_id),
+        "hours": mfa_reset.hours_to_wait(),
     }
     return render_form(request, "organizations/assisted_reset.html", form, **context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@needs_recent_proof
+def cancel_reset(request: AuthenticatedHttpRequest, organization_id: UUID, user_id: UUID) -> HttpResponse:
+    """Cancel the assisted reset of a member that an owner has started, after a confirmation."""
+    owner = membership_of(request, organization_id, roles=OWNERS)
+    target = _target(owner, user_id)
+    if request.method == "POST":
+        try:
+            assisted_reset.cancel(owner, user_id, origin_of(request))
+        except Refused as refused:
+            messages.error(request, refused.text)
+        else:
+            messages.success(request, _("The reset is cancelled."))
+        return _back(request, organization_id, user_id)
+    return confirm(
+        request,
+        nav=page_of(owner, "members", is_below=True)["nav"],
+        title=_("Cancel the reset?"),
+        icon="warning",
+        text=[_("The codes that we emailed to %(email)s no longer work.") % {"email": target.user.email}],
+        button=_("Cancel the reset"),
+        button_class="danger",
+        cancel_url=_member_url(request, organization_id, user_id),
+    )

@@ -24,9 +24,10 @@ from organizations.web.forms import OrganizationForm
 from organizations.web.memberships import membership_of
 from organizations.web.navigation import page_of
 from organizations.web.state_line import state_of
-from organizations.web.wording import MemberRow, consequences, member_rows, signed_in_in_words
+from organizations.web.wording import MemberRow, consequences, grouped, member_rows, signed_in_in_words
 
 PER_PAGE = 25
+MAX_OWNERS_NAMED = 5
 
 
 @require_safe
@@ -96,12 +97,41 @@ def leave(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpRespo
         else:
             messages.success(request, _("You have left %(name)s.") % {"name": name})
         return redirect("accounts:dashboard")
+    text = [_("You lose access to everything in this organization. To come back, you need a new invitation.")]
+    if membership.role == Role.OWNER:
+        if memberships.owned_alone([membership]):
+            return _cannot_leave(request, membership)
+        text.append(_("The owners who stay: %(names)s.") % {"names": _others_in_words(membership)})
     return confirm(
         request,
         title=_("Leave %(name)s?") % {"name": name},
         icon="users",
-        text=[_("You lose access to everything in this organization. To come back, you need a new invitation.")],
+        text=text,
         button=_("Leave"),
         button_class="danger",
         cancel_url=reverse("accounts:dashboard"),
     )
+
+
+def _cannot_leave(request: AuthenticatedHttpRequest, owner: Membership) -> HttpResponse:
+    name = {"name": owner.organization.name}
+    return confirm(
+        request,
+        title=_("You cannot leave %(name)s yet") % name,
+        icon="users",
+        text=[
+            _("No other owner of %(name)s can sign in and meets its policy. Make another member an owner first.") % name
+        ],
+        button=_("Choose a member"),
+        method="get",
+        action_url=reverse("organizations:members", args=[owner.organization_id]),
+        cancel_url=owner.organization.get_absolute_url(),
+    )
+
+
+def _others_in_words(owner: Membership) -> str:
+    """Return the emails of the other owners, the first of them."""
+    emails = [user.email for user in memberships.owners_of(owner.organization) if user.pk != owner.user_id]
+    more = len(emails) - MAX_OWNERS_NAMED
+    rest = " " + _("and %(n)s more") % {"n": grouped(more)} if more > 0 else ""
+    return ", ".join(emails[:MAX_OWNERS_NAMED]) + rest

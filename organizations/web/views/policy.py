@@ -19,12 +19,21 @@ from accounts.web.confirmation import confirm
 from accounts.web.form_pages import bound, refusals_on, render_form
 from accounts.web.origin import origin_of
 from organizations import accepted_modes, member_counts, policy_changes, policy_impact
-from organizations.models import OWNERS, Organization
+from organizations.models import OWNERS, Membership, Organization
 from organizations.policy_changes import PolicySettings
 from organizations.web.forms import PolicyForm
 from organizations.web.memberships import membership_of
 from organizations.web.navigation import page_of
-from organizations.web.wording import consequences, impact_in_words, missing_in_words, show_refusal
+from organizations.web.wording import (
+    announced_in_words,
+    consequences,
+    impact_in_words,
+    mails_in_words,
+    missing_in_words,
+    policy_mails_in_words,
+    show_refusal,
+    take_back_in_words,
+)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -40,12 +49,12 @@ def require(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpRes
             policy_changes.require(owner, origin_of(request), proved=proofs.proved_modes(request))
         except Refused as refused:
             return show_refusal(request, owner.organization, refused)
-        done = _("Multi-factor authentication is now required of every member.")
-        messages.success(request, f"{done} {missing_in_words(member_counts.of(owner.organization), is_required=True)}")
+        messages.success(request, _required_in_words(owner.organization))
         return redirect(owner.organization)
     impact = policy_impact.of(owner.organization)
     return confirm(
         request,
+        nav=page_of(owner, "organization", is_below=True)["nav"],
         title=_("Require multi-factor authentication?"),
         icon="lock",
         text=[*impact_in_words(impact), *consequences(owner.organization, impact)],
@@ -73,6 +82,7 @@ def stop_requiring(request: AuthenticatedHttpRequest, organization_id: UUID) -> 
     name = {"name": organization.name}
     return confirm(
         request,
+        nav=page_of(owner, "organization", is_below=True)["nav"],
         title=_("Stop requiring multi-factor authentication?") if held else _("Cancel the start date?"),
         icon="lock",
         text=[
@@ -100,20 +110,43 @@ def options(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpRes
     }
     if kept := kept_forms.kept_form(request):  # a browser does not send an unchecked box
         initial |= {**kept, "remembering_forbidden": "remembering_forbidden" in kept}
-    form = bound(request, PolicyForm, initial=initial, organization=organization)
+    impact = policy_impact.missing(organization)
+    form = bound(request, PolicyForm, initial=initial, organization=organization, counts=impact.counts)
     if form.is_valid():
         settings = _settings(organization, form)
         if asked := _asked_to_prove(request, organization, settings):
             return asked
         if policy_changes.blocks_more(organization, settings) and "confirmed" not in request.POST:
-            return _confirm(request, organization, settings)
+            return _confirm(request, owner, settings)
         with refusals_on(request, form):
             seen, proved = policy_changes.settings_of(organization), proofs.proved_modes(request)
             policy_changes.set_policy(owner, settings, origin_of(request), seen=seen, proved=proved)
-            messages.success(request, _("The policy is saved."))
+            messages.success(request, _saved_in_words(organization, seen))
             return redirect(organization)
-    context = {**page_of(owner, "policy"), "impact": policy_impact.missing(organization)}
+    context = {**page_of(owner, "policy"), "impact": impact, "mails": policy_mails_in_words()}
     return render_form(request, "organizations/policy.html", form, focus=False, **context)
+
+
+def _required_in_words(organization: Organization) -> str:
+    counts = member_counts.of(organization)
+    done = _("Multi-factor authentication is now required of every member.")
+    lines = [done, missing_in_words(counts, is_required=True)]
+    if counts.missing:
+        lines += [mails_in_words(), take_back_in_words()]
+    return " ".join(lines)
+
+
+def _saved_in_words(organization: Organization, before: PolicySettings) -> str:
+    """Return what the page says after it has saved the policy: who is blocked, from when, and who is emailed."""
+    organization.refresh_from_db()
+    lines = [_("The policy is saved.")]
+    tightened = accepted_modes.is_stricter(organization.accepted_modes, than=before.accepted_modes)
+    if tightened or organization.mfa_required_at != before.required_from:
+        if organization.mfa_required:
+            lines.append(_required_in_words(organization))
+        elif starts_at := organization.mfa_required_at:
+            lines.append(announced_in_words(organization, starts_at, member_counts.of(organization)))
+    return " ".join(lines)
 
 
 def _asked_to_prove(
@@ -133,12 +166,14 @@ def _with_modes(organization: Organization, settings: PolicySettings) -> Organiz
     return proposed
 
 
-def _confirm(request: HttpRequest, organization: Organization, settings: PolicySettings) -> HttpResponse:
+def _confirm(request: HttpRequest, owner: Membership, settings: PolicySettings) -> HttpResponse:
     """Ask for confirmation of settings that would block members at once, and show whom."""
+    organization = owner.organization
     proposed = _with_modes(organization, settings)
     impact = policy_impact.of(proposed)
     return confirm(
         request,
+        nav=page_of(owner, "policy", is_below=True)["nav"],
         title=_("Require this from now on?"),
         icon="lock",
         text=[

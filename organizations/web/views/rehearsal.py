@@ -14,8 +14,8 @@ from accounts.refusals import Refused
 from accounts.web import kept_forms, proofs
 from accounts.web.access import AuthenticatedHttpRequest
 from accounts.web.origin import origin_of
-from organizations import policy_changes, rehearsal
-from organizations.models import MANAGERS, OWNERS, Membership
+from organizations import member_counts, policy_changes, rehearsal
+from organizations.models import MANAGERS, OWNERS, Membership, Organization
 from organizations.web.forms import RehearsalForm
 from organizations.web.memberships import membership_of
 from organizations.web.navigation import page_of
@@ -39,8 +39,16 @@ def rehearse(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpRe
         "is_owner": manager.role in OWNERS,
         "form": RehearsalForm(initial=kept_forms.kept_form(request)),
         "page": page,
+        "counts": member_counts.of(organization),
+        "ends_at_start": _ends_at_start(organization),
     }
     return render(request, "organizations/rehearsal.html", context)
+
+
+def _ends_at_start(organization: Organization) -> bool:
+    """Return whether the start date of the policy ends the rehearsal before its own end."""
+    until, at = organization.rehearsal_until, organization.mfa_required_at
+    return until is not None and at is not None and at < until
 
 
 def _rehearse(request: HttpRequest, owner: Membership) -> HttpResponse:
