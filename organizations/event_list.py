@@ -52,7 +52,8 @@ def _concerns(organization: Organization, person: str) -> Q:
     """Return the condition that an event is by or about a person.
 
     The log keeps the addresses of the time. For the address of a present member it finds, too, what the account did
-    under an earlier one, and by a name the first ``MAX_NAMED`` present members who have it. A part of one or two letters is in nearly every address, so it finds only beginnings.
+    under an earlier one, and by a name the first ``MAX_NAMED`` present members who have it. A part of one or two
+    letters is in nearly every address, so it finds only beginnings.
     """
     lookup = "icontains" if len(person) >= SHORTEST_PART else "istartswith"
     found = Q(**{f"actor_email__{lookup}": person}) | Q(**{f"subject__{lookup}": person})

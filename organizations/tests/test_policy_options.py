@@ -694,10 +694,8 @@ class TestWhatMembersSee:
 
         page = text_of(client.get(clinic.get_absolute_url()))
 
-        assert (
-            "What owners and admins see about you: Name Dana Reyes Role member MFA email Last verified 2026-11-24 10:00 UTC"
-            in page
-        )
+        assert "What owners and admins see about you: Name Dana Reyes Role member MFA email" in page
+        assert "Last verified 2026-11-24 10:00 UTC" in page
 
     def test_one_page_says_which_organization_asks_for_what(self, owner, clinic, member, client, dana, clock):
         lab = MembershipFactory(user=dana, organization__name="Lab").organization

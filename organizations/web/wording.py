@@ -128,7 +128,7 @@ def announced_in_words(organization: Organization, starts_at: datetime, counts: 
     if not counts.missing:
         return f"{done} {missing_in_words(counts, is_required=False)}"
     missing = missing_of_in_words(counts, organization.accepted_modes)
-    return " ".join([done, missing, mails_in_words(), take_back_in_words()])
+    return f"{done} {missing} {mails_in_words()} {take_back_in_words()}"
 
 
 def take_back_in_words() -> str:

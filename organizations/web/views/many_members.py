@@ -235,8 +235,8 @@ def _confirm_reminder(request: HttpRequest, owner: Membership, choice: Choice) -
         text=[
             _("We email the members who match your search and do not meet the policy."),
             _(
-                "Left out are exempt members, members whose mail does not arrive, members who turned reminders off, and "
-                "those whom you reminded within the last day."
+                "Left out are exempt members, members whose mail does not arrive, members who turned reminders off, "
+                "and those whom you reminded within the last day."
             ),
         ],
         button=_("Send the reminders"),

@@ -1,0 +1,209 @@
+"""Owners read before a click what it does to how many members, and afterwards how to take it back."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from accounts.models import User
+from accounts.security_log import Origin
+from accounts.tests.factories import UserFactory
+from mfa.models import AssistedReset
+from mfa.tests.factories import add_mode
+from organizations import membership, policy_changes, reminders
+from organizations.models import Membership, OrganizationEvent, Role
+from organizations.tests.factories import MembershipFactory, OrganizationFactory
+from tests.emails import read_mail
+from tests.pages import text_of
+from tests.signing_in import sign_in
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def clinic():
+    return OrganizationFactory(name="Clinic")
+
+
+def person(clinic, name, role=Role.MEMBER, *, mode=None):
+    user = UserFactory(email=f"{name}@example.com", name=f"{name.title()} Stone")
+    if mode:
+        add_mode(user, mode)
+    MembershipFactory(organization=clinic, user=user, role=role)
+    return user
+
+
+@pytest.fixture
+def olaf(clinic):
+    return person(clinic, "olaf", Role.OWNER, mode="authenticator")
+
+
+@pytest.fixture
+def owner(client, olaf):
+    sign_in(client, olaf)
+    return client
+
+
+def page_of(client, clinic, path=""):
+    return text_of(client.get(clinic.get_absolute_url() + path))
+
+
+def in_days(days):
+    return timezone.now() + timedelta(days=days)
+
+
+class TestStartDate:
+    def test_each_choice_says_how_many_it_blocks_and_when_they_are_mailed(self, owner, clinic):
+        person(clinic, "mo")
+        person(clinic, "ann", mode="email")
+
+        page = page_of(owner, clinic, "/policy")
+
+        assert "1 member does not meet this yet." in page
+        assert "2 members do not meet this yet." in page
+        assert "do not meet the policy 5 minutes after you save it." in page
+
+    def test_after_saving_it_says_who_is_mailed_and_how_to_undo_it(self, owner, clinic):
+        """SR-50: who undoes it in time has mailed no member."""
+        person(clinic, "mo")
+        address = clinic.get_absolute_url()
+        fields = dict(owner.get(f"{address}/policy").context["form"].initial)
+
+        page = text_of(owner.post(
+            f"{address}/policy", {"seen": fields["seen"], "counting": "", "required_from": f"{in_days(5):%Y-%m-%d}"},
+            follow=True,
+        ))  # fmt: skip
+
+        assert "1 member does not meet this yet. We email these members in 5 minutes." in page
+        assert "1 member does not meet the policy yet: mo@example.com." in page
+        assert "Requiring MFA blocks" not in page
+        owner.post(f"{address}/stop-requiring")
+        reminders.fan_out()
+        assert "mo@example.com" not in {message.to[0] for message in read_mail()}
+
+    def test_a_rehearsal_that_runs_past_it_says_so(self, owner, clinic):
+        clinic.mfa_required_at, clinic.rehearsal_until = in_days(2), in_days(7)
+        clinic.save()
+
+        assert "The rehearsal ends then." in page_of(owner, clinic, "/rehearsal")
+
+
+def test_the_button_that_requires_says_that_it_acts_now(owner, clinic):
+    person(clinic, "mo")
+
+    assert "The button requires MFA now: 1 member is blocked at once." in page_of(owner, clinic)
+    page = text_of(owner.post(f"{clinic.get_absolute_url()}/require", follow=True))
+
+    assert "To undo it, select “Stop requiring”." in page
+
+
+class TestMember:
+    def test_i_read_the_name_and_no_way_to_reset_what_is_not_there(self, owner, clinic):
+        mo = person(clinic, "mo")
+
+        page = page_of(owner, clinic, f"/members/{mo.pk}")
+
+        assert "Name Mo Stone" in page
+        assert "Reset lost multi-factor authentication" not in page
+
+    def test_the_search_is_still_there_when_i_am_done(self, owner, clinic):
+        mo = person(clinic, "mo")
+
+        link = f"{clinic.get_absolute_url()}/members/{mo.pk}?mfa=off&amp;q=mo"
+        assert link in owner.get(f"{clinic.get_absolute_url()}/members?q=mo&mfa=off&x=1").content.decode()
+        page = owner.get(link.replace("&amp;", "&")).content.decode()
+
+        assert f'{clinic.get_absolute_url()}/members?mfa=off&amp;q=mo">Done' in page
+
+    def test_a_running_reset_is_shown_and_i_can_cancel_it(self, owner, clinic):
+        """SR-28."""
+        mo = person(clinic, "mo", mode="authenticator")
+        address = f"{clinic.get_absolute_url()}/members/{mo.pk}"
+
+        done = owner.post(f"{address}/reset", {"reason": "lost phone"})
+        assert done.url == address
+        page = page_of(owner, clinic, f"/members/{mo.pk}")
+        assert "We have asked the member to confirm it by email, and wait for that. Cancel the reset" in page
+        assert "Reset lost multi-factor authentication" not in page
+        owner.post(f"{address}/reset/cancel")
+
+        assert AssistedReset.objects.get().ended_at is not None
+        assert OrganizationEvent.objects.filter(kind="assisted_reset_cancelled", subject="mo@example.com").exists()
+
+    def test_a_reset_that_others_started_is_not_mine_to_cancel(self, owner, clinic):
+        """SR-28, SR-39."""
+        mo, eve = person(clinic, "mo", mode="authenticator"), UserFactory(email="eve@example.com")
+        AssistedReset.objects.create(user=mo, started_by=eve, reason="x", expires_at=in_days(1), secret=b"x")
+
+        page = text_of(owner.post(f"{clinic.get_absolute_url()}/members/{mo.pk}/reset/cancel", follow=True))
+
+        assert "No owner of this organization has started a reset" in page
+        assert AssistedReset.objects.get().ended_at is None
+        assert "Cancel the reset" not in page
+
+    def test_the_confirmation_of_a_removal_names_the_organization_and_says_that_no_mail_is_sent(self, owner, clinic):
+        mo = person(clinic, "mo")
+
+        page = owner.get(f"{clinic.get_absolute_url()}/members/{mo.pk}/remove")
+
+        assert "No email is sent about it." in text_of(page)
+        assert 'aria-label="Clinic"' in page.content.decode()
+
+
+class TestList:
+    def test_it_says_how_many_match_and_names_count(self, owner, clinic):
+        for name in ("mo", "ann"):
+            person(clinic, name)
+
+        assert "1 of 3 members matches." in page_of(owner, clinic, "/members?q=ann+stone")
+        assert "2 of 3 members match." in page_of(owner, clinic, "/members?mfa=missing")
+        page = page_of(owner, clinic, "/members")
+        assert "match." not in page
+        assert "would be blocked (2)" in page
+        assert "Any part of the email or name is enough." in page
+
+    def test_invites_are_on_one_page(self, owner, clinic):
+        page = owner.get(f"{clinic.get_absolute_url()}/members").content.decode()
+
+        assert 'name="email"' not in page
+        assert f'{clinic.get_absolute_url()}/invitations">Invite members' in page
+
+
+class TestLeaving:
+    def test_the_only_owner_reads_at_once_what_is_missing(self, owner, clinic):
+        """SR-40."""
+        page = owner.get(f"{clinic.get_absolute_url()}/leave")
+
+        assert "You cannot leave Clinic yet" in text_of(page)
+        assert f'action="{clinic.get_absolute_url()}/members"' in page.content.decode()
+
+    def test_who_stays_is_named(self, owner, clinic):
+        person(clinic, "eve", Role.OWNER)
+
+        assert "The owners who stay: eve@example.com." in page_of(owner, clinic, "/leave")
+
+
+class TestLogAndEvidence:
+    def test_a_name_finds_what_its_member_did(self, owner, clinic, olaf):
+        mo = person(clinic, "mo")
+        User.objects.filter(pk=mo.pk).update(name="Greta Okafor")
+        row = Membership.objects.get(user=mo)
+        row.search_key = " mo@example.com greta okafor"
+        row.save()
+        membership.record(clinic, mo, "joined", Origin(), subject="mo@example.com")
+
+        assert "mo@example.com" in page_of(owner, clinic, "/log?person=greta").partition("Joined mo@")[2]
+        assert "No event matches your filter." in page_of(owner, clinic, "/log?person=nobody")
+
+    def test_the_sheet_names_the_coming_date_and_ends_of_exemptions(self, owner, clinic, olaf):
+        robot = person(clinic, "robot.one")
+        clinic.mfa_required_at = in_days(2)
+        clinic.save()
+        mine = Membership.objects.get(user=olaf)
+        policy_changes.exempt(mine, robot.pk, reason="backup", until=in_days(9), origin=Origin())
+
+        page = owner.get(f"{clinic.get_absolute_url()}/evidence").content.decode()
+
+        assert "It is required from" in page
+        assert f'(until <span class="whole">{in_days(9):%Y-%m-%d}</span>)' in page
+        assert "robot.<wbr>one@<wbr>example.<wbr>com: backup, until" in page
