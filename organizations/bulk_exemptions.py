@@ -54,7 +54,7 @@ def start(owner: Membership, *, state: str, search: str, reason: str, until: dat
 
 
 def _note(owner: Membership, words: str, reason: str, until: datetime, origin: Origin) -> None:
-    about = {"subject": f"{words}: {reason} ({until:%Y-%m-%d})", "effective_at": until}
+    about = {"subject": f"{words}: {reason} (until {until:%Y-%m-%d})", "effective_at": until}
     event = membership.record(owner.organization, owner.user, EventKind.MANY_EXEMPTED, origin, **about)
     membership.tell_owners(event)
 

@@ -11,7 +11,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 def text_of(response: Any) -> str:
     """Return what a page says, without its tags."""
     page = re.sub(r"(?s)<(script|style|svg).*?</\1>", " ", response.content.decode())
-    page = re.sub(r"</?time\b[^>]*>", "", page)  # stands within a sentence
+    page = re.sub(r"</?time\b[^>]*>|<wbr>|<span class=\"whole\">([\d-]+)</span>", r"\1", page)  # within a sentence
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", page)).split())
 
 

@@ -180,7 +180,7 @@ class TestEvidence:
 
         page = text_of(client.get(f"{clinic.get_absolute_url()}/evidence"))
 
-        assert f"{'r' * 200} ({until:%Y-%m-%d}), from" in page
+        assert f"{'r' * 200}, from" in page
         assert "Exemptions now None." in page
 
     def test_what_was_announced_and_taken_back_was_never_required(self, clinic, olaf):
@@ -202,8 +202,8 @@ class TestEvidence:
         page = text_of(client.get(f"{clinic.get_absolute_url()}/evidence"))
 
         assert "Required without a break from" in page
-        assert "and still required. Exemptions: robot@example.com: backup (" in page
-        assert "Exemptions now robot@example.com: backup" in page
+        assert "and still required. Exemptions: robot@example.com: backup, from" in page
+        assert "Exemptions now robot@example.com: backup, until" in page
         assert "Member exempted from the policy robot@example.com: backup" in page
 
 

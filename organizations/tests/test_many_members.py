@@ -270,10 +270,10 @@ class TestExempting:
         assert self.exempt_names() == ["bot0", "bot1", "bot2", "bot3", "bot4"]
         events = OrganizationEvent.objects
         assert events.filter(kind="exempted", member=bots[0].pk).get().subject == (
-            f"bot0@example.com: nightly backup ({in_days(30)})"
+            f"bot0@example.com: nightly backup (until {in_days(30)})"
         )
         assert events.filter(kind="exempted").count() == 5
-        assert events.get(kind="many_exempted").subject == f"5 members: nightly backup ({in_days(30)})"
+        assert events.get(kind="many_exempted").subject == f"5 members: nightly backup (until {in_days(30)})"
 
     def test_the_owners_get_one_mail_about_all(self, owner, clinic):
         """SR-54."""
@@ -411,7 +411,7 @@ class TestExempting:
 
         page = text_of(owner.get(f"/organizations/{clinic.pk}/evidence"))
 
-        assert f"bot0@example.com: nightly backup ({in_days(30)})" in page
+        assert f"bot0@example.com: nightly backup (until {in_days(30)})" in page
         assert "Several members exempted from the policy" in page
 
 

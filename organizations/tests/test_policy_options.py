@@ -140,7 +140,7 @@ class TestBeforeTheClick:
         set_policy(owner, clinic, counting="authenticator")
 
         page = text_of(owner.get(f"{clinic.get_absolute_url()}/members?mfa=missing"))
-        assert "does not meet the policy (1)" in page
+        assert "would be blocked (1)" in page
         assert "Dana@example.com" in page
         assert "olaf@example.com owner" not in page
 
@@ -446,7 +446,7 @@ class TestExemptions:
         assert cli(client, dana, clinic) == 200
         assert "exempt" in text_of(owner.get(f"{clinic.get_absolute_url()}/members"))
         event = OrganizationEvent.objects.get(kind="exempted")
-        assert event.subject == "Dana@example.com: nightly backup (2026-12-01)"
+        assert event.subject == "Dana@example.com: nightly backup (until 2026-12-01)"
         clock.move_to("2026-12-01T00:00:00Z")
         assert cli(client, dana, clinic) == 403
 
