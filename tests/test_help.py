@@ -148,7 +148,9 @@ def test_owners_find_every_label_that_their_help_names(client, dana_with_app, la
     dana_with_app.language = language
     dana_with_app.save()
     owner = MembershipFactory(user=dana_with_app, role="owner")
+    MembershipFactory(organization=owner.organization, user=UserFactory())
     member = MembershipFactory(organization=owner.organization, user=UserFactory())
+    add_mode(member.user, "authenticator")
     organization = owner.organization.get_absolute_url()
     sign_in(client, dana_with_app)
     client.post(f"{organization}/invitations", {"email": "new@example.com", "role": "member"})

@@ -53,7 +53,10 @@ def owners(request: HttpRequest) -> HttpResponse:
 @_help_page
 def troubleshooting(request: HttpRequest) -> HttpResponse:
     """Show what to do when something fails, beginning with what the portal sees for the reader's account."""
-    return render(request, "help/mfa_troubleshooting.html", {"seen": _seen(request), "prompt_url": _prompt_of(request)})
+    seen = _seen(request)
+    is_at_prompt = seen is not None and not request.user.is_authenticated  # a sign-in waits for a code
+    prompt_url = reverse("mfa:otp_prompt") if is_at_prompt else ""
+    return render(request, "help/mfa_troubleshooting.html", {"seen": seen, "prompt_url": prompt_url})
 
 
 @_help_page
@@ -75,11 +78,6 @@ def _seen(request: HttpRequest) -> list[Seen] | None:
     if challenge is None:
         return None
     return [_with_next_step(one, is_at_prompt=True) for one in troubles.of_challenge(challenge, origin_of(request))]
-
-
-def _prompt_of(request: HttpRequest) -> str:
-    """Return where a sign-in waits for a code, blank if none does."""
-    return "" if request.user.is_authenticated or not pending_sign_in.find(request) else reverse("mfa:otp_prompt")
 
 
 def _with_next_step(trouble: Trouble, *, is_at_prompt: bool) -> Seen:
