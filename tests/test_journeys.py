@@ -310,7 +310,7 @@ def test_an_owner_invites_a_stranger_who_registers_and_joins(person, portal, bro
     person.goes_to("/organizations")
     number = person.address.removeprefix("person").split("@")[0]
     person.page.locator("main").get_by_role("link", name=f"Clinic {number}", exact=True).click()
-    person.follows("Invites")
+    person.follows("Members and invitations")
     guest = Person(browser_window(), portal, address=f"guest.of.{person.address}")
     person.page.get_by_label("Email:").fill(guest.address)
     person.clicks("Send")

@@ -120,7 +120,7 @@ def test_an_admin_looks_after_members_but_not_after_the_policy(person, portal, b
     admin.reads("0 of 2 members have MFA (0 %).")
     assert admin.page.get_by_role("button", name="Require").count() == 0
     assert admin.page.get_by_role("button", name="Update name").count() == 0
-    admin.follows("Invites")
+    admin.follows("Members and invitations")
     file = {"name": "people.csv", "mimeType": "text/csv",
             "buffer": f"Name,Email\nA,a.{number}@example.com\nB,b.{number}@example.com\n".encode()}  # fmt: skip
     admin.page.get_by_label("Or a CSV file with emails").set_input_files(file)

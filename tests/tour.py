@@ -329,7 +329,6 @@ def _members_and_policy(person: Person, organization: str) -> Iterator[str]:
     yield "organization_consequences"
     person.follows("Members and invitations")
     yield "members"
-    person.follows("Invites")
     person.page.get_by_label("Email:").fill(", ".join(f"{n}.{person.address}" for n in "abcdefgh") + ", broken@")
     person.clicks("Send")
     yield "invitations_refused"
@@ -345,9 +344,10 @@ def _members_and_policy(person: Person, organization: str) -> Iterator[str]:
     person.clicks("Remove all members who match")
     person.clicks("Remove these members")
     yield "removal"
-    person.page.goto(f"{organization}/invitations")
-    yield "invitations"
     person.page.goto(f"{organization}/members")
+    person.follows("All pending invites")
+    yield "invitations"
+    person.page.go_back()
     person.page.get_by_role("link", name="Edit").last.click()
     yield "member"
     person.page.get_by_label("Reason").fill("nightly backup")

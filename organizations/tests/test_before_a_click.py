@@ -161,12 +161,6 @@ class TestList:
         assert "would be blocked (2)" in page
         assert "Any part of the email or name is enough." in page
 
-    def test_invites_are_on_one_page(self, owner, clinic):
-        page = owner.get(f"{clinic.get_absolute_url()}/members").content.decode()
-
-        assert 'name="email"' not in page
-        assert f'{clinic.get_absolute_url()}/invitations">Invite members' in page
-
 
 class TestLeaving:
     def test_the_only_owner_reads_at_once_what_is_missing(self, owner, clinic):

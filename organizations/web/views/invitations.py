@@ -45,7 +45,7 @@ def invitation_list(request: AuthenticatedHttpRequest, organization_id: UUID) ->
         with refusals_on(request, form, "email"):
             refused_form = _invite(request, manager, form)
             if refused_form is None:
-                return redirect("organizations:invitations", organization_id)
+                return redirect("organizations:members", organization_id)
             form = refused_form
     q = request.GET.get("q", "")[:254]
     rows = invitations.pending(manager.organization, search=key_of(q))

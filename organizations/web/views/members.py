@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 from django.utils.translation import ngettext
@@ -22,15 +23,16 @@ from accounts.web.csv_export import csv_file
 from accounts.web.form_pages import bound, refusals_on, render_form
 from accounts.web.origin import origin_of
 from mfa import assisted_reset as mfa_reset
-from organizations import assisted_reset, member_counts, member_list, policy_changes
+from organizations import assisted_reset, invitations, member_counts, member_list, policy_changes
 from organizations import membership as memberships
 from organizations.models import MANAGERS, OWNERS, Membership, Organization, Role
-from organizations.web.forms import ExemptionForm, ReasonForm, RoleForm
+from organizations.web.forms import ExemptionForm, InviteForm, ReasonForm, RoleForm
 from organizations.web.memberships import membership_of
 from organizations.web.navigation import page_of
 from organizations.web.wording import grouped, member_rows, state_in_words
 
 PER_PAGE = 25
+MAX_INVITATIONS_SHOWN = 5
 LIST_FIELDS = ("mfa", "q", "sort", "after", "before")  # of a link to a member, so that it leads back to the same list
 MAX_COUNTED = 10_000
 SORT_LABELS = [
@@ -44,7 +46,7 @@ SORT_LABELS = [
 @never_cache
 @require_safe
 def members(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpResponse:
-    """List the members with their roles and modes."""
+    """List the members with their roles and modes, and the open invitations."""
     manager = membership_of(request, organization_id, roles=MANAGERS)
     organization = manager.organization
     state, q = request.GET.get("mfa", "all"), request.GET.get("q", "")[:254]
@@ -57,6 +59,7 @@ def members(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpRes
     ]
     missing = _("does not meet the policy") if organization.mfa_required_at else _("would be blocked")
     total = sum(counts.by_state.values())
+    pending = list(invitations.pending(organization)[: MAX_INVITATIONS_SHOWN + 1])
     context = {
         **page_of(manager, "members"),
         "found": _found_in_words(organization, counts, state=state, search=q.strip()),
@@ -71,6 +74,10 @@ def members(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpRes
         "more_states": [("exempt", _("exempt")), *Role.choices],
         "list_query": _list_query(request),
         "total": total,
+        "invitations": pending[:MAX_INVITATIONS_SHOWN],
+        "more_invitations": len(pending) > MAX_INVITATIONS_SHOWN,
+        "now": timezone.now(),
+        "invite_form": InviteForm(at_most=Role(manager.role)),
     }
     return render(request, "organizations/members.html", context)
 
