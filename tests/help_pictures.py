@@ -49,8 +49,9 @@ MADE_UP = """(example) => {
       ?? "5 March 2027, 10:15";
   for (const code of document.querySelectorAll("main code")) code.textContent = "ABCD EFGH IJKL MNOP";
   for (const picture of document.querySelectorAll(".qr")) picture.innerHTML = example;
-  const days = document.querySelectorAll(".chart text");
-  if (days.length > 4) { days[3].textContent = "2027-02-13"; days[4].textContent = "2027-03-05"; }
+  const texts = [...document.querySelectorAll(".chart text")];
+  const days = texts.filter((text) => /^[0-9-]{10}$/.test(text.textContent));
+  if (days.length > 1) { days[0].textContent = "2027-02-13"; days.at(-1).textContent = "2027-03-05"; }
   for (const tag of document.querySelectorAll("main strong"))
     if (/^[A-Z][2-9]$/.test(tag.textContent)) tag.textContent = "K7";
   document.activeElement?.blur();
