@@ -8,13 +8,16 @@ export PORT DATA_DIR
 BIN := .venv/bin
 
 MINUTES ?= 5
-.PHONY: run test mutants security-report limits messages help-pictures benchmark soak load crash-test kills refusals screens lint format lock clean
+.PHONY: run test coverage mutants security-report limits messages help-pictures benchmark soak load crash-test kills refusals screens lint format lock clean
 
 run: .venv/runs
 	@exec $(BIN)/python -m datica_account.run
 
 test: .venv/tests
 	@$(BIN)/python -m tests.check
+
+coverage: .venv/tests
+	@$(BIN)/python -m tests.check coverage
 
 mutants: .venv/tests
 	@$(BIN)/python -m tests.mutants

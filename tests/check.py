@@ -1,6 +1,6 @@
 """``make test``: everything that must hold, in the order in which it is fastest to learn that it does not.
 
-``python -m tests.check lint`` stops after the static checks.
+``python -m tests.check lint`` stops after the static checks; ``coverage`` only traces the unit tests on SQLite.
 """
 
 import os
@@ -132,31 +132,30 @@ def audit() -> None:
 
 
 def main() -> None:
+    # One process more than cores: some tests start the portal and wait for it. They come first (tests/conftest.py).
+    units = [*PYTEST, "--migrations", "--numprocesses", "3", "--dist", "worksteal"]
+    on_sqlite = [*units, "-m", "not browser and not postgresql", f"--junitxml={REPORTS}/sqlite.xml"]
+    if "coverage" in sys.argv[1:]:
+        step("unit tests on SQLite, traced", [*on_sqlite, "--cov", "--cov-report="])
+        coverage()
+        return
     static_checks()
     if "lint" in sys.argv[1:]:
         return
     audit()
     step("static files", [*MANAGE, "collectstatic", "--no-input"], **PRODUCTION)
     os.environ["STATIC_FILES_COLLECTED"] = "1"  # the stacks of the tests need not do it again
-    # One process more than cores: some tests start the portal and wait for it. They come first (tests/conftest.py).
-    units = [*PYTEST, "--migrations", "--numprocesses", "3", "--dist", "worksteal"]
     for old in REPORTS.glob("*.xml"):
         old.unlink()
     with ExitStack() as stack:
         database = need(stack, "postgresql")
-        traced = [*units, "--cov", "--cov-report="]
-        on_sqlite = ["-m", "not browser and not postgresql", f"--junitxml={REPORTS}/sqlite.xml"]
         if database:
             step(
                 "unit and concurrency tests on PostgreSQL",
-                [*traced, *NO_DATABASE, "-m", "not browser", f"--junitxml={REPORTS}/postgresql.xml"],
+                [*units, *NO_DATABASE, "-m", "not browser", f"--junitxml={REPORTS}/postgresql.xml"],
                 DATABASE_URL=database,
             )
-            coverage()
-            step("unit tests on SQLite", [*units, *on_sqlite, *ON_SQLITE_TOO])
-        else:
-            step("unit tests on SQLite", [*traced, *on_sqlite])
-            coverage()
+        step("unit tests on SQLite", [*on_sqlite, *(ON_SQLITE_TOO if database else [])])
     by_stack = ["--numprocesses", "3", "--dist", "loadgroup"]
     step("browser tests", [*PYTEST, *by_stack, "-m", "browser", f"--junitxml={REPORTS}/browser.xml"])
     if database:
