@@ -10,6 +10,7 @@ from django.utils.dateparse import parse_datetime
 
 from accounts.identifiers import key_of
 from organizations import member_list
+from organizations.keyset import Page, cut
 from organizations.member_list import SHORTEST_PART
 from organizations.models import Membership, Organization, OrganizationEvent
 
@@ -73,16 +74,9 @@ def _named(organization: Organization, name: str) -> list[tuple[UUID, str]]:
     return list(rows.values_list("user_id", "user__email")[:MAX_NAMED])
 
 
-@dataclass(frozen=True)
-class Page:
-    """A page of events, found by the place of its neighbours and not by offset, so that no page has to count."""
-
-    rows: list[OrganizationEvent]
-    next: str  # the event after which the next page begins; blank on the last page
-    previous: str  # the event before which the previous page ends; blank on the first page
-
-
-def page(organization: Organization, chosen: Filter, *, after: str = "", before: str = "", limit: int) -> Page:
+def page(
+    organization: Organization, chosen: Filter, *, after: str = "", before: str = "", limit: int
+) -> Page[OrganizationEvent]:
     """Return a page of the events that a filter selects: those older than ``after``, or newer than ``before``."""
     edge = _read(before or after)
     is_backwards = edge is not None and bool(before)
@@ -97,13 +91,7 @@ def page(organization: Organization, chosen: Filter, *, after: str = "", before:
         else:
             rows = rows.filter(at__lte=at).exclude(at=at, pk__gte=pk)
     found = list(rows[: limit + 1])
-    shown = found[:limit][::-1] if is_backwards else found[:limit]
-    is_more = len(found) > limit
-    return Page(
-        rows=shown,
-        next=_write(shown[-1]) if shown and (is_more or is_backwards) else "",
-        previous=_write(shown[0]) if shown and (is_more if is_backwards else edge is not None) else "",
-    )
+    return cut(found, limit, has_edge=edge is not None, is_backwards=is_backwards, place_of=_write)
 
 
 def _write(event: OrganizationEvent) -> str:

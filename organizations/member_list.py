@@ -1,8 +1,8 @@
 """Lists of an organization's members, a page or a batch at a time."""
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from django.db.models import OuterRef, Q, QuerySet, Subquery
@@ -11,6 +11,7 @@ from django.utils import timezone
 from accounts.identifiers import key_of
 from mfa import modes
 from mfa.models import Factor
+from organizations.keyset import Page, cut
 from organizations.models import Membership, Organization, Role
 
 
@@ -43,15 +44,6 @@ def first_of(
 def states_lacking(organization: Organization) -> list[str]:
     """Return the values of ``Membership.modes`` that do not meet the policy."""
     return [state for state in modes.combinations() if not organization.is_met_by(state.split())]
-
-
-@dataclass(frozen=True)
-class Page:
-    """A page of members, found by a column's value and not by offset: the last page costs as much as the first."""
-
-    rows: list[Membership]
-    next: str  # the value after which the next page begins; blank on the last page
-    previous: str  # the value before which the previous page ends; blank on the first page
 
 
 def matching(organization: Organization, *, state: str = "all", search: str = "") -> QuerySet[Membership]:
@@ -89,7 +81,7 @@ def page(
     after: str = "",
     before: str = "",
     limit: int,
-) -> Page:
+) -> Page[Membership]:
     """Return a page of the members who match ``state`` and ``search`` (see ``matching``).
 
     It begins after the value ``after`` of the column of ``sort``, or ends before the value ``before``.
@@ -105,13 +97,8 @@ def page(
     if state == "missing":
         rows = first_of(rows, states_lacking(organization), limit + 1, order)
     found = list(with_proofs(rows).order_by(order)[: limit + 1])
-    shown = found[:limit][::-1] if is_backwards else found[:limit]
-    is_more = len(found) > limit
-    return Page(
-        rows=shown,
-        next=_value(shown[-1], column) if shown and (is_more or is_backwards) else "",
-        previous=_value(shown[0], column) if shown and (is_more if is_backwards else edge is not None) else "",
-    )
+    value_of = partial(_value, column=column)
+    return cut(found, limit, has_edge=edge is not None, is_backwards=is_backwards, place_of=value_of)
 
 
 def _edge(text: str, column: str) -> str | int | None:

@@ -6,8 +6,6 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from accounts.tests.factories import UserFactory
-from mfa.tests.factories import add_mode
 from organizations import member_runs, reminders
 from organizations.bulk_exemptions import EXEMPTIONS
 from organizations.models import (
@@ -20,7 +18,7 @@ from organizations.models import (
     Role,
 )
 from organizations.removals import REMOVALS
-from organizations.tests.factories import MembershipFactory, OrganizationFactory
+from organizations.tests.factories import OrganizationFactory, person
 from tests.emails import read_mail
 from tests.pages import text_of
 from tests.signing_in import sign_in
@@ -31,14 +29,6 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def clinic():
     return OrganizationFactory(name="Clinic")
-
-
-def person(clinic, name, role=Role.MEMBER, *, mode=None):
-    user = UserFactory(email=f"{name}@example.com")
-    if mode:
-        add_mode(user, mode)
-    MembershipFactory(organization=clinic, user=user, role=role)
-    return user
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import Mail, User
-from accounts.tests.factories import PASSWORD, UserFactory
+from accounts.tests.factories import PASSWORD
 from mfa.tests.factories import add_mode
 from organizations import member_list
 from organizations.models import Invitation, Membership, OrganizationEvent, Role
-from organizations.tests.factories import MembershipFactory, OrganizationFactory
+from organizations.tests.factories import OrganizationFactory, person
 from tests.emails import read_mail
 from tests.pages import text_of
 from tests.signing_in import sign_in
@@ -24,14 +24,6 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def clinic():
     return OrganizationFactory(name="Clinic")
-
-
-def person(clinic, name, role, *, mode=None):
-    user = UserFactory(email=f"{name}@example.com")
-    if mode:
-        add_mode(user, mode)
-    MembershipFactory(organization=clinic, user=user, role=role)
-    return user
 
 
 @pytest.fixture

@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Unpack
 from uuid import UUID
 
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from accounts.web.confirmation import Confirmation, confirm
 from organizations.models import EVERYBODY, MANAGERS, OWNERS, Membership, Role
 
 
@@ -93,6 +96,12 @@ def page_of(member: Membership, view: str, *, is_below: bool = False) -> dict[st
     settings_url = reverse("organizations:settings", args=[organization.pk]) if member.role in OWNERS else ""
     nav = Navigation(organization.name, links, below, organization.deletion_at, settings_url)
     return {"organization": organization, "nav": nav}
+
+
+def confirm_below(request: HttpRequest, member: Membership, view: str, **page: Unpack[Confirmation]) -> HttpResponse:
+    """Render a confirmation with the navigation of the organization; ``view`` is the page from which it is reached."""
+    page["nav"] = page_of(member, view, is_below=True)["nav"]
+    return confirm(request, **page)
 
 
 def _url(page: Page, organization_id: UUID) -> str:

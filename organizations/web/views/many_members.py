@@ -22,7 +22,6 @@ from accounts.refusals import Refused
 from accounts.security_log import Origin
 from accounts.web import kept_forms, proofs
 from accounts.web.access import AuthenticatedHttpRequest
-from accounts.web.confirmation import confirm
 from accounts.web.form_pages import refusals_on, render_form
 from accounts.web.origin import origin_of
 from organizations import bulk_exemptions, member_list, member_runs, reminders, removals
@@ -32,7 +31,7 @@ from organizations.models import MANAGERS, OWNERS, MemberRun, Membership, Organi
 from organizations.removals import REMOVALS
 from organizations.web.forms import ExemptionForm
 from organizations.web.memberships import membership_of
-from organizations.web.navigation import page_of
+from organizations.web.navigation import confirm_below, page_of
 from organizations.web.wording import grouped
 
 MAX_CHOSEN = 100
@@ -117,9 +116,10 @@ def _remove(request: HttpRequest, manager: Membership, choice: Choice) -> HttpRe
 
 def _confirm(request: HttpRequest, manager: Membership, choice: Choice) -> HttpResponse:
     count, names = _in_words(manager.organization, choice)
-    return confirm(
+    return confirm_below(
         request,
-        nav=page_of(manager, "members", is_below=True)["nav"],
+        manager,
+        "members",
         icon="users",
         title=ngettext("Remove %(n)s member?", "Remove %(n)s members?", count) % {"n": grouped(count)},
         text=[
@@ -227,9 +227,10 @@ def remind_many(request: AuthenticatedHttpRequest, organization_id: UUID) -> Htt
 def _confirm_reminder(request: HttpRequest, owner: Membership, choice: Choice) -> HttpResponse:
     number = reminders.count_matching(owner.organization, state=choice.state, search=choice.search)
     title = ngettext("Remind up to %(n)s member?", "Remind up to %(n)s members?", number) % {"n": grouped(number)}
-    return confirm(
+    return confirm_below(
         request,
-        nav=page_of(owner, "members", is_below=True)["nav"],
+        owner,
+        "members",
         icon="mail",
         title=title,
         text=[

@@ -18,7 +18,6 @@ from django.views.decorators.http import require_http_methods, require_safe
 from accounts.refusals import Refused
 from accounts.web import kept_forms, proofs
 from accounts.web.access import AuthenticatedHttpRequest, needs_recent_proof
-from accounts.web.confirmation import confirm
 from accounts.web.csv_export import csv_file
 from accounts.web.form_pages import bound, refusals_on, render_form
 from accounts.web.origin import origin_of
@@ -28,7 +27,7 @@ from organizations import membership as memberships
 from organizations.models import MANAGERS, OWNERS, Membership, Organization, Role
 from organizations.web.forms import ExemptionForm, InviteForm, ReasonForm, RoleForm
 from organizations.web.memberships import membership_of
-from organizations.web.navigation import page_of
+from organizations.web.navigation import confirm_below, page_of
 from organizations.web.wording import grouped, member_rows, state_in_words
 
 PER_PAGE = 25
@@ -217,9 +216,10 @@ def _confirm_owner(request: HttpRequest, owner: Membership, target: Membership) 
     text = [_("Owners of %(name)s change its rules, name other owners, and can remove every member, you too.") % email]
     if not owner.organization.is_met_by(target.user.modes):
         text.append(_without_mfa_in_words(target))
-    return confirm(
+    return confirm_below(
         request,
-        nav=page_of(owner, "members", is_below=True)["nav"],
+        owner,
+        "members",
         icon="users",
         title=_("Make %(email)s an owner?") % email,
         text=text,
@@ -259,9 +259,10 @@ def hand_over(request: AuthenticatedHttpRequest, organization_id: UUID, user_id:
     ]
     if not owner.organization.is_met_by(target.user.modes):
         lines.append(_without_mfa_in_words(target))
-    return confirm(
+    return confirm_below(
         request,
-        nav=page_of(owner, "members", is_below=True)["nav"],
+        owner,
+        "members",
         icon="users",
         title=_("Hand the organization over?"),
         text=lines,
@@ -288,9 +289,10 @@ def remove(request: AuthenticatedHttpRequest, organization_id: UUID, user_id: UU
             return redirect("accounts:dashboard")
         return redirect(reverse("organizations:members", args=[organization_id]) + _list_query(request))
     mailed = _("The owners are emailed about it.") if target.role == Role.OWNER else _("No email is sent about it.")
-    return confirm(
+    return confirm_below(
         request,
-        nav=page_of(manager, "members", is_below=True)["nav"],
+        manager,
+        "members",
         icon="users",
         title=_("Remove %(email)s?") % {"email": target.user.email},
         text=[
@@ -369,9 +371,10 @@ def cancel_reset(request: AuthenticatedHttpRequest, organization_id: UUID, user_
         else:
             messages.success(request, _("The reset is cancelled."))
         return _back(request, organization_id, user_id)
-    return confirm(
+    return confirm_below(
         request,
-        nav=page_of(owner, "members", is_below=True)["nav"],
+        owner,
+        "members",
         title=_("Cancel the reset?"),
         icon="warning",
         text=[_("The codes that we emailed to %(email)s no longer work.") % {"email": target.user.email}],

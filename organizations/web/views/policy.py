@@ -15,7 +15,6 @@ from django.views.decorators.http import require_http_methods
 from accounts.refusals import Refused
 from accounts.web import kept_forms, proofs
 from accounts.web.access import AuthenticatedHttpRequest, needs_recent_proof
-from accounts.web.confirmation import confirm
 from accounts.web.form_pages import bound, refusals_on, render_form
 from accounts.web.origin import origin_of
 from organizations import accepted_modes, member_counts, policy_changes, policy_impact
@@ -23,7 +22,7 @@ from organizations.models import OWNERS, Membership, Organization
 from organizations.policy_changes import PolicySettings
 from organizations.web.forms import PolicyForm
 from organizations.web.memberships import membership_of
-from organizations.web.navigation import page_of
+from organizations.web.navigation import confirm_below, page_of
 from organizations.web.wording import (
     announced_in_words,
     consequences,
@@ -52,9 +51,10 @@ def require(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpRes
         messages.success(request, _required_in_words(owner.organization))
         return redirect(owner.organization)
     impact = policy_impact.of(owner.organization)
-    return confirm(
+    return confirm_below(
         request,
-        nav=page_of(owner, "organization", is_below=True)["nav"],
+        owner,
+        "organization",
         title=_("Require multi-factor authentication?"),
         icon="lock",
         text=[*impact_in_words(impact), *consequences(owner.organization, impact)],
@@ -80,9 +80,10 @@ def stop_requiring(request: AuthenticatedHttpRequest, organization_id: UUID) -> 
         messages.success(request, done if held else _("The start date is cancelled."))
         return redirect(organization)
     name = {"name": organization.name}
-    return confirm(
+    return confirm_below(
         request,
-        nav=page_of(owner, "organization", is_below=True)["nav"],
+        owner,
+        "organization",
         title=_("Stop requiring multi-factor authentication?") if held else _("Cancel the start date?"),
         icon="lock",
         text=[
@@ -171,9 +172,10 @@ def _confirm(request: HttpRequest, owner: Membership, settings: PolicySettings) 
     organization = owner.organization
     proposed = _with_modes(organization, settings)
     impact = policy_impact.of(proposed)
-    return confirm(
+    return confirm_below(
         request,
-        nav=page_of(owner, "policy", is_below=True)["nav"],
+        owner,
+        "policy",
         title=_("Require this from now on?"),
         icon="lock",
         text=[
