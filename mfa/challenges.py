@@ -13,7 +13,7 @@ from typing import Any, TypeVar, cast
 import structlog
 from django.conf import settings
 from django.db import transaction
-from django.db.models import OuterRef
+from django.db.models import OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -36,7 +36,7 @@ from mfa import (
     shown_codes,
     unfinished_sign_ins,
 )
-from mfa.code_refusals import RefusedCode, WrongCode
+from mfa.code_refusals import EarlierCode, RefusedCode, WrongCode
 from mfa.factors import NotEnabled
 from mfa.models import Challenge, Factor
 
@@ -50,6 +50,7 @@ MAILS = Limit(
     what="mails with one-time passwords", per="challenge", tries="OTP_MAILS_PER_CHALLENGE",
     pause="OTP_MAIL_PAUSE",
 )  # fmt: skip
+EARLIER_MAILS = 20  # challenges whose mailed codes are recognised, for a message
 
 
 class NotACode(Refused):
@@ -226,6 +227,13 @@ def resend_at(challenge: Challenge) -> datetime:
     return (challenge.last_mail_at or challenge.created_at - MAILS.interval) + MAILS.interval
 
 
+def end_replaced(challenge_id: str, user: User) -> None:
+    """End the pending sign-in of a browser in which ``user`` begins another one."""
+    if challenge_id:
+        rows = Challenge.objects.filter(pk=challenge_id, user=user, purpose=Challenge.Purpose.SIGN_IN, ended_at=None)
+        rows.update(ended_at=timezone.now())
+
+
 def switch(challenge: Challenge, mode: str) -> Challenge:
     """Use another enabled mode for this challenge only. Raises ``NotEnabled`` or ``ChallengeOver``."""
     now = timezone.now()
@@ -350,10 +358,11 @@ def judge(
         raise TooManyFailures(retry_at=blocked.retry_at)
     try:
         proof = check()
-    except RefusedCode as refusal:
+    except RefusedCode as error:
+        refusal = EarlierCode() if _is_of_earlier_mail(challenge, otp, error) else error
         _count_failure(challenge, slot, now, origin)
         _add_tries_left(refusal, challenge, slot)
-        raise
+        raise refusal from None
     challenge.ended_at = now
     Challenge.objects.filter(pk=challenge.pk).update(ended_at=now)
     if has_failures or len(otp) == recovery.LENGTH:
@@ -411,6 +420,20 @@ def _spend_factor(challenge: Challenge, factor: Factor, proof: str, origin: Orig
     factor.last_used_at = now
     factor.save(update_fields=["last_step", "drift", "last_used_at"])
     return factor_name
+
+
+def _is_of_earlier_mail(challenge: Challenge, otp: str, refusal: RefusedCode) -> bool:
+    """Return whether a wrong code was mailed for another challenge of its user, which is over.
+
+    Only for the message. Never of an open one: one guess would be worth as many as there are open challenges.
+    """
+    if not modes.get(challenge.mode).is_mailed or not isinstance(refusal, WrongCode) or len(otp) != codes.DIGITS:
+        return False
+    is_over = Q(ended_at__isnull=False) | Q(expires_at__lte=timezone.now())
+    mailed = Challenge.objects.filter(is_over, user=challenge.user, mails__gt=0).order_by("-created_at")
+    # Compare all, so that the time taken does not tell which one matched.
+    matches = [codes.same(codes.mailed_code(earlier.secret), otp) for earlier in mailed[:EARLIER_MAILS]]
+    return any(matches)
 
 
 def _count_failure(challenge: Challenge, slot: Slot, now: datetime, origin: Origin) -> None:

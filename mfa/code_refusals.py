@@ -41,6 +41,17 @@ class WrongCode(RefusedCode):
         return gettext("That code is wrong.") if self.left else str(self.message)
 
 
+class EarlierCode(WrongCode):
+    """The code was mailed for a prompt that is over."""
+
+    message = _("That code is from an earlier email and no longer works. Enter the code from our latest email.")
+
+    @property
+    def reason(self) -> str:
+        """The message: also before a blank ``left``, and of the last try."""
+        return str(self.message)
+
+
 class CodeIsShown(RefusedCode):
     """At the command line, six digits for a mode that cannot be typed, and not the code that the browser shows."""
 

@@ -52,6 +52,7 @@ def begin(request: HttpRequest, user: User, *, may_remember: bool, next_path: st
     A signed cookie holds the pending sign-in: a session would be written for each password and deleted by each code.
     """
     empty_session(request)
+    challenges.end_replaced(read(request).challenge, user)
     origin = origin_of(request)
     challenge = challenges.begin_sign_in(user, channel=Channel.BROWSER, origin=origin)
     known_browsers.note_use(user, origin)

@@ -9,6 +9,8 @@ from django.utils import timezone
 from accounts.models import Channel, Throttle
 from accounts.security_log import Origin
 from mfa import challenges, code_failures, code_refusals
+from mfa.models import Challenge
+from mfa.tests.factories import add_mode
 from mfa.tests.test_activation import COMPLETE, activate
 from tests.codes import app_code, mailed_code
 from tests.pages import text_of
@@ -140,6 +142,74 @@ def test_a_code_that_a_newer_one_has_overtaken_is_not_called_used(client, dana_w
     assert "already used" not in older
     assert "That code was already used." in same
     assert not is_signed_in(client)
+
+
+EARLIER = "That code is from an earlier email and no longer works. Enter the code from our latest email."
+
+
+def test_the_code_of_a_cancelled_sign_in_is_told_from_a_wrong_one(client, dana_with_email):
+    """SR-14: it is refused and counted as any other."""
+    give_credentials(client, "dana")
+    earlier = mailed_code()
+    client.post(f"{OTP}/cancel")
+    give_credentials(client, "dana")
+
+    page = text_of(client.post(OTP, {"otp": earlier}))
+
+    assert f"{EARLIER} You have 4 tries left." in page
+    assert not is_signed_in(client)
+    assert client.post(OTP, {"otp": mailed_code()}).url == "/account"
+
+
+def test_signing_in_again_in_a_browser_ends_what_was_pending_there(client, another_browser, dana_with_email):
+    """SR-14: and only there; a prompt in another browser goes on, and its code is just wrong here."""
+    other = another_browser()
+    give_credentials(other, "dana")
+    of_other = mailed_code()
+    give_credentials(client, "dana")
+    earlier = mailed_code()
+    give_credentials(client, "dana")
+
+    assert EARLIER in text_of(client.post(OTP, {"otp": earlier}))
+    assert "That code is wrong. You have 3 tries left." in text_of(client.post(OTP, {"otp": of_other}))
+    assert other.post(OTP, {"otp": of_other}).url == "/account"
+
+
+def test_the_pending_sign_in_of_another_person_goes_on(client, dana_with_email, sam):
+    """SR-54: its user is told of it, if no code follows."""
+    add_mode(sam, "email")
+    give_credentials(client, "sam")
+
+    give_credentials(client, "dana")
+
+    assert Challenge.objects.get(user=sam).ended_at is None
+
+
+def test_the_code_of_an_earlier_sign_in_ends_the_prompt_with_the_reason(client, dana_with_email, settings):
+    settings.OTP_FAILURES_PER_CHALLENGE = 1
+    give_credentials(client, "dana")
+    earlier = mailed_code()
+    give_credentials(client, "dana")
+
+    page = text_of(client.post(OTP, {"otp": earlier}, follow=True))
+
+    assert f"{EARLIER} {LAST.replace('fifth', 'first')}" in page
+
+
+def test_an_earlier_code_of_another_mode_or_person_is_just_wrong(client, dana_with_email, sam):
+    """SR-3: what was mailed to another person is not told."""
+    add_mode(sam, "email")
+    give_credentials(client, "sam")
+    of_sam = mailed_code()
+    client.post(f"{OTP}/cancel")
+    add_mode(dana_with_email, "authenticator")
+    give_credentials(client, "dana")
+    of_dana = mailed_code()
+    give_credentials(client, "dana")
+
+    assert EARLIER not in text_of(client.post(OTP, {"otp": of_sam}))
+    client.post(f"{OTP}/switch", {"mode": "authenticator"})
+    assert EARLIER not in text_of(client.post(OTP, {"otp": of_dana}))
 
 
 def test_a_step_up_counts_too_and_says_where_it_ended(client, dana_with_email, clock):

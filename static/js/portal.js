@@ -92,6 +92,9 @@ for (const input of document.querySelectorAll("[data-can-passkey]")) {
   });
 }
 
+// A page that shows what is wrong with a form: reloading it or coming back opens the page, and sends nothing again.
+if (document.documentElement.dataset.refused !== undefined) history.replaceState(null, "", location.href);
+
 // A double click submits once. Coming back by the back button, the form works again.
 document.addEventListener("submit", (event) => {
   if (event.target.dataset.sent) return event.preventDefault();

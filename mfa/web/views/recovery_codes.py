@@ -7,7 +7,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 
 from accounts.refusals import Refused
 from accounts.web.access import AuthenticatedHttpRequest, needs_recent_proof
@@ -37,7 +37,7 @@ def make(request: AuthenticatedHttpRequest) -> HttpResponse:
 
 @never_cache
 @sensitive_post_parameters("code")
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 @needs_recent_proof
 def confirm(request: AuthenticatedHttpRequest) -> HttpResponse:
     """Make the new codes valid after the user has typed one of them."""
@@ -47,7 +47,7 @@ def confirm(request: AuthenticatedHttpRequest) -> HttpResponse:
             recovery.confirm(request.user, form.cleaned_data["code"], origin_of(request))
             messages.success(request, _("Your recovery codes are ready. Keep them in a safe place."))
             return redirect(safe_path(request.GET.get("next")) or settings_page())
-    return render_form(request, "mfa/recovery_codes.html", form, focus=False, **_context(request), retry=True)
+    return render_form(request, "mfa/recovery_codes.html", form, **_context(request), retry=True)
 
 
 def _context(request: AuthenticatedHttpRequest) -> dict[str, object]:
