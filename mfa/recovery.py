@@ -13,6 +13,7 @@ from accounts.locks import lock_unchanged
 from accounts.models import User
 from accounts.refusals import Refused
 from accounts.security_log import Kind, Origin
+from mfa.code_refusals import CodeWaits
 from mfa.models import RecoveryCodes
 
 MODE = "recovery code"  # the ``mode`` of sessions and events in which one was used
@@ -30,7 +31,7 @@ class MfaIsOff(Refused):
 class NotOneOfThem(Refused):
     """The typed code is not one of the new codes."""
 
-    message = _("That is not one of the codes that we just showed you. Copy a code from where you saved them.")
+    message = _("That is not one of the codes that we showed you last. Copy a code from where you saved them.")
 
 
 def _digest(key: bytes, code: str) -> str:
@@ -76,11 +77,13 @@ def confirm(user: User, typed: str, origin: Origin) -> None:
 
 
 def spend(user: User, code: str, origin: Origin) -> bool:
-    """Spend a code. Return whether it was valid. Call under the lock on the user's row."""
+    """Spend a code. Return whether it was valid; raise ``CodeWaits``. Call under the lock on the user's row."""
     row = RecoveryCodes.objects.filter(user=user).first()
     if row is None:
         return False
     digest = _digest(row.secret, code)
+    if _is_in(row.waiting, digest):
+        raise CodeWaits
     if not _is_in(row.unused, digest):
         return False
     row.unused = [other for other in row.unused if other != digest]
@@ -89,6 +92,11 @@ def spend(user: User, code: str, origin: Origin) -> bool:
     if len(row.unused) <= LOW_RECOVERY_CODES:
         security_log.record(user, Kind.FEW_RECOVERY_CODES, origin)
     return True
+
+
+def are_waiting(user: User) -> bool:
+    """Return whether codes were made of which none was typed back yet. One query."""
+    return any(RecoveryCodes.objects.filter(user=user).values_list("waiting", flat=True))
 
 
 def left(user: User) -> int:

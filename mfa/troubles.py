@@ -56,7 +56,7 @@ def of_user(user: User, origin: Origin) -> list[Trouble]:
     if mail and _code_came_after(mail, health):
         mail = None
     found = list(_found(user, origin, place, mail, health, is_waiting=False))
-    if not health.recovery_codes_left:
+    if not health.recovery_codes_left and not health.recovery_codes_wait:
         found.append(Trouble(Kind.NO_RECOVERY_CODES, _("You have no recovery codes. They help when all else is lost.")))
     return found
 

@@ -53,6 +53,7 @@ class Health:
 
     factors: dict[str, FactorHealth]
     recovery_codes_left: int
+    recovery_codes_wait: bool  # were made, and none of them was typed back yet
     mail_arrives: bool
 
     @cached_property
@@ -80,17 +81,18 @@ class Health:
 def health_of(user: User) -> Health:
     """Return how the user's factors are doing. One query, none if MFA is off."""
     if not user.mfa_is_on:
-        return Health({}, 0, mail_arrives=user.mailbox_failed_at is None)
-    unused = RecoveryCodes.objects.filter(user=OuterRef("user")).values("unused")[:1]
+        return Health({}, 0, recovery_codes_wait=False, mail_arrives=user.mailbox_failed_at is None)
+    recovery_codes = RecoveryCodes.objects.filter(user=OuterRef("user"))
     rows = Factor.objects.filter(user=user).annotate(
         kept=Count("passkeys"),
         synced=Count("passkeys", filter=Q(passkeys__is_synced=True)),
-        recovery_codes=Subquery(unused, output_field=JSONField()),
+        unused=Subquery(recovery_codes.values("unused")[:1], output_field=JSONField()),
+        waiting=Subquery(recovery_codes.values("waiting")[:1], output_field=JSONField()),
     )
     found = sorted(rows, key=lambda row: row.created_at)
     factors = {
         row.mode: FactorHealth(row.mode, row.last_used_at, row.drift * codes.STEP_SECONDS, row.kept, row.synced)
         for row in found
     }
-    left = len(found[0].recovery_codes or []) if found else 0
-    return Health(factors, left, mail_arrives=user.mailbox_failed_at is None)
+    left, wait = (len(found[0].unused or []), bool(found[0].waiting)) if found else (0, False)
+    return Health(factors, left, recovery_codes_wait=wait, mail_arrives=user.mailbox_failed_at is None)

@@ -54,10 +54,28 @@ def test_a_wrong_one_typed_back_leaves_the_earlier_codes_good(client, dana_with_
     make(client)
     page = client.post(CONFIRM, {"code": "2222-2222-2222"})
     assert page.status_code == 400
-    assert "That is not one of the codes that we just showed you." in text_of(page)
+    assert "That is not one of the codes that we showed you last." in text_of(page)
     client.post("/account/logout")
 
     assert sign_in_with(client, codes[1]).status_code == 302
+
+
+def test_codes_that_were_not_typed_back_are_told_of_and_can_still_be(client, dana_with_app, codes):
+    """SR-26: at the prompt, on the dashboard and in the settings."""
+    sign_in_with(client, codes[0])
+    new = make(client)
+    client.post("/account/logout")
+
+    assert "That recovery code does not work yet" in text_of(sign_in_with(client, new[0]))
+    assert not is_signed_in(client)
+    client.post(OTP, {"otp": codes[1]})
+    for page in ("/account", "/account/view"):
+        assert "Type a code back" in text_of(client.get(page))
+    assert "Type one of the codes that we showed you last." in text_of(client.get(CONFIRM))
+    client.post(CONFIRM, {"code": new[0]})
+
+    assert "Type a code back" not in text_of(client.get("/account/view"))
+    assert client.get(CONFIRM).url == PAGE
 
 
 def sign_in_with(client, code):

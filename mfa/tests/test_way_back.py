@@ -27,7 +27,7 @@ def sentences(*modes: str, codes: int = 0, mail_arrives: bool = True, passkeys: 
     factors = {mode: FactorHealth(mode, None) for mode in modes}
     if "passkey" in factors:
         factors["passkey"] = FactorHealth("passkey", None, kept=passkeys, synced=synced)
-    losses = Health(factors, codes, mail_arrives=mail_arrives).losses
+    losses = Health(factors, codes, recovery_codes_wait=False, mail_arrives=mail_arrives).losses
     return {tuple(map(str, loss.things)): list(map(str, loss.ways)) for loss in losses}
 
 

@@ -41,6 +41,8 @@ def make(request: AuthenticatedHttpRequest) -> HttpResponse:
 @needs_recent_proof
 def confirm(request: AuthenticatedHttpRequest) -> HttpResponse:
     """Make the new codes valid after the user has typed one of them."""
+    if request.method != "POST" and not recovery.are_waiting(request.user):
+        return redirect("mfa:recovery_codes")
     form = bound(request, RecoveryCodeForm)
     if form.is_valid():
         with refusals_on(request, form, "code"):
