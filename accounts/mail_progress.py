@@ -72,7 +72,7 @@ def progress_of(mail: Mail) -> Progress:
 def _steps(mail: Mail) -> Iterator[tuple[str, datetime]]:
     yield pgettext("a mail", "sent"), mail.created_at
     if mail.sent_at:
-        yield pgettext("a mail", "accepted"), mail.sent_at
+        yield pgettext("a mail", "accepted by a mail server"), mail.sent_at
     if mail.delivery > Delivery.ACCEPTED and mail.delivery_at:
         yield str(Delivery(mail.delivery).label), mail.delivery_at
 

@@ -19,6 +19,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import delivery, known_browsers, mail_limits, metrics, outbox, security_log, signin, throttles
 from accounts.housekeeping import RETENTION, delete_in_batches
+from accounts.identifiers import tag_of
 from accounts.limits import Limit
 from accounts.models import Channel, User
 from accounts.refusals import Refused, counted
@@ -359,7 +360,7 @@ def judge(
     try:
         proof = check()
     except RefusedCode as error:
-        refusal = EarlierCode() if _is_of_earlier_mail(challenge, otp, error) else error
+        refusal = EarlierCode(tag=tag_of(challenge.pk)) if _is_of_earlier_mail(challenge, otp, error) else error
         _count_failure(challenge, slot, now, origin)
         _add_tries_left(refusal, challenge, slot)
         raise refusal from None

@@ -42,22 +42,28 @@ class WrongCode(RefusedCode):
 
 
 class EarlierCode(WrongCode):
-    """The code was mailed for a prompt that is over."""
+    """The code was mailed for a prompt that is over. ``tag``: of the mails of this one."""
 
-    message = _("That code is from an earlier email and no longer works. Enter the code from our latest email.")
+    message = _(
+        "That code is from an earlier email and no longer works. Enter the code from the email with the tag %(tag)s."
+    )
+
+    def __init__(self, *, tag: str) -> None:
+        super().__init__()
+        self.tag = tag
 
     @property
     def reason(self) -> str:
-        """The message: also before a blank ``left``, and of the last try."""
-        return str(self.message)
+        """The message, also of the last try."""
+        return str(self.message) % {"tag": self.tag}
 
 
 class CodeWaits(WrongCode):
     """A recovery code of which the user has not shown yet that it was saved (docs/decisions.md#15)."""
 
     message = _(
-        "That recovery code does not work yet: you have not typed one of your newest codes back in the account settings. "
-        "Use an earlier code, or another way to sign in."
+        "That recovery code does not work yet: you have not typed one of your newest codes back in the account "
+        "settings. Use an earlier code, or another way to sign in."
     )
 
     @property

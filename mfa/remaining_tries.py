@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy, ngettext, pgettext_lazy
 
 from accounts.refusals import wait_in_words
 from accounts.throttles import Slot
-from mfa import code_failures
+from mfa import code_failures, modes
 from mfa.models import Challenge
 
 ORDINALS: tuple[str | Promise, ...] = (
@@ -49,7 +49,10 @@ def left_in_words(challenge: Challenge, slot: Slot) -> str:
         blocked = f"{text} {wait_in_words(refusal.retry_at)}"
     if challenge.ended_at is not None:
         ended, next_step = ENDED[challenge.purpose]
-        return f"{str(ended) % {'nth': _nth(challenge.failures)}} {blocked or next_step}"
+        words = [str(ended) % {"nth": _nth(challenge.failures)}, blocked or str(next_step)]
+        if challenge.purpose == Challenge.Purpose.SIGN_IN and not modes.get(challenge.mode).is_mailed:
+            words.append(_("At the prompt you can also use another type or a recovery code, and get help."))
+        return " ".join(words)
     if blocked:
         return blocked
     # The nearer of two limits: of this challenge and of the account.

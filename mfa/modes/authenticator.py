@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from django.conf import settings
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.security_log import Origin
@@ -24,6 +25,12 @@ class Authenticator(Mode):
     icon = "phone"
     way_in_words = _("a code of your authenticator app")
     loss_in_words = _("your phone")
+    absence_in_words = _("Phone lost or not at hand?")
+
+    def where_to_look(self, challenge: "Challenge") -> str:
+        """Return that the app shows the code."""
+        del challenge
+        return gettext("Enter the code that your authenticator app shows now.")
 
     def activation_context(self, enrolment: "Challenge") -> dict[str, object]:
         """Return the QR code, and the secret in groups of four for those who type it."""

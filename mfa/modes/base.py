@@ -46,12 +46,18 @@ class Mode(ABC):
     icon: ClassVar[str]  # of templates/partials/_icon.html
     way_in_words: ClassVar[str | Promise]  # "you sign in with …"
     loss_in_words: ClassVar[str | Promise]  # "if you lose …"
+    absence_in_words: ClassVar[str | Promise] = ""  # a question, before the other modes at the prompt
 
     is_typed: ClassVar[bool] = True  # its proof can be typed at the command line
     is_mailed: ClassVar[bool] = False  # its code comes by mail, so its first right code proves the mailbox
     keeps_secret: ClassVar[bool] = True  # its factor holds a secret of its own
     has_several: ClassVar[bool] = False  # enrolling it again adds to its factor; otherwise it replaces the old one
     level: ClassVar[Level] = Level.OWN_DEVICE
+
+    @property
+    def can_be_replaced(self) -> bool:
+        """Whether enrolling it again replaces what its factor holds."""
+        return self.keeps_secret and not self.has_several
 
     def enrolment_lifetime(self) -> timedelta:
         """Return how long an enrolment waits for its first code."""
@@ -66,6 +72,11 @@ class Mode(ABC):
         """Return what its activation template shows besides the form."""
         del enrolment
         return {}
+
+    def where_to_look(self, challenge: "Challenge") -> str:
+        """Return where the user reads the code of a challenge, for below its field; blank if nothing is typed."""
+        del challenge
+        return ""
 
     def prompt_context(self, challenge: "Challenge") -> dict[str, object]:
         """Return what its prompt template shows besides the form."""

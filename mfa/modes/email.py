@@ -4,9 +4,10 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from django.conf import settings
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from accounts.identifiers import masked
+from accounts.identifiers import masked, tag_of
 from accounts.security_log import Origin
 from mfa import codes
 from mfa.code_refusals import WrongCode
@@ -26,6 +27,7 @@ class Email(Mode):
     icon = "mail"
     way_in_words = _("a code by email")
     loss_in_words = _("your mailbox")
+    absence_in_words = _("No access to your mailbox?")
     is_mailed = True
     keeps_secret = False
     level = Level.MAILED
@@ -37,6 +39,14 @@ class Email(Mode):
     def target_of(self, user: "User") -> str:
         """Return the masked address."""
         return masked(user.email)
+
+    def where_to_look(self, challenge: "Challenge") -> str:
+        """Return to which address the code went, and the tag by which its mail is told from others."""
+        if not challenge.mails:
+            return ""
+        email, tag = masked(challenge.user.email), tag_of(challenge.pk)
+        text = gettext("Enter the code from our email to %(email)s. Its subject ends with the tag %(tag)s.")
+        return text % {"email": email, "tag": tag}
 
     def enrol(self, enrolment: "Challenge", proof: str, *, now: datetime) -> Enrolled:
         """Check the mailed code of an enrolment."""

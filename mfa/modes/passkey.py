@@ -26,6 +26,7 @@ class Passkey(Mode):
     icon = "fingerprint"
     way_in_words = _("a passkey")
     loss_in_words = _("the device with your passkey")
+    absence_in_words = _("Passkey not at hand?")
     is_typed = False
     keeps_secret = False  # public keys only
     has_several = True

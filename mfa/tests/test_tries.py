@@ -6,6 +6,7 @@ import pytest
 import time_machine
 from django.utils import timezone
 
+from accounts.identifiers import tag_of
 from accounts.models import Channel, Throttle
 from accounts.security_log import Origin
 from mfa import challenges, code_failures, code_refusals
@@ -14,7 +15,7 @@ from mfa.tests.factories import add_mode
 from mfa.tests.test_activation import COMPLETE, activate
 from tests.codes import app_code, mailed_code
 from tests.pages import text_of
-from tests.signing_in import OTP, give_credentials, is_signed_in, sign_in
+from tests.signing_in import OTP, give_credentials, is_signed_in, pending_sign_in_of, sign_in
 
 pytestmark = pytest.mark.django_db
 
@@ -43,6 +44,15 @@ def test_each_wrong_code_says_how_many_tries_are_left(client, dana_with_email):
         assert f"That code is wrong. You have {left} left." in page
     assert LAST in pages[4]
     assert "has expired or was ended" not in pages[4]
+
+
+def test_after_the_fifth_code_of_an_app_the_other_ways_are_named(client, dana_with_app):
+    """There is no new code to wait for."""
+    give_credentials(client, "dana")
+
+    page = [text_of(client.post(OTP, {"otp": "000000"}, follow=True)) for _try in range(5)][-1]
+
+    assert f"{LAST} At the prompt you can also use another type or a recovery code, and get help." in page
 
 
 def test_the_number_is_that_of_the_setting(client, dana_with_email, settings):
@@ -144,7 +154,7 @@ def test_a_code_that_a_newer_one_has_overtaken_is_not_called_used(client, dana_w
     assert not is_signed_in(client)
 
 
-EARLIER = "That code is from an earlier email and no longer works. Enter the code from our latest email."
+EARLIER = "That code is from an earlier email and no longer works. Enter the code from the email with the tag"
 
 
 def test_the_code_of_a_cancelled_sign_in_is_told_from_a_wrong_one(client, dana_with_email):
@@ -156,7 +166,7 @@ def test_the_code_of_a_cancelled_sign_in_is_told_from_a_wrong_one(client, dana_w
 
     page = text_of(client.post(OTP, {"otp": earlier}))
 
-    assert f"{EARLIER} You have 4 tries left." in page
+    assert f"{EARLIER} {tag_of(pending_sign_in_of(client).pk)}. You have 4 tries left." in page
     assert not is_signed_in(client)
     assert client.post(OTP, {"otp": mailed_code()}).url == "/account"
 
@@ -193,7 +203,8 @@ def test_the_code_of_an_earlier_sign_in_ends_the_prompt_with_the_reason(client, 
 
     page = text_of(client.post(OTP, {"otp": earlier}, follow=True))
 
-    assert f"{EARLIER} {LAST.replace('fifth', 'first')}" in page
+    assert EARLIER in page
+    assert LAST.replace("fifth", "first") in page
 
 
 def test_an_earlier_code_of_another_mode_or_person_is_just_wrong(client, dana_with_email, sam):

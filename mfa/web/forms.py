@@ -77,6 +77,7 @@ class OtpForm(forms.Form):
         if recovery:  # letters need the whole keyboard
             field = self.fields["otp"]
             field.label = _("Recovery code")
+            field.help_text = _("Each of your recovery codes works once.")
             field.error_messages["invalid"] = _("Enter a recovery code as it was shown to you.")
             field.widget.attrs |= {"inputmode": "text", "autocomplete": "off", "autocapitalize": "characters"}
 

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from django.contrib import messages
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
 from accounts import mail_progress
@@ -28,11 +29,19 @@ def prompt_context(challenge: Challenge, accepted: Collection[str] | None = None
     mode = modes.get(challenge.mode)
     return {
         "mode": mode.name,
+        "absence": mode.absence_in_words,
+        "asked_for": _("One Time Password") if mode.is_typed else capfirst(str(mode.label)),
         "prompt_template": f"{mode.templates}/prompt.html",
         "other_modes": sorted(challenge.user.modes.intersection(accepted or challenge.user.modes) - {mode.name}),
         **mail_context(challenge),
         **mode.prompt_context(challenge),
     }
+
+
+def explain(form: OtpForm, challenge: Challenge) -> None:
+    """Say below the field of a typed code where the user reads it."""
+    field = form.fields["otp"]
+    field.help_text = field.help_text or modes.get(challenge.mode).where_to_look(challenge)
 
 
 def mail_context(challenge: Challenge) -> dict[str, object]:

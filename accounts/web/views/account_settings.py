@@ -59,7 +59,7 @@ def settings(request: AuthenticatedHttpRequest) -> HttpResponse:
                 "preferred": mode.name == user.preferred_mode,
                 "target": mode.target_of(user),
                 "health": health.factors.get(mode.name),
-                "can_be_replaced": mode.keeps_secret and not mode.has_several,
+                "can_be_replaced": mode.can_be_replaced,
                 "list_url": reverse("mfa:passkeys") if mode.has_several else "",
                 "needed_by": [
                     organization.name

@@ -46,7 +46,14 @@ def activate(request: HttpRequest) -> HttpResponse:
                 pending_sign_in.begin(request, user, activate=mode, may_remember=False)
                 return redirect("mfa:otp_prompt")
             return enrolments.begin_enrolment(request, user, mode)
-    return render_form(request, "mfa/activate.html", form)
+    context = {"replaces": _replaces(request, initial["type"]), "cancel_url": _cancel_url(request)}
+    return render_form(request, "mfa/activate.html", form, **context)
+
+
+def _replaces(request: HttpRequest, mode: str) -> bool:
+    """Return whether the user asks to set up a mode again of which only the newest counts."""
+    is_replaceable = mode in modes.ALL and modes.get(mode).can_be_replaced
+    return is_replaceable and isinstance(request.user, User) and mode in request.user.modes
 
 
 def _check(request: HttpRequest, identifier: str, password: str) -> User:
@@ -129,7 +136,8 @@ def complete(request: HttpRequest) -> HttpResponse:
 def _activated(request: HttpRequest, factor: Factor, *, is_first: bool) -> HttpResponse:
     """Redirect to a pending invitation, else to the sign-in page or the settings; before, offer recovery codes."""
     enrolments.forget(request)
-    messages.success(request, _("Multi-factor Authentication successfully enabled!"))
+    enabled = _("Multi-factor Authentication successfully enabled!")
+    messages.success(request, enabled if is_first else f"{enabled} {_what_changes(factor)}")
     invitation = reverse("organizations:accept_invitation") if invitation_of(request) else ""
     if modes.get(factor.mode).is_mailed:
         verification.remember_mailbox(request, factor.user)
@@ -142,6 +150,13 @@ def _activated(request: HttpRequest, factor: Factor, *, is_first: bool) -> HttpR
     return redirect(reverse("mfa:recovery_codes", query={"next": page}) if is_first else page)
 
 
+def _what_changes(factor: Factor) -> str:
+    """Return a sentence on what a further mode means for the next sign-in."""
+    is_preferred = factor.user.preferred_mode == factor.mode
+    text = _("We will ask for %(mode)s first.") if is_preferred else _("You can also sign in with %(mode)s now.")
+    return text % {"mode": modes.get(factor.mode).label}
+
+
 def _context(request: HttpRequest, enrolment: Challenge) -> dict[str, object]:
     mode = modes.get(enrolment.mode)
     return {
@@ -151,7 +166,7 @@ def _context(request: HttpRequest, enrolment: Challenge) -> dict[str, object]:
         **prompt.mail_context(enrolment),
         **mode.activation_context(enrolment),
         "is_typed": mode.is_typed,
-        "replaces": mode.keeps_secret and not mode.has_several and mode.name in enrolment.user.modes,
+        "replaces": mode.can_be_replaced and mode.name in enrolment.user.modes,
     }
 
 

@@ -49,6 +49,7 @@ def prove(request: AuthenticatedHttpRequest) -> HttpResponse:
         challenge = _challenge(request)
     if prompt.is_for_other_mode(form, challenge, by_recovery=by_recovery):
         return _back(request)
+    prompt.explain(form, challenge)
     context = {
         "next": next_path,
         "by_recovery": by_recovery,
