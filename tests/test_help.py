@@ -1,5 +1,6 @@
 """The help: its search, its pictures, what owners read, and what the portal sees for an account."""
 
+import json
 import re
 from datetime import timedelta
 
@@ -16,19 +17,21 @@ from accounts.security_log import Origin
 from accounts.session_store import SIGNED_IN
 from accounts.tests.factories import UserFactory
 from datica_account.help import sections
-from datica_account.templatetags.help_pictures import FOLDER, sizes
+from datica_account.templatetags.help_pictures import FOLDER, help_picture, sizes
 from mfa import assisted_reset, code_failures, recovery
 from mfa.models import Factor
 from mfa.tests.factories import add_mode
 from mfa.tests.test_mail_line import tell
 from organizations.models import Membership
 from organizations.tests.factories import MembershipFactory
+from tests import pictured_pages
 from tests.pages import text_of
 from tests.signing_in import give_credentials, pending_sign_in_of, sign_in
 
 TROUBLESHOOTING = "/help/mfa-troubleshooting"
 LANGUAGES = [code for code, _name in settings.LANGUAGES]
-MAX_BYTES = 400_000
+SCHEMES = ("light", "dark")
+MAX_BYTES = 1_500_000
 
 pytestmark = pytest.mark.django_db
 
@@ -176,40 +179,67 @@ def pictures_of(page: str) -> list[dict[str, str]]:
     for dark, light in re.findall(r"<picture>\s*<source (.*?)>\s*<img (.*?)>\s*</picture>", page):
         attributes = dict(re.findall(r'(\w+)="([^"]*)"', light))
         assert 'media="(prefers-color-scheme: dark)"' in dark
-        attributes["dark"] = re.search(r'srcset="[^"]*help/([\w-]+)[^"]*"', dark)[1]
-        attributes["light"] = re.search(r"help/([\w-]+)", attributes["src"])[1]
+        attributes["dark"] = re.search(r'srcset="[^"]*help/([\w/-]+)[^"]*"', dark)[1]
+        attributes["light"] = re.search(r"help/([\w/-]+)", attributes["src"])[1]
         found.append(attributes)
     return found
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_picture_is_there_in_both_schemes_with_its_size_and_words(client, language):
+def test_every_picture_is_there_in_my_language_in_both_schemes_with_its_size_and_words(client, language):
     for path in map(reverse, sections.PAGES):
         page = client.get(path, headers={"Accept-Language": language}).content.decode()
         for picture in pictures_of(page):
             name = picture["light"].removesuffix("-light")
+            assert name.startswith(f"{language}/")
             assert picture["dark"] == f"{name}-dark"
             assert picture["loading"] == "lazy"
             assert len(picture["alt"]) > 30
             shown = int(picture["width"]) / int(picture["height"])
-            for scheme in ("light", "dark"):
+            for scheme in SCHEMES:
                 with Image.open(FOLDER / f"{name}-{scheme}.webp") as image:
                     assert image.width >= int(picture["width"])
                     assert shown == pytest.approx(image.width / image.height, rel=0.01)
 
 
+def test_a_picture_that_my_language_lacks_is_shown_in_english(monkeypatch):
+    monkeypatch.setitem(sizes(), "fr", {})
+
+    with translation.override("fr"):
+        assert help_picture("prompt", "")["light"] == "help/en/prompt-light.webp"
+
+
 def test_no_picture_is_left_over_and_together_they_are_small(client):
-    named = {
-        f"{picture['light'].removesuffix('-light')}-{scheme}.webp"
+    names = {
+        picture["light"].removeprefix("en/").removesuffix("-light")
         for path in map(reverse, sections.PAGES)
         for picture in pictures_of(client.get(path).content.decode())
-        for scheme in ("light", "dark")
     }
-    files = {file.name: file.stat().st_size for file in FOLDER.glob("*.webp")}
+    needed = {f"{language}/{name}-{scheme}.webp" for language in LANGUAGES for name in names for scheme in SCHEMES}
+    files = {file.relative_to(FOLDER).as_posix(): file.stat().st_size for file in FOLDER.rglob("*.webp")}
 
-    assert named == set(files)
-    assert {name.rpartition("-")[0] for name in files} == set(sizes())
+    assert set(files) == needed
+    assert {language: set(of_language) for language, of_language in sizes().items()} == dict.fromkeys(LANGUAGES, names)
     assert sum(files.values()) < MAX_BYTES
+
+
+def test_the_readme_shows_pictures_that_are_there():
+    shown = re.findall(r'"(static/help/[^"]+)"', (settings.BASE_DIR / "README.md").read_text())
+
+    assert shown
+    assert [path for path in shown if not (settings.BASE_DIR / path).exists()] == []
+
+
+def test_the_pictures_show_the_pages_as_they_are():
+    """Words, elements and colours of what each picture shows are those of the day on which it was taken."""
+    pictured = json.loads(pictured_pages.FINGERPRINTS.read_text())
+
+    now = pictured_pages.fingerprints()
+
+    stale = [
+        f"{code}/{name}" for code, prints in now.items() for name in prints if prints[name] != pictured[code][name]
+    ]
+    assert stale == [], "The pages on these pictures have changed: run `make help-pictures`, look at them, commit them."
 
 
 # --- what the portal sees -------------------------------------------------------------------------

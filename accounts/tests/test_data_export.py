@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from datetime import timedelta
 from io import BytesIO, StringIO
 from zipfile import ZipFile
@@ -76,6 +77,25 @@ def test_i_ask_a_worker_builds_it_i_am_told_and_download_it(client, dana):
     told = read_mail()[-1]
     assert (told.to, told.subject) == (["Dana@example.com"], "Datica: the copy of your data is ready")
     assert "http://testserver/account/data" in told.body
+
+
+def test_the_line_that_follows_the_worker_ends_as_the_page_that_i_open_again(client, dana):
+    """Whether the copy waits, is ready or has failed: with the same words and buttons, which work."""
+    sign_in(client, dana)
+    client.post(PAGE)
+    for state, button in ((None, None), ("ready", "Make a new copy"), ("failed", "Make a copy")):
+        if state == "ready":
+            data_export.build_waiting()
+        elif state == "failed":
+            DataExport.objects.update(size=0, archive=None)  # given up
+        line = text_of(client.get(PROGRESS))
+        assert line in text_of(client.get(PAGE))
+        assert "Back to the settings" in line
+        assert [word for word in ("Make a new copy", "Make a copy") if word in line] == [button] * bool(button)
+
+    client.handler.enforce_csrf_checks = True
+    token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', client.get(PROGRESS).content.decode())[1]
+    assert client.post(PAGE, {"csrfmiddlewaretoken": token}).status_code == 302
 
 
 def test_each_app_contributes_what_it_knows(client, dana, sam):

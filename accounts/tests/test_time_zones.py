@@ -55,10 +55,57 @@ def test_i_choose_a_zone_and_pages_show_it_without_script(client, dana):
         assert zone_of(page) == ("America/New_York", True)
         assert "Time zone: America/New York, now 08:30 EDT" in text_of(page)
         assert '<time datetime="2026-07-01T12:30:00Z" data-local="clock">08:30 EDT</time>' in page.content.decode()
-        assert '<option value="America/New_York" selected>New York</option>' in client.get(CHOOSE).content.decode()
+        page = client.get(CHOOSE).content.decode()
+        assert '<option value="America/New_York" selected>New York (UTC−4)</option>' in page
 
         client.post(CHOOSE, {"time_zone": ""})
         assert "as in the browser ( UTC ), now 12:30 UTC" in text_of(client.get(SETTINGS))
+
+
+def offered(client, query: str = "") -> list[tuple[str, str]]:
+    """Return the groups and choices of the list as they stand on the page: tag, group, whether it is chosen, label."""
+    page = client.get(CHOOSE, {"q": query} if query else {}).content.decode()
+    return re.findall(r'<(optgroup|option)[^>]*?(?: label="([^"]*)")?(?: value="[^"]*")?( selected)?>([^<]*)', page)
+
+
+@pytest.mark.parametrize(("day", "berlin", "lord_howe"), [(SUMMER, "+2", "+10:30"), (WINTER, "+1", "+11")])
+@pytest.mark.django_db
+def test_each_city_has_the_offset_of_today_and_that_of_my_browser_comes_first(client, dana, day, berlin, lord_howe):
+    client.cookies[settings.TIME_ZONE_COOKIE_NAME] = "Europe/Berlin"
+    with time_machine.travel(day, tick=False):
+        sign_in(client, dana)
+        rows = offered(client)
+
+    assert [group or label for _tag, group, _selected, label in rows[:6]] == [
+        "as in the browser", "Time zone of this browser", f"Berlin (UTC{berlin})", "UTC", "Africa", "Abidjan (UTC+0)",
+    ]  # fmt: skip
+    labels = [label for _tag, _group, _selected, label in rows]
+    assert labels.count(f"Berlin (UTC{berlin})") == 2
+    assert {f"Lord Howe (UTC{lord_howe})", "Kolkata (UTC+5:30)", "Buenos Aires, Argentina (UTC−3)"} <= {*labels}
+
+
+@pytest.mark.django_db
+def test_i_search_my_city_without_script_and_the_best_choice_is_chosen(client, dana):
+    chosen(dana, "Asia/Tokyo")
+    sign_in(client, dana)
+
+    with time_machine.travel(WINTER, tick=False):
+        assert [row[1] or row[3] for row in offered(client, "SÃO p")] == ["America", "Sao Paulo (UTC−3)"]
+        assert [row[1] or row[3] for row in offered(client, "knox indiana")] == ["America", "Knox, Indiana (UTC−6)"]
+        assert [row[1] or row[3] for row in offered(client, "Indian mauri")] == ["Indian Ocean", "Mauritius (UTC+4)"]
+
+
+@pytest.mark.django_db
+def test_a_search_without_result_shows_the_whole_list_with_my_choice(client, dana):
+    chosen(dana, "Asia/Tokyo")
+    sign_in(client, dana)
+
+    page = client.get(CHOOSE, {"q": "<Atlantis>"})
+
+    assert "No city or region of the list begins like this." in text_of(page)
+    assert 'value="&lt;Atlantis&gt;"' in page.content.decode()
+    assert '<option value="Asia/Tokyo" selected>' in page.content.decode()
+    assert len(offered(client, "x" * 500)) > 400
 
 
 @pytest.mark.parametrize(

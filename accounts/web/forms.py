@@ -1,6 +1,6 @@
 """Forms. They check the shape of the input; no form checks a password or sends anything."""
 
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.contrib.auth.password_validation import password_validators_help_texts, validate_password
@@ -229,10 +229,17 @@ class TimeZoneForm(forms.Form):
     time_zone = forms.ChoiceField(
         label=_("Time zone"),
         required=False,
-        choices=lambda: [("", _("as in the browser")), *time_zones.choices()],
         help_text=_("Pages and emails show times in this zone. Without a choice, emails are in UTC."),
         error_messages={"invalid_choice": time_zones.NoSuchTimeZone.message},
     )
+
+    def __init__(self, *args: Any, of_browser: str = "", query: str = "", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        first: list[tuple[object, object]] = [("", _("as in the browser"))]
+        if of_browser not in {"", time_zones.UTC}:
+            first.append((_("Time zone of this browser"), [time_zones.choice_of(of_browser)]))
+        found = time_zones.choices(query) if query else []
+        cast("forms.ChoiceField", self.fields["time_zone"]).choices = found or first + time_zones.choices()
 
 
 class NoticesForm(forms.Form):

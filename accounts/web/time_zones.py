@@ -22,6 +22,11 @@ def show_times_of_reader(get_response: GetResponse) -> GetResponse:
     return middleware
 
 
+def zone_of_browser(request: HttpRequest) -> str:
+    """Return the name of the browser's time zone; blank if the script has not told it."""
+    return time_zones.known(request.COOKIES.get(settings.TIME_ZONE_COOKIE_NAME, ""))
+
+
 def _zone_of(request: HttpRequest) -> str:
     """Return the name of a time zone, or any other text: the browser may have sent anything."""
     if request.path.startswith(reverse("admin:index")):

@@ -35,8 +35,8 @@ for (const form of document.querySelectorAll("[data-wait]")) {
   tick();
 }
 
-// Pages come with times in the zone that the user has chosen. Else this browser's is kept in a cookie for the next page,
-// and times in another zone are turned into this one, named; hovering shows what came.
+// Pages come with times in the zone that the user has chosen. Else times in another zone than this browser's are turned
+// into this one, named; hovering shows what came. A cookie keeps this browser's zone for the next page and for the choice.
 const day = { day: "numeric", month: "long", year: "numeric" };
 const clock = { hour: "2-digit", minute: "2-digit", timeZoneName: "short" };
 const forms = {
@@ -50,7 +50,7 @@ const language = document.documentElement.lang === "en" ? "en-GB" : document.doc
 const { timeZone: zoneOfPage, timeZoneChosen } = document.documentElement.dataset;
 const ownZone = new Intl.DateTimeFormat().resolvedOptions().timeZone;
 const keepsZone = timeZoneChosen !== undefined || ownZone === zoneOfPage;
-if (!keepsZone && ownZone) {
+if (ownZone && ownZone !== zoneOfPage) {
   const [prefix, flag] = location.protocol === "https:" ? ["__Host-", "; Secure"] : ["", ""];
   document.cookie = `${prefix}time-zone=${ownZone}; Path=/; Max-Age=31536000; SameSite=Lax${flag}`;
 }

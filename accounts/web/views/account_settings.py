@@ -15,12 +15,14 @@ from accounts.web.access import AuthenticatedHttpRequest, memberships_of
 from accounts.web.form_pages import bound, refusals_on, render_form
 from accounts.web.forms import ProfileForm, TimeZoneForm
 from accounts.web.origin import origin_of
+from accounts.web.time_zones import zone_of_browser
 from mfa import modes, passkey_proofs, passkey_signals, recovery, way_back
 from organizations import policy
 from organizations.standings import standings_of
 
 MAX_ORGANIZATIONS_SHOWN = 10
 MAX_SIGN_INS_SHOWN = 3
+MAX_QUERY_LENGTH = 100
 
 
 @require_safe
@@ -91,11 +93,14 @@ def profile_edit(request: AuthenticatedHttpRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def change_time_zone(request: AuthenticatedHttpRequest) -> HttpResponse:
-    """Choose the time zone of pages and mails."""
-    form = bound(request, TimeZoneForm, initial={"time_zone": request.user.time_zone})
+    """Choose the time zone of pages and mails. ``q`` searches the list."""
+    query = request.GET.get("q", "").strip()[:MAX_QUERY_LENGTH] if request.method != "POST" else ""
+    initial = {"time_zone": request.user.time_zone}
+    form = bound(request, TimeZoneForm, initial=initial, of_browser=zone_of_browser(request), query=query)
     if form.is_valid():
         with refusals_on(request, form, "time_zone"):
             time_zones.choose(request.user, form.cleaned_data["time_zone"])
             messages.success(request, _("Your time zone is saved."))
             return redirect("accounts:settings")
-    return render_form(request, "accounts/time_zone.html", form)
+    is_found = not query or bool(time_zones.choices(query))
+    return render_form(request, "accounts/time_zone.html", form, q=query, is_found=is_found)
