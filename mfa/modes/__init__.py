@@ -12,7 +12,16 @@ from mfa.modes.email import Email
 from mfa.modes.passkey import Passkey
 
 __all__ = [
-    "ALL", "Enrolled", "Level", "Mode", "accepted", "any_mailed", "combinations", "get", "label", "naming_levels",
+    "ALL",
+    "Enrolled",
+    "Level",
+    "Mode",
+    "accepted",
+    "any_mailed",
+    "combinations",
+    "get",
+    "label",
+    "naming_levels",
 ]
 
 ALL: dict[str, Mode] = {mode.name: mode for mode in (Authenticator(), Email(), Passkey())}
