@@ -43,7 +43,11 @@ def choices() -> list[tuple[str, str]]:
 
 def explained_choices() -> list[tuple[str, str]]:
     """Return the values and their labels, each with a few words about its level."""
-    return [(value, f"{label}: {EXPLANATIONS[modes.accepted(value)[0].level]}") for value, label in choices()]
+    words = _("%(mode)s: %(explanation)s")
+    return [
+        (value, words % {"mode": label, "explanation": EXPLANATIONS[modes.accepted(value)[0].level]})
+        for value, label in choices()
+    ]
 
 
 def label_of(accepted: str) -> str:

@@ -11,7 +11,18 @@ from mfa.modes.base import Enrolled, Level, Mode
 from mfa.modes.email import Email
 from mfa.modes.passkey import Passkey
 
-__all__ = ["ALL", "Enrolled", "Level", "Mode", "accepted", "any_mailed", "combinations", "get", "naming_levels"]
+__all__ = [
+    "ALL",
+    "Enrolled",
+    "Level",
+    "Mode",
+    "accepted",
+    "any_mailed",
+    "combinations",
+    "get",
+    "label",
+    "naming_levels",
+]
 
 ALL: dict[str, Mode] = {mode.name: mode for mode in (Authenticator(), Email(), Passkey())}
 
@@ -19,6 +30,11 @@ ALL: dict[str, Mode] = {mode.name: mode for mode in (Authenticator(), Email(), P
 def get(name: str) -> Mode:
     """Return the mode of this name. Raise ``KeyError`` for a name that is no mode's."""
     return ALL[name]
+
+
+def label(name: str) -> str:
+    """Return the users' word for a mode; for another proof, such as a recovery code, its name."""
+    return str(ALL[name].label) if name in ALL else name
 
 
 def any_mailed(names: Iterable[str]) -> bool:

@@ -16,7 +16,7 @@ def mode_icon(name: str) -> str:
 @register.filter
 def mode_label(name: str) -> str:
     """Return the users' word for a mode; for another proof, such as a recovery code, its name."""
-    return str(modes.ALL[name].label) if name in modes.ALL else name
+    return modes.label(name)
 
 
 @register.filter

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from accounts.refusals import Refused
+from mfa import modes
 from organizations import accepted_modes, member_list, policy_impact, reminders
 from organizations.member_counts import Counts
 from organizations.models import Membership, Organization
@@ -31,9 +32,9 @@ def show_refusal(request: HttpRequest, organization: Organization, refused: Refu
     return redirect(organization.activation_path if isinstance(refused, OwnMfaIsOff) else organization)
 
 
-def state_in_words(modes: str) -> str:
+def state_in_words(enabled: str) -> str:
     """Return the label of a value of ``Membership.modes``."""
-    return " + ".join(modes.split()) or _("off")
+    return " + ".join(modes.label(mode) for mode in enabled.split()) or _("off")
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from accounts.web.confirmation import confirm
 from accounts.web.csv_export import csv_file
 from accounts.web.origin import origin_of
 from accounts.web.session import keep_session
-from mfa import remembered_browsers
+from mfa import modes, remembered_browsers
 
 SESSIONS_PER_PAGE = 25
 EVENTS_PER_PAGE = 50
@@ -69,7 +69,7 @@ def _row_of(event: SecurityEvent) -> EventRow:
     return EventRow(
         at=event.at,
         what=security_log.kind_in_words(event.kind),
-        mode=f"{event.mode} {event.factor_name}".rstrip(),
+        mode=f"{modes.label(event.mode)} {event.factor_name}".rstrip(),
         ip_address=event.ip_address or "–",
         browser=security_log.agent_in_words(event.agent),
         actor=event.actor,

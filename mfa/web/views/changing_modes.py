@@ -28,7 +28,7 @@ def enable(request: AuthenticatedHttpRequest, mode: str) -> HttpResponse:
     """Ask to confirm that a mode is to be enabled, then lead to the activation page."""
     return confirm(
         request,
-        title=_("Enable the %(mode)s mode?") % {"mode": mode},
+        title=_("Enable the %(mode)s mode?") % {"mode": modes.label(mode)},
         icon=modes.get(mode).icon,
         text=[
             _("We will ask for your credentials and a first one-time password.")
@@ -61,7 +61,9 @@ def disable(request: AuthenticatedHttpRequest, mode: str) -> HttpResponse:
         return _still_required(request, factors.StillRequired(), unmet_organizations)
     others = [other for other in enabled if other != mode]
     if others:
-        text = [_("You will then sign in with: %(modes)s.") % {"modes": ", ".join(others)}]
+        text = [
+            _("You will then sign in with: %(modes)s.") % {"modes": ", ".join(modes.label(other) for other in others)}
+        ]
     else:
         text = [
             _("This is your last mode: multi-factor authentication will be off."),
@@ -69,7 +71,7 @@ def disable(request: AuthenticatedHttpRequest, mode: str) -> HttpResponse:
         ]
     return confirm(
         request,
-        title=_("Disable the %(mode)s mode?") % {"mode": mode},
+        title=_("Disable the %(mode)s mode?") % {"mode": modes.label(mode)},
         text=[*text, _("Your other sessions will be signed out.")],
         button=_("Disable"),
         button_class="danger",
@@ -101,7 +103,7 @@ def _disable(
         messages.success(request, text)
     else:
         proofs.forget_mode(request, mode, disabled.remaining)
-        messages.success(request, _("The %(mode)s mode is disabled.") % {"mode": mode})
+        messages.success(request, _("The %(mode)s mode is disabled.") % {"mode": modes.label(mode)})
     # The list of passkeys, empty now, tells the browser so.
     return redirect(reverse("mfa:passkeys") if modes.get(mode).has_several else settings_page())
 
@@ -122,7 +124,7 @@ def prefer(request: AuthenticatedHttpRequest, mode: str) -> HttpResponse:
     if request.method != "POST":
         return confirm(
             request,
-            title=_("Make %(mode)s your preferred mode?") % {"mode": mode},
+            title=_("Make %(mode)s your preferred mode?") % {"mode": modes.label(mode)},
             icon="lock",
             text=[
                 _("We will ask for this mode first whenever you sign in, in the browser and at the command line.")
@@ -140,5 +142,5 @@ def prefer(request: AuthenticatedHttpRequest, mode: str) -> HttpResponse:
     except Refused as refused:
         messages.error(request, refused.text)
     else:
-        messages.success(request, _("Your preferred mode is now %(mode)s.") % {"mode": mode})
+        messages.success(request, _("Your preferred mode is now %(mode)s.") % {"mode": modes.label(mode)})
     return redirect(settings_page())

@@ -12,8 +12,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy as _lazy
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -280,11 +279,11 @@ class RunPages:
 
 
 REMOVAL = RunPages(
-    REMOVALS, _lazy("Removing members"), "partials/_removal_progress.html",
+    REMOVALS, gettext_lazy("Removing members"), "partials/_removal_progress.html",
     "organizations:removal", "organizations:removal_progress", "organizations:stop_removal",
 )  # fmt: skip
 EXEMPTION = RunPages(
-    EXEMPTIONS, _lazy("Exempting members"), "partials/_exemption_progress.html",
+    EXEMPTIONS, gettext_lazy("Exempting members"), "partials/_exemption_progress.html",
     "organizations:exemption_run", "organizations:exemption_run_progress", "organizations:stop_exemption_run",
 )  # fmt: skip
 

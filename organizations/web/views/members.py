@@ -10,8 +10,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy as _lazy
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -35,10 +34,10 @@ MAX_INVITATIONS_SHOWN = 5
 LIST_FIELDS = ("mfa", "q", "sort", "after", "before")  # of a link to a member, so that it leads back to the same list
 MAX_COUNTED = 10_000
 SORT_LABELS = [
-    ("email", _lazy("email, A to Z")),
-    ("-email", _lazy("email, Z to A")),
-    ("newest", _lazy("newest members first")),
-    ("oldest", _lazy("oldest members first")),
+    ("email", gettext_lazy("email, A to Z")),
+    ("-email", gettext_lazy("email, Z to A")),
+    ("newest", gettext_lazy("newest members first")),
+    ("oldest", gettext_lazy("oldest members first")),
 ]
 
 
