@@ -87,7 +87,8 @@ def test_an_owner_watches_it_happen_and_proves_it(members, portal):
     person.follows("MFA progress, reminders and evidence")
     assert person.page.get_by_role("progressbar").get_attribute("value") == "50"
     assert person.page.locator("figure svg path.line").bounding_box()["width"] > 100
-    person.clicks("Remind 1 member")
+    person.follows("Remind these members")
+    person.clicks("Send the reminders")
     person.reads("We are sending the reminders.")
     with person.page.expect_download() as download:
         person.follows("Download members as CSV")
