@@ -6,6 +6,7 @@ import pytest
 import time_machine
 from django.utils import timezone
 
+from accounts import outbox
 from accounts.models import User
 from organizations import member_runs, reminders
 from organizations.bulk_exemptions import EXEMPTIONS
@@ -239,6 +240,33 @@ class TestAllWhoMatch:
         member_runs.go_on(REMOVALS)
 
         assert names() == ["olaf", "temp1"]
+
+    def test_a_second_worker_leaves_it_alone_until_the_first_is_taken_for_dead(self, owner, clinic):
+        """Several would only wait for each other's locks, and with them sign-ins of the owner and `Require`."""
+        person(clinic, "temp1")
+        self.begin(owner, clinic, q="temp")
+        Removal.objects.update(taken_until=timezone.now() + member_runs.LEASE)
+
+        assert member_runs.go_on(REMOVALS) == 0
+        with time_machine.travel(timezone.now() + member_runs.LEASE):
+            assert member_runs.go_on(REMOVALS) == 1
+
+        assert Removal.objects.get().taken_until is None
+        assert names() == ["olaf"]
+
+    def test_a_turn_that_ends_gives_it_back_before_it_asks_for_the_next(self, owner, clinic, monkeypatch):
+        monkeypatch.setattr(member_runs, "BATCH", 1)
+        monkeypatch.setattr(outbox, "BULK_TURN_SECONDS", 0)
+        person(clinic, "temp1")
+        self.begin(owner, clinic, q="temp")
+        free_when_asked = []
+        monkeypatch.setattr(
+            member_runs, "call", lambda _work: free_when_asked.append(Removal.objects.get().taken_until is None)
+        )
+
+        member_runs.go_on(REMOVALS)
+
+        assert free_when_asked == [True]
 
     def test_one_at_a_time(self, owner, clinic):
         person(clinic, "temp1")

@@ -64,11 +64,13 @@ function localize(part) {
 localize(document);
 if (!keepsZone) for (const name of document.querySelectorAll("[data-zone-name]")) name.textContent = ownZone.replaceAll("_", " ");
 
-// How far a mail has got: asked with growing pauses, for four minutes at most, and not while the page is hidden.
+// How far a mail has got: asked with growing pauses, for four minutes at most, and not while the page is hidden. How far a
+// run over many members has got: asked at its pace until it is over.
 const PAUSES = [2, 3, 5, 8, 13, 20, 30, 45, 60, 60];
 async function follow(line, asked = 0) {
-  if (line.querySelector("[data-over]") || asked >= PAUSES.length) return;
-  await new Promise((wake) => setTimeout(wake, PAUSES[asked] * 1000));
+  const pause = Number(line.dataset.pace) || PAUSES[asked];
+  if (line.querySelector("[data-over]") || !pause) return;
+  await new Promise((wake) => setTimeout(wake, pause * 1000));
   if (!document.hidden) {
     const headers = { "X-Page-Language": document.documentElement.lang, "X-Page-Time-Zone": zoneOfPage };
     const answer = await fetch(line.dataset.follow, { headers }).catch(() => null);
