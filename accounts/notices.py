@@ -26,6 +26,11 @@ def are_wanted(user: User, notice: Notice) -> bool:
     return notice not in user.muted_notices.split()
 
 
+def is_muted(notice: Notice, of: str = "") -> models.Q:
+    """Return the condition that a user has turned these mails off; ``of`` leads to the user, such as "user__"."""
+    return models.Q(**{f"{of}muted_notices__contains": notice.value})  # no name is part of another
+
+
 def wanted(user: User) -> list[str]:
     """Return the optional mails that a user gets."""
     return [notice.value for notice in Notice if are_wanted(user, notice)]

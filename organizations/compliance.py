@@ -9,7 +9,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from organizations import member_counts
-from organizations.models import ComplianceDay, EventKind, Organization, OrganizationEvent
+from organizations.models import ComplianceDay, EventKind, Organization, OrganizationEvent, in_words
 
 MAX_DAYS_SHOWN = 90
 BATCH = 500
@@ -53,9 +53,14 @@ def days(organization: Organization, now: member_counts.Counts) -> list[Complian
 class Exemption:
     """A time during which a member was exempt; ``until`` is when the exemption ended or will end."""
 
-    what: str  # email and reason, without the date at the end of the event's subject
+    subject: str  # of its event: email, reason and a date
     since: datetime
     until: datetime
+
+    @property
+    def what(self) -> str:
+        """Return email and reason, without the date."""
+        return UNTIL.sub("", in_words(self.subject))
 
 
 @dataclass(frozen=True)
@@ -95,13 +100,13 @@ def exemptions(organization: Organization) -> list[Exemption]:
     found: list[Exemption] = []
     running: dict[UUID | None, Exemption] = {}
     kinds = (EventKind.EXEMPTED, EventKind.EXEMPTION_ENDED)
-    for event in OrganizationEvent.objects.filter(organization=organization, kind__in=kinds).order_by("at", "pk"):
-        if earlier := running.pop(event.member, None):
-            found.append(replace(earlier, until=min(earlier.until, event.at)))
-        if event.kind == EventKind.EXEMPTED:
-            running[event.member] = Exemption(
-                UNTIL.sub("", event.subject_in_words), event.at, event.effective_at or event.at
-            )
+    events = OrganizationEvent.objects.filter(organization=organization, kind__in=kinds).order_by("at", "pk")
+    # A run over many members writes an event for each.
+    for kind, member, subject, at, until in events.values_list("kind", "member", "subject", "at", "effective_at"):
+        if earlier := running.pop(member, None):
+            found.append(replace(earlier, until=min(earlier.until, at)))
+        if kind == EventKind.EXEMPTED:
+            running[member] = Exemption(subject, at, until or at)
     return sorted([*found, *running.values()], key=lambda one: one.since)
 
 

@@ -22,6 +22,7 @@ def states() -> dict[str, str]:
 
 BATCH = 1000
 MAX_WORDS = 5
+MAX_CHOSEN = 100  # members named one by one in a request
 SHORTEST_PART = 3  # letters, as in PostgreSQL's trigrams
 # Orders of the list by their names in URLs: the column whose values lead from page to page, and whether it descends.
 SORTS = {"email": ("email_key", False), "-email": ("email_key", True), "newest": ("pk", True), "oldest": ("pk", False)}

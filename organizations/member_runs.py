@@ -1,18 +1,20 @@
 """Runs of a worker over many members, in batches: a crash acts on no member twice and forgets none.
 
-A run stores its position. Each batch acts on its members and stores the new position in one transaction.
+A run stores its position. Each batch acts on its members and stores the new position in one transaction. One worker at
+a time takes a run: several would only wait for each other's locks.
 
 Locks come in one order, as everywhere: users, the organization, the run.
 """
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from datetime import timedelta
 from time import monotonic
 from typing import Generic, TypeVar
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Max
+from django.db.models import Max, Q, QuerySet
 from django.utils import timezone
 
 from accounts import outbox
@@ -24,6 +26,7 @@ from organizations.models import MemberRun, Membership, Organization, Role
 
 BATCH = 200
 RUNS_BATCH_SIZE = 100
+LEASE = timedelta(seconds=15)  # longer than a turn and its last batch
 Run = TypeVar("Run", bound=MemberRun)
 
 
@@ -85,13 +88,26 @@ def go_on(work: Work[Run]) -> int:
     Return the number of members acted on.
     """
     deadline, count = monotonic() + outbox.BULK_TURN_SECONDS, 0
-    for run in work.model._default_manager.filter(done_at=None).order_by("created_at")[:RUNS_BATCH_SIZE]:
-        while (number := next_batch(work, run)) is not None:
-            count += number
-            if monotonic() > deadline:
-                call(work)
-                return count
+    for run in _free(work).order_by("created_at")[:RUNS_BATCH_SIZE]:
+        if not _free(work).filter(pk=run.pk).update(taken_until=timezone.now() + LEASE):
+            continue  # another worker was faster
+        number: int | None = 0
+        try:
+            while number is not None and monotonic() < deadline:
+                number = next_batch(work, run)
+                count += number or 0
+        finally:
+            work.model._default_manager.filter(pk=run.pk).update(taken_until=None)
+        if number is not None:
+            call(work)
+            return count
     return count
+
+
+def _free(work: Work[Run]) -> QuerySet[Run]:
+    """Return the open runs that no worker has taken."""
+    is_free = Q(taken_until=None) | Q(taken_until__lte=timezone.now())
+    return work.model._default_manager.filter(is_free, done_at=None)
 
 
 def next_batch(work: Work[Run], run: Run) -> int | None:

@@ -238,6 +238,7 @@ class MemberRun(models.Model):
     agent = models.CharField(max_length=255, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
     done_at = models.DateTimeField(null=True)
+    taken_until = models.DateTimeField(null=True)  # a worker continues it; one that was killed loses it then
 
     class Meta:
         abstract = True
@@ -446,6 +447,13 @@ class EventKind(models.TextChoices):
 DELETED_ACCOUNT = "deleted account"
 
 
+def in_words(subject: str) -> str:
+    """Return what an event is about, given its subject."""
+    if not subject.startswith(DELETED_ACCOUNT):
+        return subject
+    return str(_("a deleted account")) + subject.removeprefix(DELETED_ACCOUNT)
+
+
 class OrganizationEvent(models.Model):
     """An event in an organization's security log. Append-only (SR-53)."""
 
@@ -482,9 +490,7 @@ class OrganizationEvent(models.Model):
     @property
     def subject_in_words(self) -> str:
         """Return what the event is about."""
-        if not self.subject.startswith(DELETED_ACCOUNT):
-            return self.subject
-        return str(_("a deleted account")) + self.subject.removeprefix(DELETED_ACCOUNT)
+        return in_words(self.subject)
 
     @property
     def what(self) -> str:

@@ -8,11 +8,12 @@ one-time passwords.
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from time import monotonic
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Case, CharField, Count, Exists, OuterRef, Q, QuerySet, Subquery, Value, When
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
@@ -153,12 +154,10 @@ def remind_chosen(owner: Membership, user_ids: Collection[UUID], origin: Origin)
     with transaction.atomic(durable=True):
         organization = membership.lock(owner.organization_id)
         membership.still_owner(owner)
-        rows = member_list.matching(organization, state="missing").filter(
-            user__in=user_ids, user__mailbox_failed_at=None
-        )
-        users = _not_lately(organization.pk, _users_of(rows))
+        run = _new(organization, Reminder.Kind.CHOSEN)
+        rows = _asked(run).filter(user__in=user_ids)
+        users = _not_lately(organization.pk, list(rows.order_by("pk").values_list("user_id", flat=True)))
         if users:
-            run = _new(organization, Reminder.Kind.CHOSEN)
             run.done_at, run.mails = timezone.now(), len(users)
             run.save()
             outbox.post_in_bulk([Mail(task=REMINDER, user_id=user, about=str(run.pk)) for user in users])
@@ -167,7 +166,7 @@ def remind_chosen(owner: Membership, user_ids: Collection[UUID], origin: Origin)
 
 
 def start_matching(owner: Membership, *, state: str, search: str, origin: Origin) -> int:
-    """Remind all who match and do not meet the policy, each at most once a day. Return their number at most.
+    """Remind all who match and do not meet the policy, each at most once a day. Return their number.
 
     ``state`` and ``search`` are as for ``member_list.matching``. The same asked for twice is one run. Raise
     ``RoleMissing`` or ``RemindersRunning``.
@@ -177,7 +176,7 @@ def start_matching(owner: Membership, *, state: str, search: str, origin: Origin
         membership.still_owner(owner)
         run = _new(organization, Reminder.Kind.CHOSEN)
         run.state, run.search = state, search
-        number = _asked(run).count()
+        number = _asked(run).exclude(_chosen_lately(organization)).count()
         open_run = _runs(organization).filter(kind=Reminder.Kind.CHOSEN, done_at=None).first()
         if open_run is not None and (open_run.state, open_run.search) != (state, search):
             raise RemindersRunning
@@ -188,21 +187,50 @@ def start_matching(owner: Membership, *, state: str, search: str, origin: Origin
     return number
 
 
-def count_matching(organization: Organization, *, state: str, search: str) -> int:
-    """Return the number of members whom ``start_matching`` would remind at most. One query."""
-    run = _new(organization, Reminder.Kind.CHOSEN)
-    run.state, run.search = state, search
-    return _asked(run).count()
+class Answer(StrEnum):
+    """What a reminder does about a member: it mails them, or why not."""
+
+    MAILED = "mailed"
+    READY = "ready"  # meets the policy
+    EXEMPT = "exempt"
+    DISABLED = "disabled"
+    UNREACHABLE = "unreachable"  # their mail does not arrive
+    MUTED = "muted"
+    LATELY = "lately"  # an owner chose them within a day
+
+
+def preview(
+    organization: Organization, *, state: str = "all", search: str = "", users: Collection[UUID] | None = None
+) -> dict[str, int]:
+    """Return the numbers of members by ``Answer`` if an owner reminded ``users``, or all who match, now.
+
+    ``state`` and ``search`` are as for ``member_list.matching``. Two queries.
+    """
+    rows = member_list.matching(organization, state=state, search=search)
+    if users is not None:
+        rows = rows.filter(user__in=users)
+    reasons = [*_left_out(_new(organization, Reminder.Kind.CHOSEN)), (Answer.LATELY, _chosen_lately(organization))]
+    answer = Case(
+        *(When(which, then=Value(reason)) for reason, which in reasons),
+        default=Value(Answer.MAILED),
+        output_field=CharField(),
+    )
+    return dict(rows.annotate(answer=answer).order_by().values_list("answer").annotate(number=Count("pk")))
+
+
+def _chosen_lately(organization: Organization) -> Q:
+    """Return the condition that an owner has chosen a member within a day. One query."""
+    since = timezone.now() - CHOSEN.interval
+    runs = Reminder.objects.filter(organization=organization, kind=Reminder.Kind.CHOSEN)
+    recent = runs.filter(created_at__gt=since - timedelta(hours=1)).order_by("-created_at")  # its mails come later
+    ids = [str(pk) for pk in recent.values_list("pk", flat=True)[:BATCH]]
+    return Q(Exists(Mail.objects.filter(about__in=ids, user=OuterRef("user"), created_at__gt=since)))
 
 
 def _not_lately(organization_id: UUID, users: list[UUID]) -> list[UUID]:
     """Return the users whom no owner chose within a day, and count this choice."""
     lately = throttles.take_each({str(user): [CHOSEN.of(organization_id, user)] for user in users})
     return [user for user in users if str(user) not in lately]
-
-
-def _users_of(rows: QuerySet[Membership]) -> list[UUID]:
-    return list(rows.order_by("pk").values_list("user_id", flat=True))
 
 
 def begin_due() -> int:
@@ -274,13 +302,28 @@ def _left(run: Reminder) -> list[tuple[int, UUID]]:
 
 
 def _asked(run: Reminder) -> QuerySet[Membership]:
-    """Return all members whom a run concerns."""
-    missing = [state for state in modes.combinations() if not accepted_modes.are_met_by(run.counting, state.split())]
-    members = member_list.matching(run.organization, state=run.state, search=run.search).filter(modes__in=missing)
+    """Return all members whom a run mails."""
+    members = member_list.matching(run.organization, state=run.state, search=run.search)
     if run.kind == Reminder.Kind.LIFTED:
         members = members.filter(_was_told(run))
-    # Mail to an address that returns it would only return again; lists of members say who they are.
-    return members.exclude(exempt_until__gt=_concerns_from(run)).filter(user__mailbox_failed_at=None)
+    for _reason, which in _left_out(run):
+        members = members.exclude(which)
+    return members
+
+
+def _left_out(run: Reminder) -> list[tuple[Answer, Q]]:
+    """Return why a run does not mail some members, with the condition of each reason."""
+    lacking = [state for state in modes.combinations() if not accepted_modes.are_met_by(run.counting, state.split())]
+    reasons = [
+        (Answer.READY, ~Q(modes__in=lacking)),
+        (Answer.EXEMPT, Q(exempt_until__gt=_concerns_from(run))),
+        (Answer.DISABLED, Q(user__is_active=False)),
+        # Mail to an address that returns it would only return again; lists of members say who they are.
+        (Answer.UNREACHABLE, Q(user__mailbox_failed_at__isnull=False)),
+    ]
+    if run.kind in OPTIONAL:
+        reasons.append((Answer.MUTED, notices.is_muted(Notice.REMINDERS, "user__")))
+    return reasons
 
 
 def _was_told(run: Reminder) -> Q:

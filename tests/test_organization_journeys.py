@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import time_machine
+from playwright.sync_api import expect
 
 from accounts.models import User
 from accounts.tests.factories import PASSWORD, UserFactory
@@ -20,6 +21,15 @@ from tests.people import Person
 from tests.stack import PASSWORD as STACK_PASSWORD
 
 pytestmark = pytest.mark.browser
+
+
+CROWD = """
+from accounts.models import User
+from organizations.models import Membership
+for number in range(60):
+    user = User.objects.create(email=f"temp{{number:02}}@example.com", password="!")
+    Membership.objects.create(organization_id="{organization}", user=user)
+"""
 
 
 def number_of(person: Person) -> int:
@@ -87,7 +97,8 @@ def test_an_owner_watches_it_happen_and_proves_it(members, portal):
     person.follows("MFA progress, reminders and evidence")
     assert person.page.get_by_role("progressbar").get_attribute("value") == "50"
     assert person.page.locator("figure svg path.line").bounding_box()["width"] > 100
-    person.clicks("Remind 1 member")
+    person.follows("Remind these members")
+    person.clicks("Send the reminders")
     person.reads("We are sending the reminders.")
     with person.page.expect_download() as download:
         person.follows("Download members as CSV")
@@ -323,3 +334,41 @@ def test_an_owner_plans_the_deletion_and_keeps_the_organization(members):
     person.clicks("Keep this organization")
 
     person.reads("will not be deleted.")
+
+
+def test_members_ticked_on_two_pages_of_the_list_are_acted_on_together(browser_window, small):
+    person = Person(browser_window(), small)
+    person.signs_in()
+    organization = goes_to_own_organization(person)
+    small.manage("shell", "--verbosity", "0", "--command", CROWD.format(organization=organization.rsplit("/", 1)[-1]))
+    page = person.page
+    page.goto(f"{organization}/members?q=temp")
+    person.reads("To act on all members who match, on every page")
+    assert not page.get_by_text("It is lost when you go to another page").is_visible()
+
+    page.get_by_label("temp03@example.com").check()
+    person.reads("Selected: 1")
+    person.follows("Next")
+    person.reads("Selected: 1, of them 1 not on this page.")
+    page.get_by_label("temp30@example.com").check()
+    page.get_by_label("Search for a user").fill("temp5")
+    person.clicks("Search")
+    page.get_by_label("Select all on this page").check()
+    person.reads("Selected: 12, of them 2 not on this page.")
+    person.clicks("Remove chosen members")
+    person.reads("temp03@example.com, temp30@example.com, temp50@example.com")
+    person.follows("Cancel")
+    person.reads("Selected: 12, of them 2 not on this page.")
+    person.clicks("Remove chosen members")
+    person.clicks("Remove these members")
+    person.reads("12 members are removed.")
+    person.reads("Select all on this page")
+    expect(page.get_by_text("Clear the selection")).not_to_be_visible()
+
+    page.goto(f"{organization}/members?q=temp")
+    page.get_by_label("Select all on this page").check()
+    person.reads("Selected: 25")
+    person.follows("Next")
+    person.clicks("Clear the selection")
+    person.follows("Previous")
+    assert page.locator("input[name=user]:checked").count() == 0

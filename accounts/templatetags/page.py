@@ -64,14 +64,16 @@ def _with_labels(rows: str, columns: Sequence[str]) -> SafeString:
 
 @register.inclusion_tag("partials/_button_form.html")
 def button_form(
-    action: str, *args: object, label: str, kind: str = "plain", about: str = "", name: str = "", value: str = ""
-) -> Mapping[str, object]:
+    action: str, *args: object, label: str, kind: str = "plain", about: str = "", name: str = "", value: str = "",
+    query: str = "",
+) -> Mapping[str, object]:  # fmt: skip
     """Draw a form that is one button: it posts ``name`` and ``value`` to the view ``action``.
 
-    ``about`` holds the ids of the elements that tell a screen reader what the button acts on.
+    ``about`` holds the ids of the elements that tell a screen reader what the button acts on. ``query`` comes after the
+    URL, with its question mark.
     """
     return {
-        "url": reverse(action, args=args),
+        "url": reverse(action, args=args) + query,
         "label": label,
         "kind": kind,
         "about": about,

@@ -105,6 +105,19 @@ class TestMember:
 
         assert f'{clinic.get_absolute_url()}/members?mfa=off&amp;q=mo">Done' in page
 
+    def test_the_search_is_still_there_after_the_end_of_an_exemption(self, owner, clinic):
+        bot = person(clinic, "bot")
+        Membership.objects.filter(user=bot).update(exempt_until=in_days(9))
+        url = f"{clinic.get_absolute_url()}/members/{bot.pk}"
+        assert f'href="{url}?mfa=exempt"' in owner.get(f"{clinic.get_absolute_url()}/exemptions").content.decode()
+        ends = f'action="{url}/exempt?mfa=exempt"'
+        assert ends in owner.get(f"{url}?mfa=exempt").content.decode()
+
+        done = owner.post(f"{url}/exempt?mfa=exempt", {"end": "yes"})
+
+        assert done.url == f"{url}?mfa=exempt"
+        assert not Membership.objects.get(user=bot).is_exempt
+
     def test_a_running_reset_is_shown_and_i_can_cancel_it(self, owner, clinic):
         """SR-28."""
         mo = person(clinic, "mo", mode="authenticator")

@@ -79,7 +79,7 @@ def test_the_page_shows_progress_and_who_is_left(client, clinic, olaf):
 
     assert "1 of 2 members has MFA (50 %)" in text_of(page)
     assert "mo@example.com" in text_of(page)
-    assert "Remind 1 member" in text_of(page)
+    assert "Remind these members" in text_of(page)
     assert '<path class="line" d="M0.0 80.0 L600.0 80.0"/>' in page.content.decode()
 
 

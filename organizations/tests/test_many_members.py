@@ -6,6 +6,8 @@ import pytest
 import time_machine
 from django.utils import timezone
 
+from accounts import outbox
+from accounts.models import User
 from organizations import member_runs, reminders
 from organizations.bulk_exemptions import EXEMPTIONS
 from organizations.models import (
@@ -84,6 +86,26 @@ class TestChosen:
 
         assert done == f"/organizations/{clinic.pk}/members?mfa=off&q=mo"
         assert f'href="{done.replace("&", "&amp;")}"' in cancel
+
+    def test_members_ticked_on_another_page_of_the_list_come_along(self, owner, clinic):
+        """The script of the list sends them beside those of the page."""
+        amy, mo = person(clinic, "amy"), person(clinic, "mo")
+
+        page = owner.post(address(clinic, "remove"), {"user": [str(mo.pk)], "users": f"{amy.pk} {mo.pk}"})
+
+        assert "Remove 2 members? amy@example.com, mo@example.com" in text_of(page)
+
+    def test_without_script_the_list_says_that_a_selection_is_for_one_page(self, owner, clinic):
+        said, more = "Your selection counts for this page of the list.", "To act on more members at once, search"
+        assert said not in text_of(owner.get(f"/organizations/{clinic.pk}/members"))
+        for number in range(30):
+            person(clinic, f"temp{number:02}")
+
+        assert f"{said} It is lost when you go to another page or search again. {more}" in text_of(
+            owner.get(f"/organizations/{clinic.pk}/members")
+        )
+        page = text_of(owner.get(f"/organizations/{clinic.pk}/members?q=temp"))
+        assert "To act on all members who match, on every page, use the buttons for all who match." in page
 
     def test_i_myself_and_owners_stay(self, owner, clinic, olaf):
         """SR-40."""
@@ -218,6 +240,33 @@ class TestAllWhoMatch:
         member_runs.go_on(REMOVALS)
 
         assert names() == ["olaf", "temp1"]
+
+    def test_a_second_worker_leaves_it_alone_until_the_first_is_taken_for_dead(self, owner, clinic):
+        """Several would only wait for each other's locks, and with them sign-ins of the owner and `Require`."""
+        person(clinic, "temp1")
+        self.begin(owner, clinic, q="temp")
+        Removal.objects.update(taken_until=timezone.now() + member_runs.LEASE)
+
+        assert member_runs.go_on(REMOVALS) == 0
+        with time_machine.travel(timezone.now() + member_runs.LEASE):
+            assert member_runs.go_on(REMOVALS) == 1
+
+        assert Removal.objects.get().taken_until is None
+        assert names() == ["olaf"]
+
+    def test_a_turn_that_ends_gives_it_back_before_it_asks_for_the_next(self, owner, clinic, monkeypatch):
+        monkeypatch.setattr(member_runs, "BATCH", 1)
+        monkeypatch.setattr(outbox, "BULK_TURN_SECONDS", 0)
+        person(clinic, "temp1")
+        self.begin(owner, clinic, q="temp")
+        free_when_asked = []
+        monkeypatch.setattr(
+            member_runs, "call", lambda _work: free_when_asked.append(Removal.objects.get().taken_until is None)
+        )
+
+        member_runs.go_on(REMOVALS)
+
+        assert free_when_asked == [True]
 
     def test_one_at_a_time(self, owner, clinic):
         person(clinic, "temp1")
@@ -407,7 +456,8 @@ class TestExempting:
 
 class TestReminding:
     def remind(self, client, clinic, *users):
-        return text_of(client.post(address(clinic, "remind"), {"user": [str(user.pk) for user in users]}, follow=True))
+        data = {"users": " ".join(str(user.pk) for user in users), "confirmed": "yes"}
+        return text_of(client.post(address(clinic, "remind"), data, follow=True))
 
     def reminded(self):
         return sorted(message.to[0] for message in read_mail() if "asks you" in message.subject)
@@ -419,7 +469,8 @@ class TestReminding:
 
         assert "We are reminding 1 member." in self.remind(owner, clinic, mo, ready)
         assert "We are reminding 1 member." in self.remind(owner, clinic, mo, ann)
-        assert "No reminder was sent." in self.remind(owner, clinic, mo)
+        again = "No reminder was sent. 1 member gets no email (chosen for a reminder within the last day: 1)."
+        assert again in self.remind(owner, clinic, mo)
 
         assert self.reminded() == ["ann@example.com", "mo@example.com"]
 
@@ -443,21 +494,72 @@ class TestReminding:
 
         page = self.remind_all(owner, clinic, q="north")
 
-        assert "We are reminding 2 members, except those whom you reminded within the last day." in page
+        assert "We are reminding 2 members." in page
         assert self.reminded() == ["north1@example.com", "north2@example.com"]
         assert OrganizationEvent.objects.get(kind="reminded").subject == "up to 2 members"
 
-    def test_first_i_read_how_many_and_who_is_left_out(self, owner, clinic):
-        for name in ("north1", "north2"):
-            person(clinic, name)
-        person(clinic, "north3", mode="email")
+    def test_first_i_read_how_many_get_a_mail_and_who_does_not_and_why(self, owner, clinic):
+        """SR-50: the numbers before the click are those of the mails after it."""
+        mo, _ann = person(clinic, "mo"), person(clinic, "ann")
+        person(clinic, "ready", mode="email")
+        for name, fields in (
+            ("bot", {}), ("gone", {"is_active": False}), ("muted", {"muted_notices": "new_browser reminders"}),
+            ("away", {"mailbox_failed_at": timezone.now()}),
+        ):  # fmt: skip
+            User.objects.filter(pk=person(clinic, name).pk).update(**fields)
+        Membership.objects.filter(user__email="bot@example.com").update(exempt_until=timezone.now() + timedelta(days=9))
+        self.remind(owner, clinic, mo)
 
-        page = owner.post(address(clinic, "remind"), {"all": "yes", "mfa": "all", "q": "north"})
+        asked = owner.post(address(clinic, "remind"), {"all": "yes", "mfa": "member"})
 
-        assert "Remind up to 2 members?" in text_of(page)
-        assert "those whom you reminded within the last day." in text_of(page)
-        assert 'name="q" value="north"' in page.content.decode()
+        assert "Remind 1 member? 1 member does not meet the policy and gets an email" in text_of(asked)
+        assert (
+            "6 members get no email (meet the policy already: 1, exempt: 1, account disabled: 1, mail does not arrive: "
+            "1, reminders turned off: 1, chosen for a reminder within the last day: 1). Last reminder: "
+        ) in text_of(asked)
+        assert self.reminded() == ["mo@example.com"]
+        self.remind_all(owner, clinic, mfa="member")
+        assert self.reminded() == ["ann@example.com", "mo@example.com"]
+
+    def test_the_members_whom_i_tick_are_asked_about_too(self, owner, clinic):
+        mo, ready = person(clinic, "mo"), person(clinic, "ready", mode="email")
+
+        page = owner.post(address(clinic, "remind"), {"user": [str(mo.pk), str(ready.pk)], "q": "e"})
+
+        assert "Remind 1 member?" in text_of(page)
+        assert "No reminder was sent before." in text_of(page)
+        assert f'value="{mo.pk} {ready.pk}"' in page.content.decode()
+        assert f'href="/organizations/{clinic.pk}/members?q=e"' in page.content.decode()
         assert not Reminder.objects.exists()
+
+    def test_the_reminder_to_all_asks_in_the_same_way(self, owner, clinic):
+        mo, _ann = person(clinic, "mo"), person(clinic, "ann")
+        person(clinic, "ready", mode="email")
+        User.objects.filter(pk=mo.pk).update(muted_notices="reminders")
+        page = f"/organizations/{clinic.pk}/remind"
+
+        asked = text_of(owner.get(page))
+        assert "Remind 1 member?" in asked
+        assert "1 member gets no email (reminders turned off: 1). No reminder was sent before. Send" in asked
+        assert not Reminder.objects.exists()
+        owner.post(page)
+        reminders.fan_out()
+
+        assert self.reminded() == ["ann@example.com"]
+        again = owner.get(page, follow=True)
+        assert again.redirect_chain[-1][0] == f"/organizations/{clinic.pk}/compliance"
+        assert "You can remind members once a day." in text_of(again)
+
+    def test_when_a_reminder_would_mail_no_one_i_read_why(self, owner, clinic):
+        person(clinic, "ready", mode="email")
+
+        for page in (
+            owner.get(f"/organizations/{clinic.pk}/remind", follow=True),
+            owner.post(address(clinic, "remind"), {"all": "yes", "q": "ready"}, follow=True),
+        ):
+            assert "No reminder was sent." in text_of(page)
+            assert "Send the reminders" not in text_of(page)
+        assert "1 member gets no email (meet the policy already: 1)." in text_of(page)
 
     def test_a_search_mails_no_one_twice_a_day(self, owner, clinic):
         """SR-50: the limit of each member, chosen or found."""

@@ -181,3 +181,16 @@ def test_cells_carry_the_heading_of_their_column(client, clinic):
 
     labels = re.findall(r'<td role="cell" data-label="([^"]*)"', page)
     assert labels == ["User", "Role", "MFA", "Last verified", "Last sign-in", "Manage"]
+
+
+@pytest.mark.parametrize(
+    ("role", "opens"), [(Role.OWNER, "/help/owners"), (Role.ADMIN, "/help/owners"), (Role.MEMBER, "/help/mfa")]
+)
+def test_the_question_mark_opens_the_help_of_my_role(client, clinic, role, opens):
+    sign_in(client, person(clinic, role))
+
+    def help_of(path):
+        return re.search(r'class="help" href="([^"]+)"', client.get(path).content.decode())[1]
+
+    assert help_of(clinic.get_absolute_url()) == help_of(f"{clinic.get_absolute_url()}/environments") == opens
+    assert help_of("/organizations") == "/help/mfa"

@@ -72,6 +72,7 @@ class Navigation:
     below: list[Link]
     deletion_at: datetime | None
     settings_url: str  # where an owner undoes a deletion; blank for others
+    is_for_managers: bool  # "?" opens the help for owners
 
 
 def page_of(member: Membership, view: str, *, is_below: bool = False) -> dict[str, object]:
@@ -94,7 +95,8 @@ def page_of(member: Membership, view: str, *, is_below: bool = False) -> dict[st
                 for page in pages
             ]
     settings_url = reverse("organizations:settings", args=[organization.pk]) if member.role in OWNERS else ""
-    nav = Navigation(organization.name, links, below, organization.deletion_at, settings_url)
+    is_for_managers = member.role in MANAGERS
+    nav = Navigation(organization.name, links, below, organization.deletion_at, settings_url, is_for_managers)
     return {"organization": organization, "nav": nav}
 
 

@@ -1,6 +1,6 @@
 """Rows of members and sentences about a policy's impact, as pages show them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -13,12 +13,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from accounts.refusals import Refused
+from accounts.templatetags import times
 from mfa import modes
 from organizations import accepted_modes, member_list, policy_impact, reminders
 from organizations.member_counts import Counts
-from organizations.models import Membership, Organization
+from organizations.models import Membership, Organization, Reminder
 from organizations.policy_changes import OwnMfaIsOff
 from organizations.policy_impact import Impact
+from organizations.reminders import Answer
 
 
 def grouped(number: int) -> str:
@@ -113,6 +115,32 @@ def policy_mails_in_words() -> str:
         "after you save it. If you undo the change before, no member is emailed."
     )
     return text % {"minutes": int(reminders.SETTLING_TIME.total_seconds() // 60)}
+
+
+def not_reminded_in_words(numbers: Mapping[str, int]) -> str:
+    """Return a sentence with the number of members whom a reminder leaves out, and why; blank if there are none."""
+    labels = {
+        Answer.READY: _("meet the policy already: %(n)s"),
+        Answer.EXEMPT: _("exempt: %(n)s"),
+        Answer.DISABLED: _("account disabled: %(n)s"),
+        Answer.UNREACHABLE: _("mail does not arrive: %(n)s"),
+        Answer.MUTED: _("reminders turned off: %(n)s"),
+        Answer.LATELY: _("chosen for a reminder within the last day: %(n)s"),
+    }
+    reasons = [words % {"n": grouped(numbers[answer])} for answer, words in labels.items() if numbers.get(answer)]
+    if not reasons:
+        return ""
+    count = sum(numbers.get(answer, 0) for answer in labels)
+    text = ngettext("%(n)s member gets no email (%(reasons)s).", "%(n)s members get no email (%(reasons)s).", count)
+    return text % {"n": grouped(count), "reasons": ", ".join(reasons)}
+
+
+def last_reminder_in_words(last: Reminder | None) -> str:
+    """Return a sentence that says when members were last reminded, and how many of them."""
+    if last is None:
+        return _("No reminder was sent before.")
+    text = ngettext("Last reminder: %(at)s, to %(n)s member.", "Last reminder: %(at)s, to %(n)s members.", last.mails)
+    return text % {"at": times.in_words(last.created_at), "n": grouped(last.mails)}
 
 
 def missing_of_in_words(counts: Counts, accepted: str) -> str:

@@ -64,11 +64,13 @@ function localize(part) {
 localize(document);
 if (!keepsZone) for (const name of document.querySelectorAll("[data-zone-name]")) name.textContent = ownZone.replaceAll("_", " ");
 
-// How far a mail has got: asked with growing pauses, for four minutes at most, and not while the page is hidden.
+// How far a mail has got: asked with growing pauses, for four minutes at most, and not while the page is hidden. How far a
+// run over many members has got: asked at its pace until it is over.
 const PAUSES = [2, 3, 5, 8, 13, 20, 30, 45, 60, 60];
 async function follow(line, asked = 0) {
-  if (line.querySelector("[data-over]") || asked >= PAUSES.length) return;
-  await new Promise((wake) => setTimeout(wake, PAUSES[asked] * 1000));
+  const pause = Number(line.dataset.pace) || PAUSES[asked];
+  if (line.querySelector("[data-over]") || !pause) return;
+  await new Promise((wake) => setTimeout(wake, pause * 1000));
   if (!document.hidden) {
     const headers = { "X-Page-Language": document.documentElement.lang, "X-Page-Time-Zone": zoneOfPage };
     const answer = await fetch(line.dataset.follow, { headers }).catch(() => null);
@@ -95,10 +97,63 @@ for (const input of document.querySelectorAll("[data-can-passkey]")) {
 // A page that shows what is wrong with a form: reloading it or coming back opens the page, and sends nothing again.
 if (document.documentElement.dataset.refused !== undefined) history.replaceState(null, "", location.href);
 
+// Members ticked in a list stay ticked on its other pages and after a search, in this tab, until they are acted on.
+const CHOSEN = "chosen-members";
+let tab = null;
+try {
+  tab = window.sessionStorage;
+} catch {} // cookies are forbidden: a selection counts for its page, as without script
+if (tab) for (const form of document.querySelectorAll("[data-choice]")) {
+  const { choice, max } = form.dataset;
+  const boxes = [...form.querySelectorAll("input[name=user]")];
+  const [others, page, line, none] = ["[name=users]", "[data-choose-page]", "[data-chosen]", "[data-choose-none]"].map(
+    (part) => form.querySelector(part),
+  );
+  let chosen = new Set();
+  const show = (isFull) => {
+    for (const box of boxes) box.checked = chosen.has(box.value);
+    const here = boxes.filter((box) => box.checked).length;
+    page.checked = here > 0 && here === boxes.length;
+    page.indeterminate = here > 0 && here < boxes.length;
+    others.disabled = false;
+    others.value = [...chosen].join(" ");
+    none.hidden = chosen.size === 0;
+    const words = chosen.size > here ? line.dataset.elsewhere : chosen.size ? line.dataset.chosen : "";
+    line.textContent = (isFull ? line.dataset.full : words)
+      .replace("{n}", isFull ? max : chosen.size)
+      .replace("{m}", chosen.size - here);
+  };
+  const choose = (some, isChosen) => {
+    for (const box of some) {
+      if (!isChosen) chosen.delete(box.value);
+      else if (chosen.size < Number(max)) chosen.add(box.value);
+    }
+    tab.setItem(CHOSEN, JSON.stringify({ choice, ids: [...chosen] }));
+    show(isChosen && some.some((box) => !chosen.has(box.value)));
+  };
+  form.addEventListener("change", (event) => {
+    if (event.target === page) choose(boxes, page.checked);
+    else if (boxes.includes(event.target)) choose([event.target], event.target.checked);
+  });
+  none.addEventListener("click", () => {
+    chosen.clear();
+    choose([], false);
+    page.focus();
+  });
+  for (const part of form.querySelectorAll("[data-choice-kept]")) part.hidden = boxes.length === 0;
+  for (const part of form.querySelectorAll("[data-choice-lost]")) part.hidden = true;
+  window.addEventListener("pageshow", () => {
+    const kept = JSON.parse(tab.getItem(CHOSEN) ?? "{}");
+    chosen = new Set(kept.choice === choice ? kept.ids : []);
+    show(false);
+  });
+}
+
 // A double click submits once. Coming back by the back button, the form works again.
 document.addEventListener("submit", (event) => {
   if (event.target.dataset.sent) return event.preventDefault();
   if (event.target.method === "post") event.target.dataset.sent = "yes";
+  if (event.target.querySelector("[name=confirmed]") && event.target.querySelector("[name=users]")) tab?.removeItem(CHOSEN);
 });
 window.addEventListener("pageshow", () => {
   for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;

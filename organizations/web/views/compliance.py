@@ -2,17 +2,13 @@
 
 from uuid import UUID
 
-from django.contrib import messages
 from django.http import HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.utils import timezone
-from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
-from accounts.refusals import Refused
 from accounts.web.access import AuthenticatedHttpRequest
-from accounts.web.origin import origin_of
 from organizations import compliance, member_counts, member_list, policy_impact, reminders
 from organizations.models import MANAGERS, OWNERS
 from organizations.web.memberships import membership_of
@@ -54,19 +50,6 @@ def progress(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpRe
         "remind_at": reminded.again_at,
     }
     return render(request, "organizations/compliance.html", context)
-
-
-@require_POST
-def remind(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpResponse:
-    """Remind the members who do not meet the policy, at most once a day."""
-    owner = membership_of(request, organization_id, roles=OWNERS)
-    try:
-        reminders.start(owner, origin_of(request))
-    except Refused as refused:
-        messages.warning(request, refused.text)
-    else:
-        messages.success(request, _("We are sending the reminders."))
-    return redirect("organizations:compliance", organization_id)
 
 
 @never_cache

@@ -1,5 +1,6 @@
 """Pages that act on many members at once: those chosen in the list, or all who match its search."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -27,13 +28,13 @@ from organizations import bulk_exemptions, member_list, member_runs, reminders, 
 from organizations.bulk_exemptions import EXEMPTIONS
 from organizations.member_runs import Work
 from organizations.models import MANAGERS, OWNERS, MemberRun, Membership, Organization
+from organizations.reminders import Answer
 from organizations.removals import REMOVALS
 from organizations.web.forms import ExemptionForm
 from organizations.web.memberships import membership_of
 from organizations.web.navigation import confirm_below, page_of
-from organizations.web.wording import grouped
+from organizations.web.wording import grouped, last_reminder_in_words, not_reminded_in_words
 
-MAX_CHOSEN = 100
 MAX_NAMED = 25
 
 
@@ -50,7 +51,7 @@ class Choice:
     def read(cls, data: Mapping[str, str], users: list[str]) -> "Choice":
         """Return the choice in a form. What is no id is left out."""
         is_all = "all" in data
-        chosen = [user_id for user in users[:MAX_CHOSEN] if (user_id := uuid_of(user))]
+        chosen = [user_id for user in users[: member_list.MAX_CHOSEN] if (user_id := uuid_of(user))]
         return cls([] if is_all else chosen, is_all, data.get("mfa", "all")[:64], data.get("q", "")[:254])
 
     def as_fields(self) -> dict[str, str]:
@@ -73,8 +74,8 @@ class Choice:
 def _choice(request: HttpRequest, kept: Mapping[str, str] | None = None) -> Choice:
     """Return the choice of the list, of the confirmation, or of one that a step-up interrupted (``kept``)."""
     data: Mapping[str, str] = request.POST if request.method == "POST" else kept or {}
-    users = request.POST.getlist("user") or data.get("users", "").split()
-    return Choice.read(data, users)
+    users = [*request.POST.getlist("user"), *data.get("users", "").split()]
+    return Choice.read(data, list(dict.fromkeys(users)))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -192,58 +193,92 @@ def _exempt(request: HttpRequest, owner: Membership, choice: Choice, form: Exemp
     return redirect(choice.list_url(owner.organization_id))
 
 
+@require_http_methods(["GET", "HEAD", "POST"])
+def remind(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpResponse:
+    """Remind all members who do not meet the policy, at most once a day; after a confirmation."""
+    owner = membership_of(request, organization_id, roles=OWNERS)
+    progress_url = reverse("organizations:compliance", args=[organization_id])
+    if request.method != "POST":
+        if reminders.history_of(owner.organization).again_at:
+            messages.warning(request, reminders.RemindedLately.message)
+            return redirect(progress_url)
+        numbers = Counter(reminders.preview(owner.organization))
+        numbers[Answer.MAILED] += numbers.pop(Answer.LATELY, 0)  # the limit on chosen members is not one on this
+        del numbers[Answer.READY]
+        return _confirm_reminder(request, owner, "compliance", numbers, cancel_url=progress_url, hidden={})
+    try:
+        reminders.start(owner, origin_of(request))
+    except Refused as refused:
+        messages.warning(request, refused.text)
+    else:
+        messages.success(request, _("We are sending the reminders."))
+    return redirect(progress_url)
+
+
 @require_POST
 def remind_many(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpResponse:
-    """Remind the chosen members, or all who match, if they do not meet the policy; each at most once a day."""
+    """Remind the chosen members, or all who match, if they do not meet the policy; after a confirmation.
+
+    Each is reminded at most once a day.
+    """
     owner = membership_of(request, organization_id, roles=OWNERS)
     choice = _choice(request)
+    list_url = choice.list_url(organization_id)
     if not choice.users and not choice.is_all:
-        return _nothing_chosen(request, choice.list_url(organization_id))
-    if choice.is_all and "confirmed" not in request.POST:
-        return _confirm_reminder(request, owner, choice)
+        return _nothing_chosen(request, list_url)
+    if "confirmed" not in request.POST:
+        hidden = {**choice.as_fields(), "confirmed": "yes"}
+        return _confirm_reminder(request, owner, "members", _preview(owner, choice), cancel_url=list_url, hidden=hidden)
     try:
         number = _remind(owner, choice, origin_of(request))
     except Refused as refused:
         messages.error(request, refused.text)
-        return redirect(choice.list_url(organization_id))
+        return redirect(list_url)
     if not number:
-        messages.warning(
-            request, _("No reminder was sent. The members you choose must lack MFA, and each is reminded once a day.")
-        )
-    elif choice.is_all:
-        text = ngettext(
-            "We are reminding %(n)s member, unless you reminded them within the last day.",
-            "We are reminding %(n)s members, except those whom you reminded within the last day.",
-            number,
-        )
-        messages.success(request, text % {"n": grouped(number)})
-    else:
-        text = ngettext("We are reminding %(n)s member.", "We are reminding %(n)s members.", number)
-        messages.success(request, text % {"n": grouped(number)})
-    return redirect(choice.list_url(organization_id))
+        return _no_reminder(request, _preview(owner, choice), list_url)
+    text = ngettext("We are reminding %(n)s member.", "We are reminding %(n)s members.", number)
+    messages.success(request, text % {"n": grouped(number)})
+    return redirect(list_url)
 
 
-def _confirm_reminder(request: HttpRequest, owner: Membership, choice: Choice) -> HttpResponse:
-    number = reminders.count_matching(owner.organization, state=choice.state, search=choice.search)
-    title = ngettext("Remind up to %(n)s member?", "Remind up to %(n)s members?", number) % {"n": grouped(number)}
+def _preview(owner: Membership, choice: Choice) -> dict[str, int]:
+    if choice.is_all:
+        return reminders.preview(owner.organization, state=choice.state, search=choice.search)
+    return reminders.preview(owner.organization, users=choice.users)
+
+
+def _no_reminder(request: HttpRequest, numbers: Mapping[str, int], back_url: str) -> HttpResponse:
+    messages.warning(request, " ".join([_("No reminder was sent."), not_reminded_in_words(numbers)]))
+    return redirect(back_url)
+
+
+def _confirm_reminder(
+    request: HttpRequest, owner: Membership, view: str, numbers: Mapping[str, int], *,
+    cancel_url: str, hidden: Mapping[str, str],
+) -> HttpResponse:  # fmt: skip
+    """Ask for confirmation of a reminder that ``reminders.preview`` describes, or say that it would mail no one."""
+    number = numbers.get(Answer.MAILED, 0)
+    if not number:
+        return _no_reminder(request, numbers, cancel_url)
+    mailed = ngettext(
+        "%(n)s member does not meet the policy and gets an email that says what to do.",
+        "%(n)s members do not meet the policy and get an email that says what to do.",
+        number,
+    )
+    lines = [mailed % {"n": grouped(number)}, not_reminded_in_words(numbers)]
+    lines.append(last_reminder_in_words(reminders.history_of(owner.organization).last))
     return confirm_below(
         request,
         owner,
-        "members",
+        view,
         icon="mail",
-        title=title,
-        text=[
-            _("We email the members who match your search and do not meet the policy."),
-            _(
-                "Left out are exempt members, members whose mail does not arrive, members who turned reminders off, "
-                "and those whom you reminded within the last day."
-            ),
-        ],
+        title=ngettext("Remind %(n)s member?", "Remind %(n)s members?", number) % {"n": grouped(number)},
+        text=[line for line in lines if line],
         button=_("Send the reminders"),
         button_class="action",
-        hidden={**choice.as_fields(), "confirmed": "yes"},
+        hidden=hidden,
         action_url=request.path,
-        cancel_url=choice.list_url(owner.organization_id),
+        cancel_url=cancel_url,
     )
 
 

@@ -64,6 +64,7 @@ def members(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpRes
         "rows": member_rows(organization, page.rows),
         "page": page,
         "is_owner": manager.role in OWNERS,
+        "max_chosen": member_list.MAX_CHOSEN,
         "q": q,
         "sort": sort,
         "sorts": SORT_LABELS,
