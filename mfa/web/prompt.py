@@ -40,7 +40,7 @@ def prompt_context(challenge: Challenge, accepted: Collection[str] | None = None
 
 def explain(form: OtpForm, challenge: Challenge) -> None:
     """Say below the field of a typed code where the user reads it."""
-    field = form.fields["otp"]
+    field = form["otp"]
     field.help_text = field.help_text or modes.get(challenge.mode).where_to_look(challenge)
 
 
