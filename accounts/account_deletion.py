@@ -15,10 +15,10 @@ from django.db.models import Max, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts import account_parts, languages, outbox, security_log, sessions
+from accounts import account_parts, outbox, security_log, sessions, time_zones
 from accounts.encryption import seal
 from accounts.locks import lock_unchanged
-from accounts.models import DeletedAccount, EmailChange, User
+from accounts.models import DeletedAccount, EmailChange, Mail, User
 from accounts.refusals import Refused
 from accounts.security_log import Kind, Origin
 
@@ -150,7 +150,7 @@ def _delete(user_id: UUID) -> bool:
             part.delete(user)
         farewell = DeletedAccount.objects.create(sealed_email=seal(user.email.encode()))
         user.delete()  # and every row that refers to it
-        with languages.of(user):
-            outbox.post("accounts.account_deleted", user=None, about=farewell.pk)
+        kept = {"language": user.language, "time_zone": time_zones.of_user(user)}
+        outbox.post_many([Mail(task="accounts.account_deleted", about=str(farewell.pk), **kept)])
     log.info("account.deleted", user_id=str(user_id))
     return True

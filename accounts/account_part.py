@@ -28,7 +28,7 @@ class AccountsPart(account_parts.AccountPart):
             enabled_modes="enabled_modes", preferred_mode="preferred_mode", created_at="created_at",
             last_sign_in_at="last_login", mail_returned_at="mailbox_failed_at", mail_returned_because="mailbox_failure",
             is_staff="is_staff", emails_turned_off="muted_notices",
-            language="language", time_zone="time_zone",
+            language="language", time_zone="time_zone", time_zone_of_last_browser="last_time_zone",
         )  # fmt: skip
         yield section(
             "sessions", Session.objects.filter(user=user).order_by("-created_at"),

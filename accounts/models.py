@@ -63,8 +63,10 @@ class User(AbstractBaseUser, PermissionsMixin):  # type: ignore[django-manager-m
     mailbox_failure = models.CharField(max_length=24, blank=True, default="", editable=False)  # a ``DeliveryReason``
     # In which pages and mails come; blank: the user has chosen none.
     language = models.CharField(max_length=8, blank=True, default="", db_default="", editable=False)
-    # In whose time pages and mails show times, by its IANA name; blank: pages as the browser, mails in UTC.
+    # In whose time pages and mails show times, by its IANA name; blank: pages as the browser, mails in the next.
     time_zone = models.CharField(max_length=40, blank=True, default="", db_default="", editable=False)
+    # Of the browser of the last sign-in; blank: none has told it. Written by ``signin.finish`` alone.
+    last_time_zone = models.CharField(max_length=40, blank=True, default="", db_default="", editable=False)
     # When to offer a passkey again after a sign-in with a code; null: at once.
     offer_passkey_from = models.DateTimeField(null=True, editable=False)
     # Names of ``Notice``, with a blank between.

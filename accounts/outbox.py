@@ -67,12 +67,15 @@ def email(compose: Compose) -> Compose:
     return compose
 
 
-def post(task: str, *, user: User | None, about: object = "", queue: str = DEFAULT_QUEUE) -> Mail:
+def post(
+    task: str, *, user: User | None, about: object = "", queue: str = DEFAULT_QUEUE, is_on_page: bool | None = None
+) -> Mail:
     """Write a mail into the outbox; it is queued when the surrounding transaction commits.
 
     ``task`` names the mail, such as ``mfa.one_time_password``; ``about`` is the id of the row that it is about.
+    ``is_on_page``: its reader waits for it on the page that is being answered; by default, if it has the OTP queue.
     """
-    is_awaited = queue == OTP_QUEUE
+    is_awaited = queue == OTP_QUEUE if is_on_page is None else is_on_page
     language = languages.of_mail(user, is_awaited=is_awaited)
     zone = time_zones.of_mail(user, is_awaited=is_awaited)
     mail = Mail.objects.create(task=task, user=user, about=str(about), queue=queue, language=language, time_zone=zone)
@@ -84,7 +87,8 @@ def post_many(mails: list[Mail]) -> None:
     """Write mails into the outbox at once; they are queued when the surrounding transaction commits."""
     for mail in mails:
         if mail.user:
-            mail.language, mail.time_zone = mail.language or mail.user.language, mail.user.time_zone
+            mail.language = mail.language or mail.user.language
+            mail.time_zone = time_zones.of_user(mail.user)
     Mail.objects.bulk_create(mails, batch_size=INSERT_BATCH_SIZE)
     for mail in mails:
         transaction.on_commit(partial(_enqueue, mail))
@@ -216,7 +220,7 @@ def _language_of(mail: Mail) -> str:
 def _time_zone_of(mail: Mail) -> str:
     """Return the time zone of a mail: that of its row; else, of bulk mail, which is read with its user, the user's."""
     user = mail.user if Mail.user.is_cached(mail) else None
-    return mail.time_zone or (user.time_zone if user else "")
+    return mail.time_zone or (time_zones.of_user(user) if user else "")
 
 
 def _release_database() -> None:

@@ -21,11 +21,12 @@ from accounts.models import SecurityEvent, User
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a request came from: the client's IP address, ``User-Agent`` and known-browser tokens."""
+    """Where a request came from: the client's IP address, ``User-Agent``, known-browser tokens and time zone."""
 
     ip_address: str | None = None
     agent: str = ""
     browser_tokens: tuple[str, ...] = ()  # secrets, from the known-browser cookie
+    time_zone: str = ""  # its IANA name; blank if the client did not tell one that the portal knows
 
     def __repr__(self) -> str:
         return f"Origin({self.ip_address!r}, {self.agent!r})"

@@ -187,7 +187,9 @@ def finish(
     if not user.is_active or bool(proof.mode) != user.mfa_is_on:
         raise SignInOver
     user.last_login = timezone.now()
-    User.objects.filter(pk=user.pk).update(last_login=user.last_login)
+    if channel == Channel.BROWSER and origin.time_zone:
+        user.last_time_zone = origin.time_zone
+    User.objects.filter(pk=user.pk).update(last_login=user.last_login, last_time_zone=user.last_time_zone)
     security_log.record(user, Kind.SIGNED_IN, origin, mode=proof.mode, factor_name=proof.factor_name)
     metrics.count_sign_in(metrics.SignIn.SUCCESS, mode=proof.mode)
     if kept_account := user.deletion_due_at is not None:

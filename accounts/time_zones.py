@@ -120,14 +120,19 @@ def label_of(at: datetime) -> str:
 
 
 def of_mail(user: User | None, *, is_awaited: bool) -> str:
-    """Return the time zone of a mail to ``user``: the chosen one; blank for UTC.
+    """Return the time zone of a mail to ``user``; blank for UTC.
 
-    A mail that the reader of this page waits for, or that goes to an address without an account, is in the page's: who
-    compares the two finds the same time.
+    Without a choice, a mail that the reader of this page waits for is in the page's: a reader who compares the two
+    finds the same time. All others are in the recipient's, which another person who causes a mail does not change.
     """
-    if user is not None and user.time_zone:
-        return user.time_zone
-    return known(timezone.get_current_timezone_name()) if user is None or is_awaited else ""
+    if is_awaited and not (user and user.time_zone):
+        return known(timezone.get_current_timezone_name())
+    return of_user(user) if user else ""
+
+
+def of_user(user: User) -> str:
+    """Return the chosen time zone of a user, else that of the browser of the last sign-in; blank if there is neither."""
+    return user.time_zone or user.last_time_zone
 
 
 def choose(user: User, name: str) -> None:

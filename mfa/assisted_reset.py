@@ -107,7 +107,7 @@ def start(user: User, *, by: User, authority: str, reason: str, origin: Origin) 
         reset.secret = new_code(email_verification.CODE_LENGTH).encode()
         reset.save()
         security_log.record(user, Kind.ASSISTED_RESET_STARTED, origin, by=Intervention(by.email, reason))
-        outbox.post("mfa.confirm_reset", user=user, about=reset.pk, queue=outbox.OTP_QUEUE)
+        outbox.post("mfa.confirm_reset", user=user, about=reset.pk, queue=outbox.OTP_QUEUE, is_on_page=False)
     return reset
 
 
@@ -183,7 +183,9 @@ def tell_ready() -> int:
     for reset in AssistedReset.objects.filter(ready).select_related("user").order_by("due_at")[:READY_BATCH_SIZE]:
         with transaction.atomic():
             if AssistedReset.objects.filter(ready, pk=reset.pk).update(told_at=now):
-                outbox.post("mfa.reset_ready", user=reset.user, about=reset.pk, queue=outbox.OTP_QUEUE)
+                outbox.post(
+                    "mfa.reset_ready", user=reset.user, about=reset.pk, queue=outbox.OTP_QUEUE, is_on_page=False
+                )
                 count += 1
     return count
 

@@ -155,7 +155,7 @@ def _save_and_lead_to_code(challenge: Challenge, origin: Origin) -> None:
         refusal = _take_mail(challenge, origin)
         challenge.save(force_insert=True)
         if refusal is None:
-            outbox.post("mfa.command_line_code", user=challenge.user, about=challenge.pk, queue=outbox.OTP_QUEUE)
+            _post(challenge, "mfa.command_line_code")
 
 
 def find_sign_in(challenge_id: str | None, *, channel: Channel) -> Challenge | None:
@@ -200,7 +200,12 @@ def send_code(challenge: Challenge, origin: Origin) -> None:
 
 
 def _post_code(challenge: Challenge) -> None:
-    outbox.post("mfa.one_time_password", user=challenge.user, about=challenge.pk, queue=outbox.OTP_QUEUE)
+    _post(challenge, "mfa.one_time_password")
+
+
+def _post(challenge: Challenge, task: str) -> None:
+    is_on_page = not challenge.is_at_command_line
+    outbox.post(task, user=challenge.user, about=challenge.pk, queue=outbox.OTP_QUEUE, is_on_page=is_on_page)
 
 
 def _refuse_too_many_mails(challenge: Challenge, now: datetime, origin: Origin) -> None:

@@ -12,13 +12,15 @@ import time_machine
 from django.conf import settings
 from django.test import Client
 from django.urls import reverse
-from django.utils import timezone
+from django.utils import timezone, translation
 
-from accounts import data_export, security_log, time_zones
+from accounts import account_deletion, data_export, security_log, time_zones
 from accounts.models import DataExport, Mail, User
 from accounts.security_log import Kind, Origin
 from accounts.templatetags.times import ago, in_words, logged, moment, utc_moment
+from accounts.tests.factories import PASSWORD
 from accounts.web.time_zones import PAGE_TIME_ZONE, show_times_of_reader
+from mfa import assisted_reset
 from mfa.tests.factories import add_mode
 from tests.emails import read_mail
 from tests.pages import text_of
@@ -33,6 +35,13 @@ WINTER = datetime(2026, 1, 1, 12, 30, tzinfo=UTC)
 
 def chosen(user: User, name: str) -> None:
     User.objects.filter(pk=user.pk).update(time_zone=name)
+
+
+def notice_of(user: User) -> str:
+    """Return the text of a notice about something that happens to a user now."""
+    user.refresh_from_db()
+    security_log.record(user, Kind.PASSWORD_CHANGED, Origin())
+    return read_mail()[-1].body
 
 
 def zone_of(page) -> tuple[str, bool]:
@@ -301,3 +310,78 @@ def test_a_security_notice_is_in_my_zone(dana):
         [mail] = read_mail()
 
     assert "Time: 1 July 2026, 14:30 CEST." in mail.body
+
+
+def test_until_i_choose_a_zone_my_notices_are_in_that_of_my_last_browser(client, another_browser, dana):
+    client.cookies[settings.TIME_ZONE_COOKIE_NAME] = "Europe/Berlin"
+    elsewhere = another_browser()
+    elsewhere.cookies[settings.TIME_ZONE_COOKIE_NAME] = "Asia/Kolkata"
+    with time_machine.travel(SUMMER, tick=False):
+        sign_in(client, dana)
+        assert "Time: 1 July 2026, 14:30 CEST." in notice_of(dana)
+        page = text_of(client.get(SETTINGS))
+
+        sign_in(elsewhere, dana)
+        assert "Time: 1 July 2026, 18:00 IST." in notice_of(dana)
+
+        chosen(dana, "America/New_York")
+        assert "Time: 1 July 2026, 08:30 EDT." in notice_of(dana)
+
+    assert "the zone of the browser in which you last signed in, until you choose one" in page
+
+
+@pytest.mark.parametrize("sent", ["", "Mars/Olympus", "../../etc/passwd", "x" * 4000])
+def test_a_browser_that_tells_no_zone_leaves_the_last_one(client, dana, sent):
+    client.cookies[settings.TIME_ZONE_COOKIE_NAME] = sent
+    for last in ("", "Europe/Berlin"):
+        User.objects.filter(pk=dana.pk).update(last_time_zone=last)
+        sign_in(client, dana)
+
+        dana.refresh_from_db()
+        assert dana.last_time_zone == last
+
+
+def test_the_command_line_has_no_zone_and_its_code_comes_in_that_of_my_browser(client, dana_with_email):
+    User.objects.filter(pk=dana_with_email.pk).update(last_time_zone="Europe/Berlin")
+    client.cookies[settings.TIME_ZONE_COOKIE_NAME] = "Asia/Tokyo"
+    with time_machine.travel(SUMMER, tick=False):
+        credentials = {"identifier": "dana", "password": PASSWORD}
+        begun = client.post("/auth/signin", credentials, "application/json").json()
+        [mail] = read_mail()
+        code = re.search(r"(\d{6}) is your one-time password", mail.body)[1]
+        path = f"/auth/signin/mfa/{begun['mfaID']}"
+        assert client.post(path, {"otp": code}, "application/json").status_code == 200
+
+    assert "You asked for this code at 14:30 CEST" in mail.body
+    dana_with_email.refresh_from_db()
+    assert dana_with_email.last_time_zone == "Europe/Berlin"
+
+
+@pytest.mark.parametrize(("mine", "time"), [("", "12:30 UTC"), ("Asia/Kolkata", "18:00 IST")])
+def test_what_another_person_does_to_my_account_is_mailed_in_my_zone(dana_with_app, sam, mine, time):
+    User.objects.filter(pk=dana_with_app.pk).update(last_time_zone=mine)
+    chosen(sam, "America/New_York")
+    with time_machine.travel(SUMMER, tick=False), time_zones.shown_in("America/New_York"), translation.override("de"):
+        dana_with_app.refresh_from_db()
+        assisted_reset.start(dana_with_app, by=sam, authority="staff", reason="lost phone", origin=Origin())
+        [mail] = read_mail()
+
+    assert f"until 4 July 2026, {time}." in " ".join(mail.body.split())
+
+
+def test_my_last_zone_is_in_my_data_and_in_the_last_mail_and_goes_with_my_account(dana):
+    User.objects.filter(pk=dana.pk).update(last_time_zone="Europe/Berlin")
+    dana.refresh_from_db()
+    data_export.ask(dana, Origin())
+    data_export.build_waiting()
+    archive = ZipFile(BytesIO(data_export.read(dana, DataExport.objects.get().pk)))
+    [account] = json.loads(archive.read("json/account.json"))
+    assert account["time_zone_of_last_browser"] == "Europe/Berlin"
+
+    account_deletion.ask(dana, Origin())
+    with time_machine.travel(datetime(2027, 7, 1, 12, 30, tzinfo=UTC), tick=False):
+        account_deletion.delete_due()
+        mail = read_mail()[-1]
+
+    assert "Your account was deleted on 1 July 2027, 14:30 CEST" in mail.body
+    assert not User.objects.exists()

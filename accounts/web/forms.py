@@ -229,7 +229,7 @@ class TimeZoneForm(forms.Form):
     time_zone = forms.ChoiceField(
         label=_("Time zone"),
         required=False,
-        help_text=_("Pages and emails show times in this zone. Without a choice, emails are in UTC."),
+        help_text=_("Pages and emails show times in this zone. Without a choice, they are in your browser's."),
         error_messages={"invalid_choice": time_zones.NoSuchTimeZone.message},
     )
 

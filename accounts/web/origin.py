@@ -1,4 +1,4 @@
-"""The origin of a request: IP address, ``User-Agent`` and known-browser tokens."""
+"""The origin of a request: IP address, ``User-Agent``, known-browser tokens and time zone."""
 
 from ipaddress import IPv4Address, IPv6Address
 from ipaddress import ip_address as parse_ip_address
@@ -8,12 +8,14 @@ from django.http import HttpRequest
 
 from accounts.known_browsers import MAX_TOKENS
 from accounts.security_log import Origin
+from accounts.web.time_zones import zone_of_browser
 
 
 def origin_of(request: HttpRequest) -> Origin:
-    """Return the client's IP address, its ``User-Agent``, and the tokens of the browser's users."""
+    """Return the client's IP address, its ``User-Agent``, the tokens of the browser's users, and its time zone."""
     agent = request.headers.get("User-Agent", "")
-    return Origin(client_ip(request), agent, tokens_in_cookie(request, settings.BROWSER_COOKIE_NAME))
+    tokens = tokens_in_cookie(request, settings.BROWSER_COOKIE_NAME)
+    return Origin(client_ip(request), agent, tokens, zone_of_browser(request))
 
 
 def tokens_in_cookie(request: HttpRequest, name: str) -> tuple[str, ...]:
