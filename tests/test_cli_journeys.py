@@ -41,6 +41,7 @@ def test_sessions_of_both_doors_are_seen_and_ended_on_one_page(person, cli):
 
     assert not cli.is_signed_in()
     cli.whoami()
+    person.goes_to("/account/sessions")
     person.clicks("Sign out all other sessions")
     person.reads("All other sessions are signed out.")
     assert not cli.is_signed_in()

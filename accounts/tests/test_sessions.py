@@ -47,8 +47,29 @@ def test_browsers_and_command_lines_are_listed_together(client, dana_with_app, i
     page = text_of(client.get(PAGE))
 
     assert "datica command line 4.4.1 on linux command line from 192.0.2.7, signed in" in page
-    assert "this session browser from 127.0.0.1" in page
+    assert "this session from 127.0.0.1" in page
     assert page.count("verified by authenticator") == 2
+
+
+def test_only_what_i_use_is_on_the_page(client, dana, in_firefox):
+    """The command line is folded away, and no button does what has nothing to do."""
+    sign_in(client, dana)
+    alone = client.get(PAGE).content.decode()
+    assert "Sign out all other sessions" not in alone
+    assert alone.count('class="current"') == 1
+    assert "<details" in alone
+    assert "These browsers are signed in to your account." in alone
+    assert 'href="/account/view#signing-in"' in alone
+
+    in_firefox(dana)
+    assert "Sign out all other sessions" in client.get(PAGE).content.decode()
+
+    tokens.issue(dana, LAPTOP, mode="")
+    assert '<details class="more" open>' in client.get(PAGE).content.decode()
+    PublicKey.objects.create(user=dana, name="laptop", text="ssh-rsa AAAA", fingerprint="f" * 43)
+    page = client.get(PAGE).content.decode()
+    assert "<details" not in page
+    assert "laptop" in page
 
 
 def test_a_browser_is_named_in_words(client, dana, in_firefox):

@@ -15,7 +15,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts import security_log, sessions, ssh_keys
-from accounts.models import SecurityEvent
+from accounts.models import Channel, SecurityEvent
 from accounts.session_store import SIGNED_IN
 from accounts.web.access import AuthenticatedHttpRequest, needs_recent_proof
 from accounts.web.confirmation import confirm
@@ -37,6 +37,8 @@ def sessions_page(request: AuthenticatedHttpRequest) -> HttpResponse:
     page = Paginator(sessions.of_user(user), SESSIONS_PER_PAGE).get_page(request.GET.get("page"))
     context = {
         "page": page,
+        "has_others": page.paginator.count > 1,
+        "has_command_line": any(session["channel"] == Channel.CLI for session in page),
         "this_session": request.session.get(SIGNED_IN, {}).get("public_id"),
         "remembered": remembered_browsers.of_user(user)[:MAX_REMEMBERED_SHOWN] if user.mfa_is_on else [],
         "keys": ssh_keys.of_user(user),
