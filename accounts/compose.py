@@ -1,6 +1,8 @@
 """Composes a mail from its folder below ``templates/emails/``."""
 
+import re
 import secrets
+from functools import cache
 from typing import Any
 
 from django.conf import settings
@@ -22,6 +24,17 @@ class _Email(EmailMultiAlternatives):
         return message
 
 
+def _with_links(html: str) -> str:
+    """Make each bare URL of this portal a link. No other: a name or a reason may hold one that we do not vouch for."""
+    return _own_url(settings.SITE_URL).sub(r'<a href="\g<0>">\g<0></a>', html)
+
+
+@cache
+def _own_url(site: str) -> re.Pattern[str]:
+    # Behind a quotation mark or a ">" it is the target or the text of a link already.
+    return re.compile(rf"""(?<=[\s(]){re.escape(site)}/[^\s<>"')]*[^\s<>"').,]""")
+
+
 def compose(folder: str, *, to: str, **context: object) -> EmailMultiAlternatives:
     """Render ``subject.txt``, ``body.txt`` and ``body.html`` of a folder.
 
@@ -31,5 +44,6 @@ def compose(folder: str, *, to: str, **context: object) -> EmailMultiAlternative
     context |= {"site_name": settings.SITE_NAME, "site_url": settings.SITE_URL}
     subject = " ".join(render_to_string(f"emails/{folder}/subject.txt", context).split())
     message = _Email(subject, render_to_string(f"emails/{folder}/body.txt", context), to=[to])
-    message.attach_alternative(render_to_string(f"emails/{folder}/body.html", context), "text/html")
+    html = _with_links(render_to_string(f"emails/{folder}/body.html", context))
+    message.attach_alternative(html, "text/html")
     return message

@@ -24,6 +24,7 @@ from django.views.decorators.http import require_safe
 from accounts.web.access import public, works_while_blocked
 
 INBOX_LENGTH = 50
+SANDBOX = "allow-popups allow-popups-to-escape-sandbox"  # of the HTML part: no script, no form, no other origin's data
 NAME = re.compile(r"\A[0-9TZ.-]+-[0-9a-f]{8}\Z")
 
 
@@ -109,21 +110,21 @@ def inbox(request: HttpRequest) -> HttpResponse:
 @works_while_blocked
 def show(request: HttpRequest, name: str) -> HttpResponse:
     """Show a mail."""
-    return render(request, "development/mail.html", {"mail": read(name)})
+    return render(request, "development/mail.html", {"mail": read(name), "sandbox": SANDBOX})
 
 
 @require_safe
 @public
 @works_while_blocked
 def html(_request: HttpRequest, name: str) -> HttpResponse:
-    """Return the HTML part alone, for the frame of the page."""
-    response = HttpResponse(read(name).html)
+    """Return the HTML part alone, for the frame of the page. Its links open a tab of their own: the frame is a sandbox."""
+    response = HttpResponse(read(name).html.replace("<head>", '<head><base target="_blank">', 1))
     response.headers["X-Frame-Options"] = "SAMEORIGIN"
     response._csp_config = {  # type: ignore[attr-defined]
         "default-src": ["'none'"],
         "style-src": ["'unsafe-inline'"],  # mails have inline styles, because mail programs ignore style sheets
         "frame-ancestors": ["'self'"],
-        "sandbox": [],
+        "sandbox": SANDBOX.split(),
     }
     return response
 

@@ -38,3 +38,11 @@ def test_times_are_in_my_browsers_zone_until_i_choose_one(browser_window, small)
     # The inbox of development shows mails as they are written, with their times.
     dana.goes_to("/development/inbox")
     assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC-03", dana.page.locator("main").inner_text())
+
+    # The links of a mail open from its HTML, which is shown in a sandbox, and from its text.
+    dana.page.get_by_role("link", name="mode enabled").first.click()
+    with dana.page.context.expect_page() as opened:
+        dana.page.frame_locator("iframe").get_by_role("link", name="/account/password/reset").click()
+    opened.value.get_by_role("heading", name="Reset your password").wait_for()
+    dana.page.locator(".mail-text").get_by_role("link", name="/account/password/reset").click()
+    dana.page.get_by_role("heading", name="Reset your password").wait_for()

@@ -1,5 +1,6 @@
 """I delete my account, and can change my mind for a week (SR-63)."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -42,6 +43,17 @@ def after_a_week() -> int:
 def link() -> str:
     (sent,) = [sent for sent in read_mail() if sent.subject == "Datica: your account will be deleted"]
     return next(line.partition("testserver")[2] for line in sent.body.splitlines() if "/account/delete/undo/" in line)
+
+
+def test_the_mail_shows_at_a_glance_how_to_keep_the_account(client, dana):
+    account_deletion.ask(dana, Origin())
+
+    [sent] = read_mail()
+    html = str(sent.alternatives[0].content)
+
+    assert re.search(rf'<p><a href="http://testserver{link()}" style="[^"]+">Keep my account</a></p>', html)
+    assert sent.body.index("/account/delete/undo/") < sent.body.index("Asked for:")
+    assert '<a href="http://testserver/account/password/reset">' in html
 
 
 def kinds_of(user) -> list[str]:

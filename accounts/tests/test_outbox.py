@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 import time_machine
@@ -310,6 +311,18 @@ def test_html_mail_escapes_what_people_chose():
     message = compose("security_notice", to="a@example.com", what="<script>alert(1)</script>", event=None)
 
     assert "<script>" not in message.alternatives[0][0]
+
+
+def test_only_urls_of_the_portal_become_links():
+    """SR-48: what people chose leads nowhere, even if it looks like the portal."""
+    from accounts.compose import compose
+
+    event = SimpleNamespace(actor="sam", reason="see http://testserver.example/x and http://bad.example/ now", at=None)
+    message = compose("security_notice", to="a@example.com", what="x", event=event, reset_path="/account/password/reset")
+    html = str(message.alternatives[0].content)
+
+    assert '<a href="http://testserver/account/password/reset">http://testserver/account/password/reset</a>' in html
+    assert html.count("<a ") == 1
 
 
 def test_links_in_mail_come_from_the_setting_not_from_the_request(client, settings):

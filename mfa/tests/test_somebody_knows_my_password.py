@@ -115,6 +115,17 @@ def test_not_of_the_command_line_where_i_have_used_it_before(client, dana_with_e
     assert told() == []
 
 
+def test_the_mail_gives_one_advice_and_a_link_of_its_own(dana_with_app, thief):
+    thief.post(f"{OTP}/cancel")
+
+    [mail] = told()
+
+    assert f"\nhttp://testserver{link()}\n" in mail.body
+    assert f'href="http://testserver{link()}" style=' in str(mail.alternatives[0].content)
+    assert "If this was you, there is nothing to do." in mail.body
+    assert "choose a new password at" not in mail.body
+
+
 def test_the_link_withdraws_the_password_and_signs_nobody_in(client, dana_with_app, thief, another_browser):
     mine = another_browser()
     sign_in(mine, dana_with_app)

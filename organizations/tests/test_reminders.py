@@ -76,7 +76,7 @@ def test_one_click_reminds_everybody_who_is_left(client, clinic, olaf):
     assert set(Mail.objects.filter(task=reminders.REMINDER).values_list("queue", flat=True)) == {"bulk"}
     told = [message for message in read_mail() if "Clinic asks you" in message.subject]
     assert len(told) == 4
-    assert "It takes about a minute: http://testserver/account/mfa/activate" in told[0].body
+    assert "It takes about a minute:\nhttp://testserver/account/mfa/activate" in told[0].body
 
 
 def test_once_a_day_is_enough(client, clinic, olaf):
