@@ -14,7 +14,7 @@ from itertools import islice
 from tempfile import SpooledTemporaryFile
 from typing import IO
 from uuid import UUID
-from zipfile import ZIP_DEFLATED, ZipFile
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import structlog
 from django.conf import settings
@@ -24,7 +24,7 @@ from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts import account_parts, outbox, security_log, throttles
+from accounts import account_parts, languages, outbox, security_log, throttles, time_zones
 from accounts.account_parts import Section
 from accounts.csv_cells import csv_cell
 from accounts.encryption import decrypt, encrypt, new_sealed_key
@@ -32,6 +32,7 @@ from accounts.limits import Limit
 from accounts.locks import lock_unchanged
 from accounts.models import DataExport, User
 from accounts.security_log import Kind, Origin
+from accounts.templatetags.times import in_words
 
 log = structlog.get_logger(__name__)
 
@@ -146,10 +147,18 @@ def _write(file: "SpooledTemporaryFile[bytes]", export: DataExport) -> None:
         written += rows
         _update(export, rows=written, taken_at=timezone.now())
 
-    with ZipFile(file, "w", ZIP_DEFLATED) as archive:
-        sections = (section for part in account_parts.PARTS for section in part.sections(export.user))
+    user = export.user
+    with ZipFile(file, "w") as archive, languages.of(user), time_zones.shown_in(time_zones.of_user(user)):
+        sections = (section for part in account_parts.PARTS for section in part.sections(user))
         cut = [section.name for section in sections if _write_section(archive, section, progress)]
-        archive.writestr("README.txt", _explanation(cut))
+        archive.writestr(_file("README.txt"), _explanation(cut))
+
+
+def _file(name: str) -> ZipInfo:
+    """Return a file of the archive that was written now, by the clock of its reader: archives know no time zones."""
+    file = ZipInfo(name, timezone.localtime().timetuple()[:6])
+    file.compress_type = ZIP_DEFLATED
+    return file
 
 
 def _write_section(archive: ZipFile, section: Section, progress: Callable[[int], None]) -> bool:
@@ -159,7 +168,7 @@ def _write_section(archive: ZipFile, section: Section, progress: Callable[[int],
         text = TextIOWrapper(table, "utf-8", newline="", write_through=True)
         writer = csv.writer(text)
         writer.writerow(section.columns)
-        with archive.open(f"json/{section.name}.json", "w", force_zip64=True) as objects:
+        with archive.open(_file(f"json/{section.name}.json"), "w", force_zip64=True) as objects:
             objects.write(b"[")
             for number in range(0, MAX_ROWS, PROGRESS_BATCH):
                 batch = list(islice(rows, PROGRESS_BATCH))
@@ -171,7 +180,7 @@ def _write_section(archive: ZipFile, section: Section, progress: Callable[[int],
             objects.write(b"\n]\n")
         text.flush()
         table.seek(0)
-        with archive.open(f"csv/{section.name}.csv", "w", force_zip64=True) as copy:
+        with archive.open(_file(f"csv/{section.name}.csv"), "w", force_zip64=True) as copy:
             while chunk := table.read(MEMORY):
                 copy.write(chunk)
         text.detach()
@@ -189,8 +198,10 @@ def _write_objects(
 
 def _explanation(cut: list[str]) -> str:
     lines = [
-        _("This is what %(site)s knows of you.") % {"site": settings.SITE_NAME},
-        _("Each table is in the folder json and, for spreadsheets, in the folder csv. Times are in UTC."),
+        _("This is what %(site)s knows of you, on %(at)s.")
+        % {"site": settings.SITE_NAME, "at": in_words(timezone.now())},
+        _("Each table is in the folder json and, for spreadsheets, in the folder csv."),
+        _("The times in the tables are in UTC, whatever your time zone is, so that programs can read them."),
         _("Passwords, codes and other secrets are not in it. A text that begins like a formula has a quote before it."),
     ]
     if cut:

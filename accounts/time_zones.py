@@ -131,7 +131,7 @@ def of_mail(user: User | None, *, is_awaited: bool) -> str:
 
 
 def of_user(user: User) -> str:
-    """Return the chosen time zone of a user, else that of the browser of the last sign-in; blank if there is neither."""
+    """Return the chosen time zone of a user, else that of the browser of the last sign-in; blank if none."""
     return user.time_zone or user.last_time_zone
 
 

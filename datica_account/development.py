@@ -117,7 +117,7 @@ def show(request: HttpRequest, name: str) -> HttpResponse:
 @public
 @works_while_blocked
 def html(_request: HttpRequest, name: str) -> HttpResponse:
-    """Return the HTML part alone, for the frame of the page. Its links open a tab of their own: the frame is a sandbox."""
+    """Return the HTML part alone, for the frame of the page. Its links open a new tab: the frame is a sandbox."""
     response = HttpResponse(read(name).html.replace("<head>", '<head><base target="_blank">', 1))
     response.headers["X-Frame-Options"] = "SAMEORIGIN"
     response._csp_config = {  # type: ignore[attr-defined]

@@ -3,7 +3,7 @@
 import csv
 import json
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from io import BytesIO, StringIO
 from zipfile import ZipFile
 
@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from accounts import data_export, housekeeping, security_log
 from accounts.account_parts import AccountPart
-from accounts.models import DataExport, PublicKey, SecurityEvent
+from accounts.models import DataExport, PublicKey, SecurityEvent, User
 from accounts.security_log import Kind, Origin
 from accounts.tests.factories import new_key
 from mfa import recovery
@@ -122,7 +122,20 @@ def test_each_app_contributes_what_it_knows(client, dana, sam):
     log = [row["kind"] for row in table(archive, "security_log")]
     assert "signed_in" in log
     assert "key_added" not in log
-    assert "This is what Datica knows of you." in archive.read("README.txt").decode()
+    assert "This is what Datica knows of you, on " in archive.read("README.txt").decode()
+
+
+def test_what_explains_it_is_in_my_language_and_time(client, dana):
+    """The worker speaks another one, and the files are from today."""
+    User.objects.filter(pk=dana.pk).update(language="de", last_time_zone="Asia/Tokyo")
+    with time_machine.travel(datetime(2026, 7, 1, 20, 30, tzinfo=UTC), tick=False):
+        archive = make(client, dana)
+
+    explained = archive.read("README.txt").decode()
+    assert "2. Juli 2026, 05:30 JST" in explained
+    assert "UTC" in explained
+    assert {file.date_time for file in archive.infolist()} == {(2026, 7, 2, 5, 30, 0)}
+    assert table(archive, "security_log")[0]["at"] == "2026-07-01T20:30:00Z"
 
 
 def test_no_secret_and_nothing_of_others_is_in_it(client, dana, sam):

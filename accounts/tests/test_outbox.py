@@ -318,7 +318,9 @@ def test_only_urls_of_the_portal_become_links():
     from accounts.compose import compose
 
     event = SimpleNamespace(actor="sam", reason="see http://testserver.example/x and http://bad.example/ now", at=None)
-    message = compose("security_notice", to="a@example.com", what="x", event=event, reset_path="/account/password/reset")
+    message = compose(
+        "security_notice", to="a@example.com", what="x", event=event, reset_path="/account/password/reset"
+    )
     html = str(message.alternatives[0].content)
 
     assert '<a href="http://testserver/account/password/reset">http://testserver/account/password/reset</a>' in html

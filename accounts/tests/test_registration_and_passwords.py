@@ -1,5 +1,6 @@
 """Registering, verifying the mailbox, and getting a new password."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -49,6 +50,31 @@ def test_i_register_and_verify_my_mailbox(client):
     assert give_credentials(client, user.email, NEW).url == "/account"
     assert mail.outbox[0].body.startswith(code)
     assert "http" not in mail.outbox[0].body
+
+
+def test_after_the_code_the_sign_in_page_knows_my_address(client, another_browser):
+    """Only in the browser that has proven the mailbox, in no URL, and only until the sign-in."""
+    register(client)
+    waiting = client.get(VERIFY).content.decode()
+    assert waiting.index('name="code"') < waiting.index("No email?")
+
+    page = client.post(VERIFY, {"code": mailed_code()}, follow=True)
+
+    assert page.redirect_chain == [("/account/login", 302)]
+    assert 'value="New.Person@example.com"' in page.content.decode()
+    assert "autofocus" in re.search(r'<input type="password"[^>]*>', page.content.decode())[0]
+    assert "New.Person" not in another_browser().get("/account/login").content.decode()
+    give_credentials(client, "New.Person@example.com", NEW)
+    client.post("/account/logout")
+    assert "New.Person" not in client.get("/account/login").content.decode()
+
+
+def test_an_address_with_an_account_is_not_filled_in(client, dana):
+    """SR-3: whose mailbox was not proven here, no page tells of."""
+    register(client, "DANA@example.com")
+    client.post(VERIFY, {"code": "ABCD-1234"})
+
+    assert "dana@" not in client.get("/account/login").content.decode().lower()
 
 
 def test_verifying_does_not_sign_in(client):

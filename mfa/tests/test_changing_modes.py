@@ -38,7 +38,7 @@ def test_the_settings_offer_what_can_be_done_with_each_mode(client, dana_with_bo
 
     assert "MFA: ENABLED" in page
     assert re.search(
-        r"authenticator preferred last proven \d+ .* \(just now\) Disable Try it now Set it up again email D•••", page
+        r"authenticator preferred last worked \d+ .* \(just now\) Disable Try it now Set it up again email D•••", page
     )
     assert "not used since it was set up Disable Make Preferred Try it now" in page
 

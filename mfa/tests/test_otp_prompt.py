@@ -357,8 +357,10 @@ def test_nobody_can_guess_a_mailed_code_before_the_first_mail(client, dana_with_
 def test_cancelling_ends_the_sign_in(client, dana_with_app):
     give_credentials(client, "dana")
 
-    client.post(f"{OTP}/cancel")
+    page = client.post(f"{OTP}/cancel", follow=True)
     client.post(OTP, {"otp": app_code(dana_with_app)})
+
+    assert "The sign-in was cancelled." in text_of(page)
 
     assert not is_signed_in(client)
 

@@ -76,6 +76,7 @@ def test_the_settings_say_what_a_loss_means_and_what_mends_it(client, dana):
     recovery.confirm(User.objects.get(pk=dana.pk), codes[0], Origin())
 
     page = text_of(client.get(SETTINGS))
+    assert "Recovery codes 10 left New codes replace all earlier ones. Make new recovery codes" in page
     assert "If you lose your phone, you sign in with a recovery code." in page
     assert FATAL not in page
 
@@ -88,7 +89,7 @@ def test_the_settings_say_how_each_factor_is_doing(client, dana):
 
     page = text_of(client.get(SETTINGS))
 
-    assert "last proven" in page
+    assert "last worked" in page
     assert "your phone's clock is 30 s behind" in page
 
 

@@ -68,6 +68,7 @@ def verify_email(request: HttpRequest) -> HttpResponse:
             user = email_verification.complete_registration(proof, form.cleaned_data["code"], origin_of(request))
             verification.forget_verification(request)
             verification.remember_mailbox(request, user)
+            verification.remember_newcomer(request, user)
             messages.success(request, _("Your email address is verified. Sign in to your new account."))
             return redirect(_after_registration(request))
     context = {

@@ -123,4 +123,5 @@ def cancel(request: HttpRequest) -> HttpResponse:
     if challenge is not None:
         unfinished_sign_ins.end(challenge)
     pending_sign_in.forget(request)
+    messages.success(request, _("The sign-in was cancelled."))
     return redirect("accounts:login")
