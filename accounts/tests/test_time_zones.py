@@ -14,8 +14,8 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone, translation
 
-from accounts import account_deletion, data_export, security_log, time_zones
-from accounts.models import DataExport, Mail, User
+from accounts import account_deletion, data_export, security_log, signin, time_zones
+from accounts.models import Channel, DataExport, Mail, User
 from accounts.security_log import Kind, Origin
 from accounts.templatetags.times import ago, in_words, logged, moment, utc_moment
 from accounts.tests.factories import PASSWORD
@@ -355,6 +355,15 @@ def test_the_command_line_has_no_zone_and_its_code_comes_in_that_of_my_browser(c
     assert "You asked for this code at 14:30 CEST" in mail.body
     dana_with_email.refresh_from_db()
     assert dana_with_email.last_time_zone == "Europe/Berlin"
+
+
+def test_only_a_sign_in_in_a_browser_leaves_its_zone(dana):
+    told = Origin(time_zone="Asia/Tokyo")
+    for channel, left in ((Channel.CLI, ""), (Channel.BROWSER, "Asia/Tokyo")):
+        signin.finish_without_code(dana, told, channel=channel)
+
+        dana.refresh_from_db()
+        assert dana.last_time_zone == left
 
 
 @pytest.mark.parametrize(("mine", "time"), [("", "12:30 UTC"), ("Asia/Kolkata", "18:00 IST")])
