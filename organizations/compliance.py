@@ -1,6 +1,5 @@
 """Compliance over time: how many members met the policy each day, and when it was in force, for auditors."""
 
-import re
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from uuid import UUID
@@ -9,7 +8,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from organizations import member_counts
-from organizations.models import ComplianceDay, EventKind, Organization, OrganizationEvent, in_words
+from organizations.models import UNTIL, ComplianceDay, EventKind, Organization, OrganizationEvent, in_words
 
 MAX_DAYS_SHOWN = 90
 BATCH = 500
@@ -20,7 +19,6 @@ EVIDENCE = (
     EventKind.EXEMPTED, EventKind.MANY_EXEMPTED, EventKind.EXEMPTION_ENDED,
     EventKind.REMEMBERING_FORBIDDEN, EventKind.REMEMBERING_ALLOWED,
 )  # fmt: skip
-UNTIL = re.compile(r" \((until )?\d{4}-\d\d-\d\d\)$")
 TIME_FORMAT = "%Y-%m-%d %H:%M UTC"  # of times in the subject of an event
 
 
@@ -60,7 +58,7 @@ class Exemption:
     @property
     def what(self) -> str:
         """Return email and reason, without the date."""
-        return UNTIL.sub("", in_words(self.subject))
+        return in_words(UNTIL.sub("", self.subject))
 
 
 @dataclass(frozen=True)

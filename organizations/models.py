@@ -1,5 +1,6 @@
 """Organizations, their members, invitations, policies, environments and security logs."""
 
+import re
 import uuid
 from collections.abc import Collection
 from datetime import datetime
@@ -9,6 +10,7 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Channel, User
@@ -447,11 +449,20 @@ class EventKind(models.TextChoices):
 DELETED_ACCOUNT = "deleted account"
 
 
+# Words of subjects, which are kept in English.
+UNTIL = re.compile(r" \((?:until )?(\d{4}-\d\d-\d\d)\)$")
+WOULD_BLOCK = re.compile(r"(\d+) members? would have been blocked")
+
+
 def in_words(subject: str) -> str:
-    """Return what an event is about, given its subject."""
-    if not subject.startswith(DELETED_ACCOUNT):
-        return subject
-    return str(_("a deleted account")) + subject.removeprefix(DELETED_ACCOUNT)
+    """Return what an event is about in the reader's language, given its subject."""
+    if subject.startswith(DELETED_ACCOUNT):
+        subject = str(_("a deleted account")) + subject.removeprefix(DELETED_ACCOUNT)
+    if found := WOULD_BLOCK.fullmatch(subject):
+        number = int(found[1])
+        text = ngettext("%(n)d member would have been blocked", "%(n)d members would have been blocked", number)
+        return text % {"n": number}
+    return UNTIL.sub(lambda found: " " + gettext("(until %(date)s)") % {"date": found[1]}, subject)
 
 
 class OrganizationEvent(models.Model):

@@ -4,10 +4,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import connection
+from django.utils import translation
 
 from accounts.tests.factories import UserFactory
 from mfa.tests.factories import add_mode
-from organizations import search_index
+from organizations import models, search_index
 from organizations.models import OrganizationEvent, Role
 from organizations.tests.factories import MembershipFactory, OrganizationFactory
 from tests.pages import text_of
@@ -171,3 +172,17 @@ def test_postgresql_has_an_index_for_parts_of_addresses():
         plan = "\n".join(row[0] for row in cursor.fetchall())
     assert "organization_events_by_subject" in plan
     assert "organization_events_by_actor" in plan
+
+
+@pytest.mark.parametrize(
+    ("subject", "words"),
+    [
+        ("1 member would have been blocked", "1 Mitglied wäre ausgesperrt worden"),
+        ("3 members would have been blocked", "3 Mitglieder wären ausgesperrt worden"),
+        ("bot@example.com: builds (until 2026-12-24)", "bot@example.com: builds (bis 2026-12-24)"),
+        ("says (until 2026-12-24) twice", "says (until 2026-12-24) twice"),
+    ],
+)
+def test_what_is_kept_in_english_is_read_in_my_language(subject, words):
+    with translation.override("de"):
+        assert models.in_words(subject) == words
