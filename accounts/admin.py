@@ -464,7 +464,7 @@ class UserAdmin(PageAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         """Return the accounts without their passwords."""
         del request
-        return User.objects.defer("password").order_by("email_key")
+        return User.objects.defer("password", "withdrawn_password").order_by("email_key")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[User], search_term: str

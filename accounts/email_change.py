@@ -135,9 +135,9 @@ def undo(change: EmailChange, origin: Origin, *, remove_factors: Callable[[User]
             return True
         # The same attacker made the later changes.
         EmailChange.objects.filter(user=user, at__gte=change.at, undone_at=None).update(undone_at=now)
-        user.set_unusable_password()
+        user.withdraw_password()
         user.deletion_due_at = None  # asked for by the attacker
-        user.save(update_fields=["password", "deletion_due_at"])
+        user.save(update_fields=["password", "withdrawn_password", "deletion_due_at"])
         sessions.end_others(user, keep=None)
         email_verification.end_proofs(user)  # their codes went to the other address
         _set_email(user, change.old_email)

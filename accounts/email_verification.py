@@ -329,7 +329,7 @@ def reset_password(
             raise VerificationOver
         validate_password(password, user)
         user.set_password(password)
-        user.save(update_fields=["password"])
+        user.save(update_fields=["password", "withdrawn_password"])
         sessions.end_others(user, keep=None)
         PublicKey.objects.filter(user=user).delete()
         known_browsers.forget_all(user)

@@ -71,6 +71,8 @@ class User(AbstractBaseUser, PermissionsMixin):  # type: ignore[django-manager-m
     offer_passkey_from = models.DateTimeField(null=True, editable=False)
     # Names of ``Notice``, with a blank between.
     muted_notices = models.CharField(max_length=64, blank=True, default="", db_default="", editable=False)
+    # The hash of a password that was withdrawn, until another one is set: it must not be chosen again.
+    withdrawn_password = models.CharField(max_length=128, blank=True, default="", db_default="", editable=False)
     # Raised under the lock on this row by each change that ends the other sessions (SR-25).
     credential_version = models.PositiveIntegerField(default=0, editable=False)
     is_active = models.BooleanField(default=True)
@@ -122,6 +124,17 @@ class User(AbstractBaseUser, PermissionsMixin):  # type: ignore[django-manager-m
             fields = set(update_fields)
             update_fields = fields | {f"{name}_key" for name in ("email", "username") if name in fields}
         super().save(*args, update_fields=update_fields, **kwargs)
+
+    def set_password(self, raw_password: str | None) -> None:
+        """Set a password, and forget the withdrawn one. Save ``password`` and ``withdrawn_password`` after it."""
+        super().set_password(raw_password)
+        self.withdrawn_password = ""
+
+    def withdraw_password(self) -> None:
+        """Make the password useless, and remember it until another one is set. Save both fields after it."""
+        if self.has_usable_password():
+            self.withdrawn_password = self.password
+        self.set_unusable_password()
 
     def _get_session_auth_hash(self, secret: str | None = None) -> str:
         """Return the fingerprint of what signs this user in: password, address and factors (SR-25).

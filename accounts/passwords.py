@@ -40,7 +40,7 @@ def change(user: User, password: str, origin: Origin, *, current: str, session_k
     with transaction.atomic():
         user = lock_unchanged(user)
         user.set_password(password)
-        user.save(update_fields=["password"])
+        user.save(update_fields=["password", "withdrawn_password"])
         sessions.end_others(user, keep=session_key)
         security_log.record(user, Kind.PASSWORD_CHANGED, origin)
     return user

@@ -60,6 +60,7 @@ class Kind(models.TextChoices):
     NEW_BROWSER = "new_browser", _("Signed in with a new browser")
     SIGN_IN_REFUSED = "sign_in_refused", _("Wrong password")
     CODE_REFUSED = "code_refused", _("Wrong one-time password")
+    CODES_REFUSED = "codes_refused", _("Too many wrong codes: no codes accepted for a while")
     PASSWORD_KNOWN = "password_known", _("Correct password, but no correct one-time password")
     PASSWORD_WITHDRAWN = "password_withdrawn", _("Password withdrawn: choose a new one")
     SIGNED_OUT = "signed_out", _("Signed out")

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache
+from typing import ClassVar
 
 import structlog
 from django.contrib.auth.hashers import check_password, make_password
@@ -16,6 +17,7 @@ from django.db import transaction
 from django.db.models.expressions import BaseExpression
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare, salted_hmac
+from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from accounts import account_deletion, known_browsers, metrics, security_log, sessions, throttles
@@ -54,6 +56,41 @@ class SignInOver(Refused):
     """The sign-in was finished, cancelled or replaced, or has expired."""
 
     message = _("This sign-in has expired or was ended. Sign in again.")
+
+
+class NothingToWithdraw(Refused):
+    """The base of the refusals of a link that withdraws a password. ``title`` is that of the page."""
+
+    title: ClassVar[str | Promise] = ""
+
+
+class LinkOver(NothingToWithdraw):
+    """The link is incomplete or too old, or the account was deleted."""
+
+    title = _("This link no longer works")
+    message = _(
+        "The link is incomplete or has expired, so nothing was changed. If you do not know the sign-in that our email "
+        "told you of, choose a new password."
+    )
+
+
+class AlreadyWithdrawn(NothingToWithdraw):
+    """The password was withdrawn before."""
+
+    title = _("The password is already withdrawn")
+    message = _(
+        "It no longer works, and all sessions that it opened have ended. Choose a new password to sign in again."
+    )
+
+
+class PasswordReplaced(NothingToWithdraw):
+    """The password was changed or reset since."""
+
+    title = _("The password is no longer in use")
+    message = _(
+        "Your account has another password than when we sent the email, so there is nothing to withdraw. If you did "
+        "not change it yourself, choose a new password."
+    )
 
 
 @cache
@@ -206,35 +243,49 @@ def finish(
 
 def withdrawal_token(event: SecurityEvent) -> str:
     """Return the token of the email's link. It can only withdraw the password."""
-    return signing.dumps([event.pk, _password_fingerprint(event.user)], salt=WITHDRAWAL_SALT)
+    return signing.dumps([event.pk, _fingerprint(event.user.password)], salt=WITHDRAWAL_SALT)
 
 
-def _password_fingerprint(user: User) -> str:
-    return salted_hmac(WITHDRAWAL_SALT, user.password, algorithm="sha256").hexdigest()[:16]
+def _fingerprint(password_hash: str) -> str:
+    return salted_hmac(WITHDRAWAL_SALT, password_hash, algorithm="sha256").hexdigest()[:16]
 
 
-def find_withdrawal(token: str) -> SecurityEvent | None:
-    """Return the event of a token, unless the token is too old or the password has changed since."""
+def find_withdrawal(token: str) -> SecurityEvent:
+    """Return the event of a token.
+
+    Raises ``LinkOver`` if the token is incomplete or too old, ``AlreadyWithdrawn`` or ``PasswordReplaced``.
+    """
     try:
         event_id, fingerprint = signing.loads(token, salt=WITHDRAWAL_SALT, max_age=WITHDRAWAL_LIFETIME)
     except signing.BadSignature:
-        return None
+        raise LinkOver from None
     event = SecurityEvent.objects.select_related("user").filter(pk=event_id, kind=Kind.PASSWORD_KNOWN).first()
-    return event if event and constant_time_compare(fingerprint, _password_fingerprint(event.user)) else None
+    if event is None:
+        raise LinkOver
+    _check_is_of(event.user, fingerprint)
+    return event
 
 
-def withdraw_password(event: SecurityEvent, origin: Origin) -> bool:
+def _check_is_of(user: User, fingerprint: str) -> None:
+    """Raise ``AlreadyWithdrawn`` or ``PasswordReplaced`` unless the password has this fingerprint."""
+    if constant_time_compare(fingerprint, _fingerprint(user.withdrawn_password)):
+        raise AlreadyWithdrawn
+    if not constant_time_compare(fingerprint, _fingerprint(user.password)):
+        raise PasswordReplaced
+
+
+def withdraw_password(event: SecurityEvent, origin: Origin) -> None:
     """Withdraw a password that an attacker knows, and end everything that it opened. Sign no one in.
 
-    Return False if the account was deleted meanwhile.
+    ``event`` is of ``find_withdrawal``. Raises its refusals if the account or the password changed meanwhile.
     """
     with transaction.atomic():
         user = User.objects.select_for_update(no_key=True).filter(pk=event.user_id).first()
         if user is None:
-            return False
-        user.set_unusable_password()
-        user.save(update_fields=["password"])
+            raise LinkOver
+        _check_is_of(user, _fingerprint(event.user.password))
+        user.withdraw_password()
+        user.save(update_fields=["password", "withdrawn_password"])
         sessions.end_others(user, keep=None)
         PublicKey.objects.filter(user=user).delete()  # an SSH key replaces the password
         security_log.record(user, Kind.PASSWORD_WITHDRAWN, origin)
-    return True

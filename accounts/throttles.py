@@ -156,12 +156,13 @@ def left(slot: Slot) -> int:
     return max(0, min(number for number in (in_window, in_a_row) if number is not None))
 
 
-def count(slots: Iterable[Slot]) -> None:
-    """Count a failure on all of ``slots``, within the caller's transaction."""
+def count(slots: Iterable[Slot]) -> bool:
+    """Count a failure on all of ``slots``, within the caller's transaction. Return whether the next try is refused."""
     now = timezone.now()
     slots = list(slots)
     rows = _locked(slots, now)
     _count([(rows[slot.digest], slot) for slot in slots], now)
+    return any(_count_on(rows[slot.digest], slot, now).is_blocked for slot in slots)
 
 
 def give_back(slots: Collection[Slot]) -> None:

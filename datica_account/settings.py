@@ -191,6 +191,7 @@ AUTH_PASSWORD_VALIDATORS = [
         "OPTIONS": {"user_attributes": ("email", "username", "name")},
     },
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "accounts.password_validation.NotWithdrawnValidator"},
 ]
 SESSION_ENGINE = "accounts.session_store"
 SESSION_COOKIE_NAME = "__Host-session" if SECURE else "session"
@@ -429,6 +430,8 @@ SILENCED_SYSTEM_CHECKS = ["security.W008"]  # see SECURE_SSL_REDIRECT
 
 # Where to report a security hole, such as mailto:security@example.com: told at /.well-known/security.txt.
 SECURITY_CONTACT = env.str("SECURITY_CONTACT", default="")
+# Where users reach the administrators, an email address or an https:// page; blank: pages do not say it.
+SUPPORT_CONTACT = env.str("SUPPORT_CONTACT", default="")
 # Opens /metrics as `Authorization: Bearer …`; blank: there is no such page (SR-55).
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 # Where the web processes and workers of a machine count together. They alone: datica_account/metrics_folder.py tells
@@ -524,6 +527,8 @@ if SECURITY_CONTACT and not re.fullmatch(r"(mailto:|https://|tel:)\S+", SECURITY
     problems.add(
         "SECURITY_CONTACT", "is not an address such as mailto:security@example.com or https://example.com/security."
     )
+if SUPPORT_CONTACT and not re.fullmatch(r"https://[\w.-]+(:\d+)?(/\S*)?|[\w.+-]+@[\w-]+(\.[\w-]+)+", SUPPORT_CONTACT):
+    problems.add("SUPPORT_CONTACT", "is neither an https:// address of a page nor an email address.")
 if any(not re.fullmatch(r"[^@\s]+@[^@\s]+", address) for address in ERROR_MAILS_TO or []):
     problems.add("ADMINS", "is not a list of email addresses.")
 if SENTRY_DSN and not re.fullmatch(r"https?://[^/@]+@[^/@]+/\S+", SENTRY_DSN):

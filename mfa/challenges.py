@@ -61,9 +61,18 @@ class NotACode(Refused):
 
 
 class TooManyFailures(Refused):
-    """The account has too many wrong codes. The code was not checked."""
+    """The account has too many wrong codes. The code was not checked. ``way_out``: what still works, in a sentence."""
 
     message = _("Too many wrong codes.")
+
+    def __init__(self, *, retry_at: datetime | None, way_out: str = "") -> None:
+        super().__init__(retry_at=retry_at)
+        self.way_out = way_out
+
+    @property
+    def text(self) -> str:
+        """The message, how long to wait, and what still works."""
+        return f"{super().text} {self.way_out}".strip()
 
 
 class ChallengeOver(Refused):
@@ -361,7 +370,7 @@ def judge(
     slot = _slot_of(challenge, otp, origin)
     if has_failures and (blocked := code_failures.refusal_of(slot)):
         _count_throttled(challenge, slot)
-        raise TooManyFailures(retry_at=blocked.retry_at)
+        raise TooManyFailures(retry_at=blocked.retry_at, way_out=remaining_tries.way_out(challenge, slot))
     try:
         proof = check()
     except RefusedCode as error:
@@ -445,13 +454,15 @@ def _is_of_earlier_mail(challenge: Challenge, otp: str, refusal: RefusedCode) ->
 def _count_failure(challenge: Challenge, slot: Slot, now: datetime, origin: Origin) -> None:
     """Count a wrong code for the challenge and the account. The last one ends the challenge (SR-15)."""
     user = challenge.user
-    code_failures.count(slot)
+    is_last_of_account = code_failures.count(slot)
     challenge.failures += 1
     if challenge.failures >= WRONG_CODES.count:
         challenge.ended_at = now
         unfinished_sign_ins.report_if_suspicious(challenge)
     challenge.save(update_fields=["failures", "ended_at"])
     security_log.record(user, Kind.CODE_REFUSED, origin, mode=challenge.mode)
+    if is_last_of_account:
+        security_log.record(user, Kind.CODES_REFUSED, origin)
     if challenge.purpose == Challenge.Purpose.SIGN_IN:
         metrics.count_sign_in(metrics.SignIn.WRONG_CODE, mode=challenge.mode)
     log.info("mfa.code_refused", user_id=str(user.pk), purpose=challenge.purpose, mode=challenge.mode)

@@ -42,6 +42,11 @@ def recovery_slot_of(user: User, known_place: str, origin: Origin) -> Slot:
     return WRONG_RECOVERY_CODES.of(user.pk, known_place or origin.network)
 
 
+def leaves_recovery_codes(slot: Slot) -> bool:
+    """Return whether recovery codes are still accepted while ``slot`` allows no code."""
+    return slot.step != WRONG_RECOVERY_CODES.key
+
+
 def refusal_of(slot: Slot) -> Refused | None:
     """Return the refusal if ``slot`` allows no code now."""
     return throttles.refusal_of([slot])
@@ -52,9 +57,9 @@ def left(slot: Slot) -> int:
     return throttles.left(slot)
 
 
-def count(slot: Slot) -> None:
-    """Count a wrong code."""
-    throttles.count([slot])
+def count(slot: Slot) -> bool:
+    """Count a wrong code. Return whether it was the last one for now."""
+    return throttles.count([slot])
 
 
 def forgive(user: User, known_place: str) -> None:

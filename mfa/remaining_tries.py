@@ -46,7 +46,7 @@ def left_in_words(challenge: Challenge, slot: Slot) -> str:
     blocked = ""
     if refusal and refusal.retry_at:
         text = _("For your safety, we accept no codes for a while.")
-        blocked = f"{text} {wait_in_words(refusal.retry_at)}"
+        blocked = f"{text} {wait_in_words(refusal.retry_at)} {way_out(challenge, slot)}".strip()
     if challenge.ended_at is not None:
         ended, next_step = ENDED[challenge.purpose]
         words = [str(ended) % {"nth": _nth(challenge.failures)}, blocked or str(next_step)]
@@ -58,6 +58,13 @@ def left_in_words(challenge: Challenge, slot: Slot) -> str:
     # The nearer of two limits: of this challenge and of the account.
     number = min(settings.OTP_FAILURES_PER_CHALLENGE - challenge.failures, code_failures.left(slot))
     return ngettext("You have %(n)d try left.", "You have %(n)d tries left.", number) % {"n": number}
+
+
+def way_out(challenge: Challenge, slot: Slot) -> str:
+    """Return that a recovery code still works; blank if ``slot`` counts those too, or they do not help here."""
+    if challenge.purpose == Challenge.Purpose.ENROLMENT or not code_failures.leaves_recovery_codes(slot):
+        return ""
+    return _("A recovery code still works.")
 
 
 def _nth(number: int) -> str:

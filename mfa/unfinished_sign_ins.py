@@ -6,12 +6,14 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts import security_log
-from accounts.models import SecurityEvent
+from accounts.models import SecurityEvent, User
 from accounts.security_log import Kind, Origin
 from mfa.models import Challenge
 
 BATCH_SIZE = 500
 REPORT_INTERVAL = timedelta(days=1)
+# After these there is another password. That someone knows it, too, is told at once.
+NEW_PASSWORD = (Kind.PASSWORD_CHANGED, Kind.PASSWORD_RESET)
 
 
 def end(challenge: Challenge) -> None:
@@ -38,18 +40,24 @@ def report() -> int:
 
 
 def report_if_suspicious(challenge: Challenge) -> None:
-    """Notify the user of a sign-in that ended that an attacker may know the password, at most once a day.
+    """Notify the user of a sign-in that ended that an attacker may know the password, once a day and password.
 
     Not in a known place, not after a change of the credentials, which has ended the sign-in and was told itself, and
     not if a later sign-in from the same IP address succeeded.
     """
-    user, now = challenge.user, timezone.now()
+    user = challenge.user
     if challenge.purpose != Challenge.Purpose.SIGN_IN or challenge.known_place or not user.mfa_is_on:
         return
     if not challenge.is_of_current_credentials:
         return
     events = SecurityEvent.objects.filter(user=user)
-    notified = events.filter(kind=Kind.PASSWORD_KNOWN, at__gt=now - REPORT_INTERVAL).exists()
     signed_in = events.filter(kind=Kind.SIGNED_IN, ip_address=challenge.ip_address, at__gte=challenge.created_at)
-    if not notified and not signed_in.exists():
+    if not _is_notified(user) and not signed_in.exists():
         security_log.record(user, Kind.PASSWORD_KNOWN, Origin(challenge.ip_address, challenge.agent))
+
+
+def _is_notified(user: User) -> bool:
+    """Return whether the user was notified within a day that an attacker may know the present password."""
+    kinds = (Kind.PASSWORD_KNOWN, *NEW_PASSWORD)
+    events = security_log.of_user(user).filter(kind__in=kinds, at__gt=timezone.now() - REPORT_INTERVAL)
+    return events.values_list("kind", flat=True).first() == Kind.PASSWORD_KNOWN

@@ -298,6 +298,23 @@ def test_at_the_prompt_a_mailbox_that_returns_mail_leads_to_another_way(client, 
     assert "Mail to your address does not arrive: the mailbox is full. Sign in in another way" in seen(client)
 
 
+def test_how_to_reach_an_administrator_is_said_where_only_one_helps(client, dana_with_app, settings):
+    """And nothing, if the operator has not said it."""
+    words = "You reach the administrators of this portal at"
+    sign_in(client, dana_with_app)
+    pages = TROUBLESHOOTING, "/account/view", "/account/email/undo/x", "/account/mfa/recovery-codes?next=/account"
+    assert not [path for path in pages if words in text_of(client.get(path))]
+
+    for settings.SUPPORT_CONTACT, url in (
+        ("help@example.com", "mailto:help@example.com"),
+        ("https://example.com/help?a=1&b=2", "https://example.com/help?a=1&amp;b=2"),
+    ):
+        for path in pages:
+            page = client.get(path)
+            assert f"{words} {settings.SUPPORT_CONTACT}" in text_of(page), path
+            assert f'<a href="{url}">' in page.content.decode()
+
+
 def test_too_many_wrong_codes_lead_to_a_recovery_code(client, dana_with_app):
     """SR-15: in this browser, which the account does not know."""
     for _number in range(settings.OTP_FAILURES_PER_WINDOW):

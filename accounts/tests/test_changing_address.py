@@ -158,6 +158,9 @@ def test_i_undo_it_from_the_old_address(client, dana, another_browser):
     assert not is_signed_in(thief)
     assert not PublicKey.objects.filter(user=dana).exists()
     assert victim.get(link).status_code == 404
+    victim.post("/account/password/reset", {"identifier": "dana"})
+    same = {"code": mailed_code(), "password": PASSWORD, "password_confirm": PASSWORD}
+    assert "this one was withdrawn" in text_of(victim.post("/account/password/reset/complete", same))
 
 
 def test_a_code_that_went_to_the_new_address_is_worthless_after_the_undo(client, dana, another_browser):

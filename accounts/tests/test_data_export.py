@@ -142,6 +142,7 @@ def test_no_secret_and_nothing_of_others_is_in_it(client, dana, sam):
     """SR-18, SR-63: neither the secrets nor what stands for them in the database, nor who an act was about."""
     add_mode(dana, "authenticator")
     recovery.make(dana)
+    User.objects.filter(pk=dana.pk).update(withdrawn_password=dana.password.swapcase())
     owner = MembershipFactory(user=dana, role=Role.OWNER)
     invitations.send(owner, "other@example.com", role=Role.MEMBER, origin=Origin())
 
@@ -151,6 +152,7 @@ def test_no_secret_and_nothing_of_others_is_in_it(client, dana, sam):
     assert "other@example.com" not in everything
     dana.refresh_from_db()
     for secret in (
+        dana.withdrawn_password,
         dana.password,
         client.session.session_key,
         Factor.objects.get().sealed_secret,

@@ -71,7 +71,7 @@ class SignInForm(CredentialsForm):
 
 
 def _advice() -> SafeString:
-    return format_html_join(" ", "{}", ((text,) for text in password_validators_help_texts()))
+    return format_html_join(" ", "{}", ((text,) for text in password_validators_help_texts() if text))
 
 
 class NewPasswordForm(forms.Form):

@@ -8,7 +8,8 @@ import time_machine
 from django.test import Client
 from django.utils import timezone
 
-from accounts import tokens
+from accounts import signin, tokens
+from accounts.models import User
 from accounts.security_log import Origin
 from accounts.tests.factories import PASSWORD
 from mfa import unfinished_sign_ins
@@ -20,6 +21,8 @@ from tests.signing_in import OTP, give_credentials, is_signed_in, open_sign_ins,
 
 pytestmark = pytest.mark.django_db
 
+NEW = "a brand new phrase"
+REFUSED = "Choose another password: this one was withdrawn because someone else knows it."
 SUBJECT = "Correct password, but no correct one-time password"
 
 
@@ -177,6 +180,96 @@ def test_the_link_lives_a_week(client, dana_with_app, thief, clock):
     clock.shift(timedelta(days=7, minutes=1))
 
     assert client.get(where).status_code == 404
+
+
+def reset_to(client, password):
+    client.post("/account/password/reset", {"identifier": "dana"})
+    new = {"code": mailed_code(), "password": password, "password_confirm": password}
+    return client.post("/account/password/reset/complete", new)
+
+
+def test_the_withdrawn_password_cannot_be_chosen_again(client, dana_with_app, thief):
+    """SR-54: nor is its hash kept longer than until there is another password."""
+    thief.post(f"{OTP}/cancel")
+    client.post(link())
+
+    refused = reset_to(client, PASSWORD)
+
+    assert REFUSED in text_of(refused)
+    assert not User.objects.get(pk=dana_with_app.pk).has_usable_password()
+    new = {"code": mailed_code(), "password": NEW, "password_confirm": NEW}
+    assert client.post("/account/password/reset/complete", new).url == "/account/login"  # the code was not spent
+    assert User.objects.get(pk=dana_with_app.pk).withdrawn_password == ""
+    assert give_credentials(client, "dana", NEW).status_code == 302
+
+
+def test_a_wrong_code_does_not_tell_that_it_is_the_withdrawn_password(client, dana_with_app, thief):
+    """SR-3: the password is compared only for who reads the mailbox."""
+    thief.post(f"{OTP}/cancel")
+    client.post(link())
+    client.post("/account/password/reset", {"identifier": "dana"})
+
+    page = client.post(
+        "/account/password/reset/complete", {"code": "ABCDEF", "password": PASSWORD, "password_confirm": PASSWORD}
+    )
+
+    assert REFUSED not in text_of(page)
+
+
+def test_a_password_that_was_withdrawn_twice_is_still_refused(client, dana_with_app, thief):
+    thief.post(f"{OTP}/cancel")
+    where = link()
+    client.post(where)
+    first = User.objects.get(pk=dana_with_app.pk).withdrawn_password
+
+    page = client.post(where)
+
+    assert page.status_code == 404
+    assert User.objects.get(pk=dana_with_app.pk).withdrawn_password == first
+
+
+def test_a_series_with_the_new_password_is_told_on_the_same_day(client, dana_with_app, thief, clock):
+    """SR-54: else I would not learn that the new one is known, too."""
+    thief.post(f"{OTP}/cancel")
+    reset_to(client, NEW)
+
+    for _try in range(2):
+        give_credentials(thief, "dana", NEW)
+        thief.post(f"{OTP}/cancel")
+
+    assert len(told()) == 2
+
+
+def test_the_page_says_which_try_its_email_is_about(client, dana_with_app, thief):
+    thief.post(f"{OTP}/cancel")
+
+    assert "Our email is about a try on " in text_of(client.get(link()))
+
+
+def test_a_used_link_says_what_is_true(client, dana_with_app, thief, clock):
+    thief.post(f"{OTP}/cancel")
+    where = link()
+    client.post(where)
+
+    assert "The password is already withdrawn" in text_of(client.get(where))
+    reset_to(client, NEW)
+    assert "The password is no longer in use" in text_of(client.get(where))
+    clock.shift(timedelta(days=8))
+    page = text_of(client.get(where))
+    assert "This link no longer works" in page
+    assert "Choose a new password" in page
+
+
+def test_a_password_that_replaced_the_withdrawn_one_meanwhile_stays(client, dana_with_app, thief):
+    """SR-25: it is looked at again under the lock."""
+    thief.post(f"{OTP}/cancel")
+    event = signin.find_withdrawal(link().rpartition("/")[2])
+    reset_to(client, NEW)
+
+    with pytest.raises(signin.PasswordReplaced):
+        signin.withdraw_password(event, Origin())
+
+    assert give_credentials(client, "dana", NEW).status_code == 302
 
 
 @pytest.mark.parametrize("forged", ["x", "a:b", "a:b:c", "WzEsIngiXQ:1:x", "%00"])

@@ -7,8 +7,8 @@ import time_machine
 from django.utils import timezone
 
 from accounts.identifiers import tag_of
-from accounts.models import Channel, Throttle
-from accounts.security_log import Origin
+from accounts.models import Channel, SecurityEvent, Throttle
+from accounts.security_log import Kind, Origin
 from mfa import challenges, code_failures, code_refusals
 from mfa.models import Challenge
 from mfa.tests.factories import add_mode
@@ -110,10 +110,32 @@ def test_the_limit_of_the_account_is_told_where_it_is_nearer(client, dana_with_a
 
     assert "That code is wrong. You have 1 try left." in first
     blocked = "That code is wrong. For your safety, we accept no codes for a while. Try again in 15 minutes."
+    blocked += " A recovery code still works."
     assert blocked in second
     assert "left" not in second
     answer = client.post(OTP, {"otp": app_code(dana_with_app)})
     assert answer.status_code == 429
+    assert "Too many wrong codes. Try again in 15 minutes. A recovery code still works." in text_of(answer)
+
+
+def test_where_recovery_codes_are_refused_too_nothing_else_is_said(client, dana_with_app, clock):
+    """SR-15: ten wrong recovery codes close those."""
+    page = [*fails(client, 5, "AAAA-AAAA-AAAA"), *fails(client, 5, "AAAA-AAAA-AAAA")][-1]
+    assert "we accept no codes for a while. Try again in 60 minutes." in page
+    assert "still works" not in page
+
+    assert "still works" not in fails(client, 1, "AAAA-AAAA-AAAA")[0]
+
+
+def test_the_log_tells_when_codes_were_closed_and_once(client, dana_with_app, clock):
+    """SR-53."""
+    fails(client, 5)
+    fails(client, 4)
+    assert not SecurityEvent.objects.filter(kind=Kind.CODES_REFUSED).exists()
+
+    fails(client, 3)
+
+    assert SecurityEvent.objects.filter(user=dana_with_app, kind=Kind.CODES_REFUSED).count() == 1
 
 
 def test_the_last_try_does_not_send_on_to_a_sign_in_that_is_closed(client, dana_with_app, clock):

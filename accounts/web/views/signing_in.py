@@ -54,12 +54,13 @@ def logout(request: HttpRequest) -> HttpResponse:
 @public
 def not_me(request: HttpRequest, token: str) -> HttpResponse:
     """Offer to withdraw a password that an attacker knows. The email about it links here. Sign no one in."""
-    event = signin.find_withdrawal(token)
-    if event is None:
-        return render(request, "accounts/not_me_over.html", status=404)
+    try:
+        event = signin.find_withdrawal(token)
+        if request.method == "POST":
+            signin.withdraw_password(event, origin_of(request))
+    except signin.NothingToWithdraw as refused:
+        return render(request, "accounts/not_me_over.html", {"refused": refused}, status=404)
     if request.method == "POST":
-        if not signin.withdraw_password(event, origin_of(request)):
-            return render(request, "accounts/not_me_over.html", status=404)
         messages.success(request, _("The password is withdrawn. All sessions are signed out. Choose a new password."))
         return redirect("accounts:password_reset")
     context = {"event": event, "browser": security_log.agent_in_words(event.agent)}
