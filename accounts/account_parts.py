@@ -1,4 +1,4 @@
-"""What each app holds of an account: one seam for its deletion and for the copy that its user downloads (SR-63).
+"""What each app holds of an account: one seam for its deletion, the copy that its user downloads (SR-63), and emails.
 
 An app registers its part in ``account_part.py``, which is imported at the start. Rows that only refer to the user need
 no part for the deletion: they go with the user's row.
@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from accounts.models import User
+from accounts.models import SecurityEvent, User
 
 READ_BATCH_SIZE = 1000
 
@@ -41,11 +41,21 @@ class AccountPart:
         del user
         return ()
 
+    def notice_context(self, event: SecurityEvent) -> dict[str, object]:
+        """Return what the email about a security event is told besides; nothing for most."""
+        del event
+        return {}
+
     def check_deletion(self, user: User) -> None:
         """Raise a refusal if the account must not be deleted. Called under the lock on the user's row."""
 
     def delete(self, user: User) -> None:
         """Delete or anonymise what does not go with the user's row. Called after ``check_deletion``, likewise."""
+
+
+def notice_context(event: SecurityEvent) -> dict[str, object]:
+    """Return what all parts tell the email about a security event."""
+    return {name: value for part in PARTS for name, value in part.notice_context(event).items()}
 
 
 def register(part: AccountPart) -> AccountPart:

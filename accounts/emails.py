@@ -4,7 +4,16 @@ from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.urls import reverse
 
-from accounts import account_deletion, data_export, email_change, email_verification, notices, outbox, signin
+from accounts import (
+    account_deletion,
+    account_parts,
+    data_export,
+    email_change,
+    email_verification,
+    notices,
+    outbox,
+    signin,
+)
 from accounts.compose import compose
 from accounts.identifiers import in_groups, masked, tag_of
 from accounts.models import DeletedAccount, EmailChange, EmailVerification, Mail, SecurityEvent
@@ -65,11 +74,13 @@ def security_notice(mail: Mail) -> EmailMultiAlternatives | None:
         factor_name=event.factor_name,
         ended_sessions=event.kind in ENDS_SESSIONS,
         browser=agent_in_words(event.agent),
+        is_withdrawn=event.kind in (Kind.PASSWORD_WITHDRAWN, Kind.EMAIL_CHANGE_UNDONE),
         not_me_path=_not_me_path(event),
         mfa_is_on=event.user.mfa_is_on,
         settings_path=reverse("accounts:settings"),
         notices_path=reverse("accounts:notices") if is_optional else "",
         reset_path=reverse("accounts:password_reset"),
+        **account_parts.notice_context(event),
     )
 
 

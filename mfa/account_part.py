@@ -2,9 +2,12 @@
 
 from collections.abc import Iterable
 
+from django.urls import reverse
+
 from accounts import account_parts
 from accounts.account_parts import Section, section
-from accounts.models import User
+from accounts.models import SecurityEvent, User
+from accounts.security_log import Kind
 from mfa import recovery
 from mfa.models import AssistedReset, Factor, Passkey, RememberedBrowser
 
@@ -34,6 +37,12 @@ class MfaPart(account_parts.AccountPart):
             started_at="created_at", started_by="authority", reason="reason", confirmed_until="due_at",
             ended_at="ended_at",
         )  # fmt: skip
+
+    def notice_context(self, event: SecurityEvent) -> dict[str, object]:
+        """Return how many recovery codes are left, and where to make new ones, for the emails about their use."""
+        if event.kind not in (Kind.RECOVERY_CODE_USED, Kind.FEW_RECOVERY_CODES):
+            return {}
+        return {"codes_left": recovery.left(event.user), "codes_path": reverse("mfa:recovery_codes")}
 
 
 account_parts.register(MfaPart())

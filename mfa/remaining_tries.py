@@ -50,7 +50,7 @@ def left_in_words(challenge: Challenge, slot: Slot) -> str:
     if challenge.ended_at is not None:
         ended, next_step = ENDED[challenge.purpose]
         words = [str(ended) % {"nth": _nth(challenge.failures)}, blocked or str(next_step)]
-        if challenge.purpose == Challenge.Purpose.SIGN_IN and not modes.get(challenge.mode).is_mailed:
+        if challenge.purpose == Challenge.Purpose.SIGN_IN and not modes.get(challenge.mode).is_mailed and not blocked:
             words.append(_("At the prompt you can also use another type or a recovery code, and get help."))
         return " ".join(words)
     if blocked:

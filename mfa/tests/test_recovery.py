@@ -243,3 +243,18 @@ def test_the_app_goes_on_working(client, dana_with_app, codes):
     client.post("/account/logout")
 
     assert sign_in_with(client, app_code(dana_with_app, step=1)).status_code == 302
+
+
+def test_the_mail_says_how_many_are_left_and_what_to_do_if_it_was_not_me(another_browser, dana_with_app, codes):
+    """SR-54: and none says that there is nothing to do."""
+    for code in codes[:8]:
+        sign_in_with(another_browser(), code)
+
+    mails = {message.subject: message for message in read_mail()}
+
+    for subject in ("Datica: Recovery code used", "Datica: Few recovery codes left: create new ones"):
+        for body in (mails[subject].body, mails[subject].alternatives[0][0]):
+            assert "You have 2 recovery codes left." in body
+            assert "http://testserver/account/mfa/recovery-codes" in body
+            assert "someone else has your codes. Choose a new password at" in body
+            assert "there is nothing to do" not in body

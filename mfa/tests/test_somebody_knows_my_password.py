@@ -203,6 +203,20 @@ def test_the_withdrawn_password_cannot_be_chosen_again(client, dana_with_app, th
     assert give_credentials(client, "dana", NEW).status_code == 302
 
 
+def test_the_mail_about_a_withdrawal_says_what_is_next(client, dana_with_app, thief):
+    thief.post(f"{OTP}/cancel")
+    client.post(link())
+
+    message = read_mail()[-1]
+
+    assert message.subject == "Datica: Password withdrawn: choose a new one"
+    for body in (message.body, message.alternatives[0][0]):
+        assert "Your password no longer works, and all sessions of your account have ended." in body
+        assert "http://testserver/account/password/reset" in body
+        assert "someone else can read your emails" in body
+        assert "there is nothing to do" not in body
+
+
 def test_a_wrong_code_does_not_tell_that_it_is_the_withdrawn_password(client, dana_with_app, thief):
     """SR-3: the password is compared only for who reads the mailbox."""
     thief.post(f"{OTP}/cancel")
