@@ -43,7 +43,7 @@ def test_typing_starts_in_the_field_of_the_code(client, dana):
 
     assert focused(page) == ["otp"]
     assert "<title>Error: One Time Password" in page
-    assert 'aria-describedby="id_otp_error"' in page
+    assert 'aria-describedby="id_otp_helptext id_otp_error"' in page
     assert "You have 4 tries left." in page
 
 
