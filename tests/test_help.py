@@ -159,7 +159,8 @@ def test_owners_find_every_label_that_their_help_names(client, dana_with_app, la
     client.post(f"{organization}/invitations", {"email": "new@example.com", "role": "member"})
 
     shown = ""
-    for page in ("", "/policy", "/rehearsal", "/exemptions", "/compliance", "/members", "/invitations", "/settings",
+    for page in ("", "/policy", "/rehearsal", "/exemptions", "/compliance", "/members?q=example", "/invitations",
+                 "/settings",
                  f"/members/{member.user_id}", f"/members/{member.user_id}/reset"):  # fmt: skip
         shown += text_of(client.get(organization + page)) + "\n"
     client.post(f"{organization}/require")
