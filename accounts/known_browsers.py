@@ -150,14 +150,23 @@ def note_sign_in(user: User, origin: Origin, *, by_factor: bool, is_first: bool 
 
 def note_mailbox(user: User, origin: Origin) -> tuple[str, ...]:
     """Record that the browser of ``origin`` has proven the user's mailbox; return the tokens for its cookie."""
+    return _note(user, origin, mailbox_proven_at=timezone.now())
+
+
+def note_factor(user: User, origin: Origin, *, by_mail: bool) -> tuple[str, ...]:
+    """Record that the browser of ``origin`` has proven the user's new factor; return the tokens for its cookie."""
     now = timezone.now()
+    return _note(user, origin, factor_proven_at=now, **({"mailbox_proven_at": now} if by_mail else {}))
+
+
+def _note(user: User, origin: Origin, **proven: datetime) -> tuple[str, ...]:
     with transaction.atomic():
         # A password reset since the proof has forgotten all browsers, so this one must not be added (SR-25).
         if not is_unchanged(user, lock_user(user)):
             return origin.browser_tokens
-        if origin.browser_tokens and _of_tokens(user, origin).update(mailbox_proven_at=now):
+        if origin.browser_tokens and _of_tokens(user, origin).update(**proven):
             return origin.browser_tokens
-        return _add(user, origin, mailbox_proven_at=now)
+        return _add(user, origin, **proven)
 
 
 def _add(user: User, origin: Origin, **columns: datetime) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
-"""Sign-ins with a correct password and no correct code: their users are told, once a day (SR-54)."""
+"""Sign-ins with a correct password and no correct code: their users are told, once a day of each browser (SR-54)."""
 
 from datetime import timedelta
+from itertools import takewhile
 
 from django.db import transaction
 from django.utils import timezone
@@ -12,6 +13,7 @@ from mfa.models import Challenge
 
 BATCH_SIZE = 500
 REPORT_INTERVAL = timedelta(days=1)
+MAX_REPORTS = 3  # in that time, of all browsers: more mails would say nothing new
 # After these there is another password. That someone knows it, too, is told at once.
 NEW_PASSWORD = (Kind.PASSWORD_CHANGED, Kind.PASSWORD_RESET)
 
@@ -40,7 +42,7 @@ def report() -> int:
 
 
 def report_if_suspicious(challenge: Challenge) -> None:
-    """Notify the user of a sign-in that ended that an attacker may know the password, once a day and password.
+    """Notify the user of a sign-in that ended that an attacker may know the password, once a day, browser and password.
 
     Not in a known place, not after a change of the credentials, which has ended the sign-in and was told itself, and
     not if a later sign-in from the same IP address succeeded.
@@ -52,12 +54,15 @@ def report_if_suspicious(challenge: Challenge) -> None:
         return
     events = SecurityEvent.objects.filter(user=user)
     signed_in = events.filter(kind=Kind.SIGNED_IN, ip_address=challenge.ip_address, at__gte=challenge.created_at)
-    if not _is_notified(user) and not signed_in.exists():
-        security_log.record(user, Kind.PASSWORD_KNOWN, Origin(challenge.ip_address, challenge.agent))
+    origin = Origin(challenge.ip_address, challenge.agent)
+    if not _is_notified(user, origin) and not signed_in.exists():
+        security_log.record(user, Kind.PASSWORD_KNOWN, origin)
 
 
-def _is_notified(user: User) -> bool:
-    """Return whether the user was notified within a day that an attacker may know the present password."""
+def _is_notified(user: User, origin: Origin) -> bool:
+    """Return whether the user was notified within a day of the present password and this browser, or often enough."""
     kinds = (Kind.PASSWORD_KNOWN, *NEW_PASSWORD)
     events = security_log.of_user(user).filter(kind__in=kinds, at__gt=timezone.now() - REPORT_INTERVAL)
-    return events.values_list("kind", flat=True).first() == Kind.PASSWORD_KNOWN
+    since_password = list(takewhile(lambda event: event.kind == Kind.PASSWORD_KNOWN, events[:MAX_REPORTS]))
+    places = {(event.ip_address, event.agent) for event in since_password}
+    return len(since_password) == MAX_REPORTS or (origin.ip_address, origin.agent) in places

@@ -79,6 +79,11 @@ def has_proven_mailbox(request: HttpRequest, user: User) -> bool:
     return known_browsers.has_proven_mailbox(user, origin_of(request))
 
 
+def remember_factor(request: HttpRequest, user: User, *, by_mail: bool) -> None:
+    """Record that this browser has just proven the user's new factor."""
+    know_browser(request, known_browsers.note_factor(user, origin_of(request), by_mail=by_mail))
+
+
 def remember_mailbox(request: HttpRequest, user: User) -> None:
     """Record that this browser has just proven the user's mailbox."""
     know_browser(request, known_browsers.note_mailbox(user, origin_of(request)))

@@ -14,6 +14,7 @@ from accounts.security_log import Origin
 from accounts.tests.factories import PASSWORD
 from mfa import unfinished_sign_ins
 from mfa.factors import enabled
+from mfa.tests.test_activation import activate, complete_with_app
 from tests.codes import app_code, mailed_code
 from tests.emails import read_mail
 from tests.pages import text_of
@@ -82,6 +83,28 @@ def test_i_am_told_once_a_day(dana_with_app, thief, clock):
     clock.shift(timedelta(hours=25))
     unfinished_sign_ins.report()
     assert len(told()) == 2
+
+
+def test_i_am_told_of_another_browser_on_the_same_day_and_of_three_at_most(dana_with_app, thief):
+    """SR-54: what a first mail was about must not hide an attack that comes from elsewhere."""
+    thief.post(f"{OTP}/cancel")
+    for network in range(1, 5):
+        other = Client(REMOTE_ADDR=f"198.51.100.{network}")
+        give_credentials(other, "dana")
+        other.post(f"{OTP}/cancel")
+
+    assert len(told()) == 3
+
+
+def test_not_of_the_browser_in_which_i_have_set_up_the_mode(client, dana):
+    """SR-57: the code of the activation has proved it."""
+    activate(client, "authenticator")
+    complete_with_app(client)
+    client.post("/account/logout")
+    give_credentials(client, "dana")
+    client.post(f"{OTP}/cancel")
+
+    assert told() == []
 
 
 def test_not_of_my_own_browser(client, dana_with_app, clock):

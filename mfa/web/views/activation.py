@@ -139,8 +139,7 @@ def _activated(request: HttpRequest, factor: Factor, *, is_first: bool) -> HttpR
     enabled = _("Multi-factor Authentication successfully enabled!")
     messages.success(request, enabled if is_first else f"{enabled} {_what_changes(factor)}")
     invitation = reverse("organizations:accept_invitation") if invitation_of(request) else ""
-    if modes.get(factor.mode).is_mailed:
-        verification.remember_mailbox(request, factor.user)
+    verification.remember_factor(request, factor.user, by_mail=modes.get(factor.mode).is_mailed)
     if not request.user.is_authenticated:
         return redirect(reverse("accounts:login", query={"next": invitation} if invitation else None))
     proofs.remember_proof(request, factor)
