@@ -84,8 +84,8 @@ class TestStartDate:
         page = text_of(owner.post(f"{clinic.get_absolute_url()}/stop-requiring", follow=True))
 
         assert (
-            "Multi-factor authentication is no longer required. An earlier start date or rehearsal does not come back: set "
-            "it again if you need it. No member was emailed about the requirement."
+            "Multi-factor authentication is no longer required. An earlier start date or rehearsal does not come "
+            "back: set it again if you need it. No member was emailed about the requirement."
         ) in page
 
     def test_an_owner_who_undoes_it_later_reads_who_is_emailed(self, owner, clinic, olaf):

@@ -541,9 +541,9 @@ class TestReminding:
         asked = text_of(owner.get(page))
         assert "Remind 1 member?" in asked
         assert (
-            "1 member gets no email (reminders turned off: 1). No reminder was sent before. Members can turn reminders off. Send"
-            in asked
-        )
+            "1 member gets no email (reminders turned off: 1). No reminder was sent before. "
+            "Members can turn reminders off. Send"
+        ) in asked
         assert not Reminder.objects.exists()
         owner.post(page)
         reminders.fan_out()
