@@ -68,6 +68,11 @@ class Period:
     since: datetime
     until: datetime | None
 
+    @property
+    def is_brief(self) -> bool:
+        """Return whether the period lasted less than a minute, which times in minutes do not show."""
+        return self.until is not None and self.until - self.since < timedelta(minutes=1)
+
     def within(self, exemptions: list[Exemption]) -> list[Exemption]:
         """Return the exemptions that overlap this period."""
         return [one for one in exemptions if one.until > self.since and (self.until is None or one.since < self.until)]

@@ -3,7 +3,7 @@
 import re
 import uuid
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import ClassVar
 
 from django.core.validators import RegexValidator
@@ -78,8 +78,9 @@ class Organization(models.Model):
 
     @property
     def days_left(self) -> int:
-        """Return the number of whole days until the announced date; 0 on the last day, or without such a date."""
-        return max((self.mfa_required_at - timezone.now()).days, 0) if self.mfa_required_at else 0
+        """Return the number of days until the announced date, rounded up; 0 in its last 24 hours, or without a date."""
+        left = self.mfa_required_at - timezone.now() if self.mfa_required_at else timedelta()
+        return -(-left // timedelta(days=1)) if left >= timedelta(days=1) else 0
 
     @property
     def is_rehearsing(self) -> bool:

@@ -326,6 +326,15 @@ def _left_out(run: Reminder) -> list[tuple[Answer, Q]]:
     return reasons
 
 
+def has_told_members(organization: Organization) -> bool:
+    """Return whether mails about a requirement were written for members since the last one was lifted. Two queries."""
+    runs = Reminder.objects.filter(organization=organization, mails__gt=0)
+    about = runs.filter(required_at__isnull=False)
+    if lifted := runs.filter(kind=Reminder.Kind.LIFTED).order_by("-created_at").first():
+        about = about.filter(created_at__gt=lifted.created_at)
+    return about.exists()
+
+
 def _was_told(run: Reminder) -> Q:
     """Return the condition that a member was told of the policy that is now lifted, since the previous lifting."""
     runs = Reminder.objects.filter(organization=run.organization_id, created_at__lt=run.created_at)

@@ -264,10 +264,10 @@ def test_reminders_go_out_in_bulk_each_in_its_language(django_assert_num_queries
 
     subjects = {message.to[0]: message.subject for message in read_mail()}
     assert (
-        subjects["in-de@example.com"] == "Clinic bittet Sie, Multi-Faktor-Authentifizierung zu aktivieren (noch 2 Tage)"
+        subjects["in-de@example.com"] == "Clinic bittet Sie, Multi-Faktor-Authentifizierung zu aktivieren (noch 3 Tage)"
     )
-    assert subjects["in-es@example.com"] == "Clinic le pide que active la autenticación multifactor (quedan 2 días)"
-    assert subjects["in-@example.com"] == "Clinic asks you to activate multi-factor authentication (2 days left)"
+    assert subjects["in-es@example.com"] == "Clinic le pide que active la autenticación multifactor (quedan 3 días)"
+    assert subjects["in-@example.com"] == "Clinic asks you to activate multi-factor authentication (3 days left)"
 
 
 @pytest.mark.django_db

@@ -230,14 +230,14 @@ def test_a_grace_period_day_by_day(browser_window, here, clinic):
         assert reminded() == 1
 
         signs_in(dana)
-        dana.reads("Clinic requires multi-factor authentication from 21 December 2026: 19 days left.")
+        dana.reads("Clinic requires multi-factor authentication from 21 December 2026: 20 days left.")
         dana.goes_to(page)
         dana.reads("Your role: member")
 
         clock.move_to("2026-12-14T09:00:00Z")
         assert reminded() == 2
         signs_in(dana)
-        dana.reads("6 days left.")
+        dana.reads("7 days left.")
 
         clock.move_to("2026-12-20T15:00:00Z")
         assert reminded() == 3

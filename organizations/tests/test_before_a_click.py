@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+import time_machine
 from django.utils import timezone
 
 from accounts.security_log import Origin
@@ -16,6 +17,8 @@ from tests.pages import text_of
 from tests.signing_in import sign_in
 
 pytestmark = pytest.mark.django_db
+
+LOST_MAILBOX = "Neither you nor an administrator of this portal can change the address of another person's account."
 
 
 @pytest.fixture
@@ -71,6 +74,59 @@ class TestStartDate:
         reminders.fan_out()
         assert "mo@example.com" not in {message.to[0] for message in read_mail()}
 
+    def test_an_owner_who_undoes_it_in_time_reads_that_no_member_was_emailed(self, owner, clinic):
+        """SR-50."""
+        person(clinic, "mo")
+        clinic.mfa_required_at, clinic.rehearsal_until = in_days(2), in_days(7)
+        clinic.save()
+        owner.post(f"{clinic.get_absolute_url()}/require")
+
+        page = text_of(owner.post(f"{clinic.get_absolute_url()}/stop-requiring", follow=True))
+
+        assert (
+            "Multi-factor authentication is no longer required. An earlier start date or rehearsal does not come "
+            "back: set it again if you need it. No member was emailed about the requirement."
+        ) in page
+
+    def test_an_owner_who_undoes_it_later_reads_who_is_emailed(self, owner, clinic, olaf):
+        """SR-50."""
+        mo, url = person(clinic, "mo"), clinic.get_absolute_url()
+        with time_machine.travel(timezone.now(), tick=False) as clock:
+            owner.post(f"{url}/require")
+            clock.shift(reminders.SETTLING_TIME)
+            reminders.fan_out()
+            assert [mail.to for mail in read_mail() if "Clinic asks you" in mail.subject] == [[mo.email]]
+            page = text_of(owner.post(f"{url}/stop-requiring", follow=True))
+            assert "We email the members who were told about the requirement." in page
+            clock.shift(reminders.SETTLING_TIME)
+            assert reminders.fan_out() == 1
+
+            sign_in(owner, olaf)
+            owner.post(f"{url}/require")
+            page = text_of(owner.post(f"{url}/stop-requiring", follow=True))
+
+            assert "No member was emailed about the requirement." in page
+            clock.shift(reminders.SETTLING_TIME)
+            assert reminders.fan_out() == 0
+
+    def test_an_owner_who_cancels_a_date_reads_that_no_member_was_emailed(self, owner, clinic):
+        clinic.mfa_required_at = in_days(2)
+        clinic.save()
+
+        page = text_of(owner.post(f"{clinic.get_absolute_url()}/stop-requiring", follow=True))
+
+        assert "The start date is cancelled. No member was emailed about the requirement." in page
+
+    def test_a_rehearsal_without_hits_says_when_members_are_listed(self, owner, clinic):
+        person(clinic, "mo")
+        clinic.rehearsal_until = in_days(7)
+        clinic.save()
+
+        page = page_of(owner, clinic, "/rehearsal")
+
+        assert "No one so far. Members are listed here once they open the organization or use the command line." in page
+        assert "They see nothing of the rehearsal and get no email about it." in page
+
     def test_a_rehearsal_that_runs_past_it_says_so(self, owner, clinic):
         clinic.mfa_required_at, clinic.rehearsal_until = in_days(2), in_days(7)
         clinic.save()
@@ -95,6 +151,27 @@ class TestMember:
 
         assert "Name Mo Stone" in page
         assert "Reset lost multi-factor authentication" not in page
+
+    def test_the_reset_page_says_that_it_needs_the_mailbox_and_what_helps_without_it(self, owner, clinic, settings):
+        """SR-28."""
+        settings.SUPPORT_CONTACT = "help@example.com"
+        mo = person(clinic, "mo", mode="authenticator")
+
+        page = page_of(owner, clinic, f"/members/{mo.pk}/reset")
+
+        assert "The member needs their mailbox for this: both codes go to mo@example.com." in page
+        assert LOST_MAILBOX in page.partition("Start reset")[0]
+        assert "You reach the administrators of this portal at help@example.com" in page
+
+    def test_a_member_with_codes_by_email_has_nothing_to_reset_and_the_page_says_why(self, owner, clinic):
+        """SR-28."""
+        mo = person(clinic, "mo", mode="email")
+
+        page = page_of(owner, clinic, f"/members/{mo.pk}")
+
+        assert "Reset lost multi-factor authentication" not in page
+        assert "There is nothing to reset: this member can get codes by email." in page
+        assert LOST_MAILBOX in page
 
     def test_the_search_is_still_there_when_i_am_done(self, owner, clinic):
         mo = person(clinic, "mo")

@@ -191,6 +191,20 @@ class TestEvidence:
 
         assert compliance.periods(clinic) == []
 
+    def test_the_sheet_says_what_holds_today_and_how_short_a_time_was(self, client, clinic, olaf):
+        url = f"{clinic.get_absolute_url()}/evidence"
+        with time_machine.travel("2026-11-01T05:47:10Z", tick=False) as clock:
+            sign_in(client, olaf.user)
+            policy_changes.require(olaf, Origin())
+            assert "Today: MFA is required, since 1 November 2026, 05:47 UTC." in text_of(client.get(url))
+            clock.shift(timedelta(seconds=30))
+            policy_changes.stop_requiring(olaf, Origin())
+
+            page = text_of(client.get(url))
+
+        assert "Today: MFA is not required." in page
+        assert "Required for less than a minute, from 2026-11-01 05:47:10 UTC to 2026-11-01 05:47:40 UTC." in page
+
     def test_the_sheet_says_so_and_names_exemptions(self, client, clinic, olaf):
         robot = MembershipFactory(organization=clinic, user=UserFactory(email="robot@example.com"))
         policy_changes.require(olaf, Origin())

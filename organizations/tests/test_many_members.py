@@ -512,7 +512,7 @@ class TestReminding:
 
         asked = owner.post(address(clinic, "remind"), {"all": "yes", "mfa": "member"})
 
-        assert "Remind 1 member? 1 member does not meet the policy and gets an email" in text_of(asked)
+        assert "Remind 1 member? 1 member has no accepted mode and gets an email" in text_of(asked)
         assert (
             "6 members get no email (meet the policy already: 1, exempt: 1, account disabled: 1, mail does not arrive: "
             "1, reminders turned off: 1, chosen for a reminder within the last day: 1). Last reminder: "
@@ -540,7 +540,10 @@ class TestReminding:
 
         asked = text_of(owner.get(page))
         assert "Remind 1 member?" in asked
-        assert "1 member gets no email (reminders turned off: 1). No reminder was sent before. Send" in asked
+        assert (
+            "1 member gets no email (reminders turned off: 1). No reminder was sent before. "
+            "Members can turn reminders off. Send"
+        ) in asked
         assert not Reminder.objects.exists()
         owner.post(page)
         reminders.fan_out()

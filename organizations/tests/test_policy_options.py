@@ -172,7 +172,7 @@ class TestFromADateOn:
         sign_in(client, dana)
 
         page = text_of(client.get(clinic.get_absolute_url()))
-        assert "Clinic requires multi-factor authentication from 1 December 2026: 6 days left." in page
+        assert "Clinic requires multi-factor authentication from 1 December 2026: 7 days left." in page
         assert cli(client, dana, clinic) == 200
 
         clock.move_to("2026-12-01T00:00:01Z")
@@ -186,6 +186,17 @@ class TestFromADateOn:
         assert "REQUIRED from 1 December 2026, 00:00 UTC Stop requiring" in text_of(
             owner.get(clinic.get_absolute_url())
         )
+
+    def test_the_banner_names_the_accepted_modes_and_counts_days_as_people_do(
+        self, owner, clinic, member, client, dana, clock
+    ):
+        set_policy(owner, clinic, required_from="2026-12-01", counting="authenticator")
+
+        for now, left in (("11-27T00:00:00", "4 days"), ("11-27T07:00:00", "4 days"), ("11-30T00:00:00", "1 day")):
+            clock.move_to(f"2026-{now}Z")
+            sign_in(client, dana)
+            page = text_of(client.get(clinic.get_absolute_url()))
+            assert f"from 1 December 2026: {left} left. Accepted modes: {LABEL}." in page
 
     def test_it_can_be_taken_back_before(self, owner, clinic, member, client, dana, clock):
         set_policy(owner, clinic, required_from="2026-12-01")
@@ -297,14 +308,14 @@ class TestFromADateOn:
         sign_in(client, dana)
 
         for path in ("/account/view", "/account/security-log", "/organizations", "/account"):
-            assert "6 days left." in text_of(client.get(path))
+            assert "7 days left." in text_of(client.get(path))
 
     def test_an_exemption_that_ends_before_the_date_spares_nobody_on_it(self, owner, clinic, member, client, dana):
         owner.post(f"{clinic.get_absolute_url()}/members/{dana.pk}/exempt", {"reason": "x", "until": "2026-11-28"})
         set_policy(owner, clinic, required_from="2026-12-01")
         sign_in(client, dana)
 
-        assert "6 days left." in text_of(client.get(clinic.get_absolute_url()))
+        assert "7 days left." in text_of(client.get(clinic.get_absolute_url()))
 
     def test_saving_again_interrupts_nothing(self, owner, clinic, clock):
         """An auditor reads since when it held."""

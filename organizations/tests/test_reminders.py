@@ -94,6 +94,20 @@ def test_once_a_day_is_enough(client, clinic, olaf):
     assert Reminder.objects.count() == 2
 
 
+def test_before_the_first_mail_is_written_the_page_says_how_many_are_reminded(client, clinic, olaf):
+    add_members(clinic, 2)
+    sign_in(client, olaf.user)
+    url = f"{clinic.get_absolute_url()}/compliance"
+
+    client.post(f"{clinic.get_absolute_url()}/remind")
+    page = text_of(client.get(url))
+    assert "We are sending a reminder to up to 2 members." in page
+    assert "Last reminder" not in page
+    reminders.fan_out()
+
+    assert ", to 2 members." in text_of(client.get(url)).partition("Last reminder: ")[2]
+
+
 @pytest.mark.parametrize("crash_after", [0, 1, 2])
 def test_a_crash_between_batches_loses_nobody_and_tells_nobody_twice(clinic, olaf, monkeypatch, crash_after):
     add_members(clinic, 25)
@@ -201,7 +215,7 @@ class TestByItself:
         announce(olaf, days=20)
         assert mails_after(minutes=10) == 2
         # What was overtaken before a worker came is not sent.
-        assert told() == ["Clinic asks you to activate multi-factor authentication (19 days left)"]
+        assert told() == ["Clinic asks you to activate multi-factor authentication (20 days left)"]
 
     def test_whoever_was_told_of_it_is_told_that_it_is_taken_back(self, olaf, clinic, member, mails_after):
         announce(olaf, days=20)

@@ -165,6 +165,25 @@ def take_back_in_words() -> str:
     return _("To undo it, select “Stop requiring”.")
 
 
+def told_in_words() -> str:
+    """Return a sentence about the emails that follow when a requirement is taken back."""
+    return _("We email the members who were told about the requirement.")
+
+
+def not_required_in_words(organization: Organization, *, held: bool) -> str:
+    """Return what the page says after a requirement was taken back. ``held`` is whether it was in force."""
+    if held:
+        lines = [
+            _("Multi-factor authentication is no longer required."),
+            _("An earlier start date or rehearsal does not come back: set it again if you need it."),
+        ]
+    else:
+        lines = [_("The start date is cancelled.")]
+    was_told = reminders.has_told_members(organization)
+    lines.append(told_in_words() if was_told else _("No member was emailed about the requirement."))
+    return " ".join(lines)
+
+
 def impact_in_words(impact: Impact) -> list[str]:
     """Return sentences for before a policy holds: who does not meet it, and who of them is signed in."""
     lines = [missing_in_words(impact.counts, is_required=False)]

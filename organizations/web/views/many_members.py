@@ -260,13 +260,21 @@ def _confirm_reminder(
     number = numbers.get(Answer.MAILED, 0)
     if not number:
         return _no_reminder(request, numbers, cancel_url)
-    mailed = ngettext(
-        "%(n)s member does not meet the policy and gets an email that says what to do.",
-        "%(n)s members do not meet the policy and get an email that says what to do.",
-        number,
-    )
+    if owner.organization.mfa_required_at:
+        mailed = ngettext(
+            "%(n)s member does not meet the policy and gets an email that says what to do.",
+            "%(n)s members do not meet the policy and get an email that says what to do.",
+            number,
+        )
+    else:
+        mailed = ngettext(
+            "%(n)s member has no accepted mode and gets an email that says what to do.",
+            "%(n)s members have no accepted mode and get an email that says what to do.",
+            number,
+        )
     lines = [mailed % {"n": grouped(number)}, not_reminded_in_words(numbers)]
     lines.append(last_reminder_in_words(reminders.history_of(owner.organization).last))
+    lines.append(_("Members can turn reminders off."))
     return confirm_below(
         request,
         owner,

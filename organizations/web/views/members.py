@@ -21,6 +21,7 @@ from accounts.web.csv_export import csv_file
 from accounts.web.form_pages import bound, refusals_on, render_form
 from accounts.web.origin import origin_of
 from mfa import assisted_reset as mfa_reset
+from mfa import modes
 from organizations import assisted_reset, invitations, member_counts, member_list, policy_changes
 from organizations import membership as memberships
 from organizations.models import MANAGERS, OWNERS, Membership, Organization, Role
@@ -158,6 +159,7 @@ def _reset_of(manager: Membership, target: Membership) -> dict[str, object]:
         "reset": reset,
         "may_cancel_reset": reset is not None and assisted_reset.is_ours(manager.organization, reset),
         "may_reset": reset is None and mfa_reset.is_possible(target.user.modes),
+        "gets_codes_by_email": modes.any_mailed(target.user.modes),
     }
 
 

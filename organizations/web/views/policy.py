@@ -29,9 +29,11 @@ from organizations.web.wording import (
     impact_in_words,
     mails_in_words,
     missing_in_words,
+    not_required_in_words,
     policy_mails_in_words,
     show_refusal,
     take_back_in_words,
+    told_in_words,
 )
 
 
@@ -76,8 +78,7 @@ def stop_requiring(request: AuthenticatedHttpRequest, organization_id: UUID) -> 
             policy_changes.stop_requiring(owner, origin_of(request))
         except Refused as refused:
             return show_refusal(request, organization, refused)
-        done = _("Multi-factor authentication is no longer required.")
-        messages.success(request, done if held else _("The start date is cancelled."))
+        messages.success(request, not_required_in_words(organization, held=held))
         return redirect(organization)
     name = {"name": organization.name}
     return confirm_below(
@@ -90,7 +91,7 @@ def stop_requiring(request: AuthenticatedHttpRequest, organization_id: UUID) -> 
             _("Members of %(name)s can then disable multi-factor authentication.") % name
             if held
             else _("%(name)s will not require multi-factor authentication.") % name,
-            _("We email the members who were told about the requirement."),
+            told_in_words(),
         ],
         button=_("Stop requiring"),
         button_class="danger",
