@@ -223,7 +223,7 @@ def test_who_gets_rights_over_others_reads_so_before_and_after_they_accept(clien
     assert says in mail
     for page in (anonymous, signed_in):
         assert says in page
-        assert "The invitation is from dana@example.com." in page
+        assert "The invitation is from Dana@example.com" in page
         assert "If you do not want to join, close this page: nothing happens." in page
     assert not Membership.objects.filter(user=sam).exists()
     assert joined in text_of(client.post(PAGE, follow=True))

@@ -211,8 +211,9 @@ def test_who_set_mfa_up_comes_back_to_the_page_that_asked_for_it(client, dana, w
 
     sign_in(client, dana)
     page = f"/account/mfa/activate?next={wanted}"
-    client.post(page, {"type": "email", "identifier": "dana", "password": PASSWORD})
-    client.post(CONFIRM, {"code": mailed_code()})
+    asked = client.post(page, {"type": "email", "identifier": "dana", "password": PASSWORD})
+    if asked.url == CONFIRM:
+        client.post(CONFIRM, {"code": mailed_code()})
 
     done = client.post("/account/mfa/activate/complete", {"otp": mailed_code()})
 
