@@ -203,7 +203,8 @@ def test_enabling_a_mode_sets_me_free(client, another_browser, clinic, member, o
 
 
 @pytest.mark.parametrize(
-    ("wanted", "leads_to"), [("/organizations", "/organizations"), ("https://evil.example", "/account/view")]
+    ("wanted", "leads_to"),
+    [("/organizations", "/organizations"), ("https://evil.example", "/account/view?mfa=open#mfa")],
 )
 def test_who_set_mfa_up_comes_back_to_the_page_that_asked_for_it(client, dana, wanted, leads_to):
     """SR-19: only to a page of this portal."""
@@ -228,7 +229,7 @@ def test_an_announced_policy_is_named_before_the_last_mode_goes(client, clinic, 
 
     page = text_of(client.get("/account/mfa/authenticator/disable"))
 
-    assert "Clinic requires a mode that it accepts. Without one, you cannot use it." in page
+    assert "Clinic requires multi-factor authentication. Without an accepted mode, you cannot open Clinic." in page
     assert f"From {clinic.mfa_required_at:%-d %B %Y}, " in page
 
 
@@ -239,7 +240,7 @@ def test_an_announced_policy_that_another_mode_meets_is_not(client, clinic, memb
     clinic.save()
     sign_in(client, member.user)
 
-    assert "Without one, you cannot use it." not in text_of(client.get("/account/mfa/email/disable"))
+    assert "you cannot open Clinic" not in text_of(client.get("/account/mfa/email/disable"))
 
 
 def test_loosening_the_policy_sets_everybody_free_at_once(client, another_browser, clinic, member, olaf_the_owner):

@@ -86,7 +86,10 @@ def disable(request: AuthenticatedHttpRequest, mode: str) -> HttpResponse:
 
 def _announced(organizations: list[Organization]) -> list[str]:
     """Return sentences about the organizations that will be closed to the user from a date on, nearest date first."""
-    text = _("From %(at)s, %(name)s requires a mode that it accepts. Without one, you cannot use it.")
+    text = _(
+        "From %(at)s, %(name)s requires multi-factor authentication. "
+        "Without an accepted mode, you cannot open %(name)s."
+    )
     return [
         text % {"at": in_words(row.mfa_required_at), "name": row.name}
         for row in organizations[:MAX_ANNOUNCED]
