@@ -13,16 +13,16 @@ from organizations.models import Invitation, OrganizationEvent, Reminder
 
 @outbox.email
 def invitation(mail: Mail) -> EmailMultiAlternatives | None:
-    """Mail who invites to which organization, and the link that accepts."""
+    """Mail who invites to which organization and in which role, and the link that accepts."""
     found = Invitation.objects.select_related("organization", "sender").filter(pk=mail.about).first()
     if found is None or not invitations.is_wanted(found) or not found.sealed_code:  # its key was lost
         return None
-    sender = found.sender
     return compose(
         "invitation",
         to=found.email,
         organization=found.organization.name,
-        sender=(sender.name or sender.email) if sender else "",
+        sender=found.sender_name,
+        role_in_words=found.role_in_words,
         link=invitations.link_of(found),
         expires_at=found.expires_at,
     )

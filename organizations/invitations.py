@@ -150,7 +150,7 @@ def _issue(
         made = [row for row in made if row.email_key not in refused]
         membership.withdraw_invitations(manager, [row for row in replaced if row.email_key not in refused], origin)
         Invitation.objects.bulk_create(made, batch_size=membership.BATCH)
-        membership.record_many(organization, manager.user, EventKind.INVITED, origin, [row.email for row in made])
+        membership.record_many(organization, manager.user, EventKind.INVITED, origin, [row.subject for row in made])
         language = languages.of_mail(None, is_awaited=False)
         post([Mail(task="organizations.invitation", about=str(row.pk), language=language) for row in made])
     return refused
@@ -177,8 +177,13 @@ def check_address(email: str) -> None:
 class Sent:
     """The result of inviting many emails."""
 
-    invited: int
+    invitations: list[Invitation]
     refused: list[tuple[str, str]]  # email and reason
+
+    @property
+    def invited(self) -> int:
+        """Return the number of invitations that were sent."""
+        return len(self.invitations)
 
 
 def send_many(manager: Membership, emails: Sequence[str], *, role: Role, origin: Origin) -> Sent:
@@ -194,7 +199,7 @@ def send_many(manager: Membership, emails: Sequence[str], *, role: Role, origin:
     made = [_new(manager, email, role=role) for email in wanted.values()]
     lately = _issue(manager, made, origin, post=outbox.post_in_bulk)
     refused.extend((wanted[key], refusal.text) for key, refusal in lately.items())
-    return Sent(invited=len(made) - len(lately), refused=refused)
+    return Sent([row for row in made if row.email_key not in lately], refused)
 
 
 def _sort_out(manager: Membership, emails: Sequence[str]) -> tuple[dict[str, str], list[tuple[str, str]]]:
@@ -254,7 +259,7 @@ def resend(manager: Membership, invitation_id: UUID, origin: Origin) -> Invitati
         invitation.sender = manager.user  # from now on the invitation depends on this manager's role
         invitation.expires_at = timezone.now() + settings.INVITATION_LIFETIME
         invitation.save(update_fields=["sender", "expires_at"])
-        membership.record(organization, manager.user, EventKind.INVITED, origin, subject=invitation.email)
+        membership.record(organization, manager.user, EventKind.INVITED, origin, subject=invitation.subject)
         outbox.post("organizations.invitation", user=None, about=invitation.pk)
     return invitation
 
@@ -296,8 +301,8 @@ def withdraw(manager: Membership, invitation_id: UUID, origin: Origin) -> None:
 
 
 def find(code: str) -> Invitation | None:
-    """Return the open invitation of a code with its organization, or None."""
-    invitation = Invitation.objects.select_related("organization").filter(digest=digest_of(code)).first()
+    """Return the open invitation of a code with its organization and sender, or None."""
+    invitation = Invitation.objects.select_related("organization", "sender").filter(digest=digest_of(code)).first()
     return invitation if invitation and invitation.is_open(timezone.now()) else None
 
 
@@ -361,7 +366,9 @@ def _join(user: User, organization: Organization, invitation: Invitation, origin
     Membership.objects.create(organization=organization, user=user, role=invitation.role)
     invitation.accepted_at = timezone.now()
     invitation.save(update_fields=["accepted_at"])
-    happened = membership.record(organization, user, EventKind.JOINED, origin, subject=user.email)
+    happened = membership.record(
+        organization, user, EventKind.JOINED, origin, subject=f"{user.email}: {invitation.role}"
+    )
     if invitation.role == Role.OWNER:
         membership.tell_owners(happened)
     return None

@@ -128,16 +128,18 @@ def rename(membership: Membership, name: str, origin: Origin) -> None:
     """Rename the organization."""
     with transaction.atomic():
         Organization.objects.filter(pk=membership.organization_id).update(name=name)
-        record(membership.organization, membership.user, EventKind.RENAMED, origin)
+        subject = f"{membership.organization.name} → {name}"
+        record(membership.organization, membership.user, EventKind.RENAMED, origin, subject=subject)
 
 
 def rename_by_staff(organization: Organization, name: str, *, by: User, reason: str, origin: Origin) -> None:
     """Rename an organization on behalf of its owners, who get a mail about it."""
     with transaction.atomic():
         organization = lock(organization.pk)
+        subject = f"{organization.name} → {name}: {reason}"
         organization.name = name
         organization.save(update_fields=["name"])
-        tell_owners(record(organization, by, EventKind.RENAMED, origin, subject=f"{name}: {reason}"))
+        tell_owners(record(organization, by, EventKind.RENAMED, origin, subject=subject))
 
 
 @dataclass(frozen=True)

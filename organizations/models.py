@@ -62,6 +62,12 @@ class Organization(models.Model):
         return reverse("mfa:activate", query={"type": self.accepted_modes} if self.accepted_modes else None)
 
     @property
+    def activation_path_and_back(self) -> str:
+        """Return the path on which an owner activates an accepted mode, then comes back to the organization's page."""
+        accepted = {"type": self.accepted_modes} if self.accepted_modes else {}
+        return reverse("mfa:activate", query={**accepted, "next": self.get_absolute_url()})
+
+    @property
     def accepted_modes_label(self) -> str:
         """Return what people read for the accepted modes."""
         return accepted_modes.label_of(self.accepted_modes)
@@ -378,6 +384,23 @@ class Invitation(models.Model):
     def is_open(self, now: datetime) -> bool:
         """Return whether the invitation can still be accepted."""
         return self.accepted_at is None and self.revoked_at is None and now < self.expires_at
+
+    @property
+    def subject(self) -> str:
+        """Return what events are about that send or accept the invitation: whom it makes what."""
+        return f"{self.email}: {self.role}"
+
+    @property
+    def sender_name(self) -> str:
+        """Return who invited, blank if the account was deleted since."""
+        return (self.sender.name or self.sender.email) if self.sender else ""
+
+    @property
+    def role_in_words(self) -> str:
+        """Return a sentence that says which rights the invitation grants; blank for those of a plain member."""
+        if self.role == Role.OWNER:
+            return gettext("If you accept, you become an owner of this organization.")
+        return gettext("If you accept, you become an admin of this organization.") if self.role == Role.ADMIN else ""
 
 
 class Pod(models.Model):

@@ -141,10 +141,25 @@ def requiring(user: User, among: Memberships | None = None) -> list[Organization
     return [row.organization for row in rows if row.organization.mfa_required and not row.is_exempt]
 
 
-def unmet_without(user: User) -> Callable[[frozenset[str]], list[Organization]]:
-    """Return a function from modes to the organizations that would block the user with only those. One query."""
-    required = requiring(user)
-    return lambda enabled: [organization for organization in required if not organization.is_met_by(enabled)]
+@dataclass(frozen=True)
+class Policies:
+    """The policies of a user's organizations, and what they would do if the user had only some modes."""
+
+    rows: list[Membership]
+
+    def blocking(self, enabled: frozenset[str]) -> list[Organization]:
+        """Return the organizations that would block the user now, ordered by name."""
+        required = [row.organization for row in self.rows if row.organization.mfa_required and not row.is_exempt]
+        return [organization for organization in required if not organization.is_met_by(enabled)]
+
+    def announcing(self, enabled: frozenset[str]) -> list[Organization]:
+        """Return the organizations that would block the user from a date on, nearest date first."""
+        return _announcing(self.rows, enabled)
+
+
+def policies_of(user: User) -> Policies:
+    """Return the policies of a user's organizations. One query."""
+    return Policies(_with_policies(user))
 
 
 @dataclass(frozen=True)
@@ -179,24 +194,24 @@ def status_of(
             for row in rows
             if row.organization.mfa_required and _verdict(row, proved) is Verdict.NOT_PROVED
         ],
-        announcing=_announcing(rows),
+        announcing=_announcing(rows, user.modes),
         rehearsing=[organization for organization in unmet if organization.is_rehearsing],
     )
 
 
-def _announcing(rows: list[Membership]) -> list[Organization]:
-    """Return the organizations that will block the user from a date on, unless exempt on that date."""
+def _announcing(rows: list[Membership], enabled: Collection[str]) -> list[Organization]:
+    """Return the organizations that will block the user with these modes from a date on, unless exempt then."""
     coming = [
         (row.organization.mfa_required_at, row.organization)
         for row in rows
-        if row.organization.mfa_required_at and row.organization.mfa_announced and not _will_be_met(row)
+        if row.organization.mfa_required_at and row.organization.mfa_announced and not _will_be_met(row, enabled)
     ]
     return [organization for _at, organization in sorted(coming, key=lambda pair: pair[0])]
 
 
-def _will_be_met(row: Membership) -> bool:
+def _will_be_met(row: Membership, enabled: Collection[str]) -> bool:
     at = row.organization.mfa_required_at
-    return row.organization.is_met_by(row.user.modes) or (at is not None and row.is_exempt_at(at))
+    return row.organization.is_met_by(enabled) or (at is not None and row.is_exempt_at(at))
 
 
 def blocking(user: User) -> list[Organization]:

@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from urllib.parse import quote
 
 import pytest
 import time_machine
@@ -244,7 +245,13 @@ def test_an_owner_without_mfa_cannot(clinic, dana_with_app, sam, client):
     sam.refresh_from_db()
     sign_in(client, sam)
 
-    assert start(client, clinic, dana_with_app).url == "/account/mfa/activate"
+    led = start(client, clinic, dana_with_app)
+
+    page = start_page(clinic, dana_with_app)
+    assert led.url == f"/account/mfa/activate?next={quote(page, safe='')}"
+    asked = text_of(client.get(led.url))
+    assert "To reset the multi-factor authentication of a member, set it up for yourself first." in asked
+    assert "require it of others" not in asked
     assert not AssistedReset.objects.exists()
 
 

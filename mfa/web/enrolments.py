@@ -19,7 +19,7 @@ from mfa.web.prompt import settings_page
 
 ENROLMENT = "enrolment"  # of a session: the id of its challenge
 FIRST_FACTOR = "first_factor"
-NEXT_PATH = "after_enrolment"  # of a session: the page that a sign-in wanted before it was offered a passkey
+NEXT_PATH = "after_enrolment"  # of a session: the page that the user wanted before they began it
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,13 @@ def begin_enrolment(request: HttpRequest, user: User, mode: str, *, mailbox_prov
     keep_session_until(request, enrolment.expires_at)
     pending_sign_in.mail_if_due(request, enrolment)
     return redirect("mfa:complete_activation")
+
+
+def remember_next(request: HttpRequest, path: str) -> None:
+    """Store the safe path to which the enrolment leads; forget an earlier one if it is blank."""
+    request.session.pop(NEXT_PATH, None)
+    if path:
+        request.session[NEXT_PATH] = path
 
 
 def find(request: HttpRequest) -> Challenge | None:

@@ -50,9 +50,9 @@ def test_the_log_keeps_the_acts_without_address_ip_address_and_browser(client, d
 
     events = OrganizationEvent.objects.filter(organization=clinic).order_by("pk")
     assert [(event.kind, event.who, event.subject_in_words) for event in events] == [
-        ("invited", "owner@example.com", "a deleted account"),
-        ("joined", "a deleted account", "a deleted account"),
-        ("invited", "a deleted account", "new@example.com"),
+        ("invited", "owner@example.com", "a deleted account: admin"),
+        ("joined", "a deleted account", "a deleted account: admin"),
+        ("invited", "a deleted account", "new@example.com: member"),
         ("role_changed", "owner@example.com", "a deleted account: member"),
         ("account_deleted", "a deleted account", "a deleted account"),
     ]

@@ -10,7 +10,7 @@ from accounts.tests.factories import UserFactory
 from mfa.tests.factories import add_mode
 from mfa.tests.test_activation import COMPLETE, activate
 from organizations import invitations
-from organizations.models import Membership, Role
+from organizations.models import Membership, OrganizationEvent, Role
 from organizations.tests.factories import MembershipFactory
 from tests.codes import mailed_code
 from tests.emails import read_mail
@@ -196,3 +196,58 @@ def test_names_cannot_forge_the_mail(clinic, dana):
     assert message.recipients() == ["new@example.com"]
     assert "\n" not in message.subject
     assert "<script>" not in message.alternatives[0].content
+
+
+def invited_as(role, clinic, address):
+    owner = Membership.objects.select_related("organization", "user").get(organization=clinic, role=Role.OWNER)
+    invitations.send(owner, address, role=role, origin=Origin())
+    mail = read_mail()[-1].body
+    (link,) = [line for line in mail.splitlines() if "code=" in line]
+    return " ".join(mail.split()), link.removeprefix("http://testserver")
+
+
+@pytest.mark.parametrize(
+    ("role", "says", "joined"),
+    [
+        (Role.OWNER, "If you accept, you become an owner of this organization.", "You are now an owner of Clinic."),
+        (Role.ADMIN, "If you accept, you become an admin of this organization.", "You are now an admin of Clinic."),
+    ],
+)
+def test_who_gets_rights_over_others_reads_so_before_and_after_they_accept(
+    client, clinic, dana, sam, role, says, joined
+):
+    """SR-43."""
+    mail, link = invited_as(role, clinic, sam.email)
+    anonymous = text_of(client.get(link, follow=True))
+    sign_in(client, sam)
+    signed_in = text_of(client.get(PAGE))
+
+    assert says in mail
+    for page in (anonymous, signed_in):
+        assert says in page
+        assert f"The invitation is from {dana.name or dana.email}" in page
+        assert "If you do not want to join, close this page: nothing happens." in page
+    assert not Membership.objects.filter(user=sam).exists()
+    assert joined in text_of(client.post(PAGE, follow=True))
+
+
+def test_a_plain_member_reads_of_no_rights(client, clinic, sam):
+    mail, link = invited_as(Role.MEMBER, clinic, sam.email)
+
+    assert "you become" not in mail
+    assert "you become" not in text_of(client.get(link, follow=True))
+
+
+def test_the_log_and_the_mail_to_the_owners_say_as_what_someone_was_invited_and_joined(client, clinic, sam):
+    """SR-53, SR-54."""
+    _mail, link = invited_as(Role.OWNER, clinic, sam.email)
+    sign_in(client, sam)
+    client.get(link)
+    client.post(PAGE)
+
+    events = OrganizationEvent.objects.filter(organization=clinic).order_by("pk")
+    assert list(events.values_list("kind", "subject")) == [
+        ("invited", "sam@example.com: owner"),
+        ("joined", "sam@example.com: owner"),
+    ]
+    assert any("Joined (sam@example.com: owner)" in message.body for message in read_mail())

@@ -254,16 +254,25 @@ class TestInvitations:
     def test_one(self, owner, clinic):
         page = self.invite(owner, clinic, "new@example.com")
 
-        assert "1 invitation is on its way." in page
+        assert "1 invitation is on its way. See it: new@example.com as member" in page
         assert "new@example.com STATUS: PENDING" in page
         assert [message.to for message in read_mail()] == [["new@example.com"]]
+
+    def test_the_message_leads_to_the_invite(self, owner, clinic):
+        address = f"{clinic.get_absolute_url()}/invitations"
+
+        page = owner.post(address, {"email": "new@example.com", "role": "member"}, follow=True).content.decode()
+
+        anchor = f"invitation-{Invitation.objects.get().pk}"
+        assert f'<a href="{address}#{anchor}">See it: new@example.com as member</a>' in page
+        assert f'id="{anchor}"' in owner.get(address).content.decode()
 
     def test_many_as_they_were_pasted(self, owner, clinic, mo):
         pasted = 'Name,Email\n"A, Jr",a@example.com\nB,<B@example.com>;b@example.com\nmo@example.com\nbroken@\n'
 
         page = self.invite(owner, clinic, pasted)
 
-        assert "2 invitations are on their way." in page
+        assert "2 invitations are on their way. See them: 2 as member" in page
         assert "mo@example.com: This user is already a member of the organization." in page
         assert "broken@: This is not an email address." in page
         assert Invitation.objects.count() == 2

@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from urllib.parse import quote
 
 import pytest
 from django.utils import timezone
@@ -135,6 +136,9 @@ class TestState:
         sign_in(client, person(clinic, Role.OWNER, mode=None))
 
         assert state(client, clinic).endswith("Set up MFA for your own account")
+        page = client.get(clinic.get_absolute_url()).content.decode()
+        assert f'href="/account/mfa/activate?next={quote(clinic.get_absolute_url(), safe="")}"' in page
+        assert "Your role: owner" in text_of(client.get(clinic.get_absolute_url()))
 
     def test_an_admin_reads_it_without_a_step(self, client, clinic):
         sign_in(client, person(clinic, Role.ADMIN, mode=None))

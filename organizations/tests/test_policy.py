@@ -1,13 +1,18 @@
 """Organizations: who sees what, and what happens when MFA is required."""
 
+from datetime import timedelta
+from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
+from django.utils import timezone
 
+from accounts.tests.factories import PASSWORD
 from mfa.factors import enabled
 from mfa.tests.factories import add_mode
 from organizations.models import Membership, OrganizationEvent, Role
 from organizations.tests.factories import MembershipFactory, OrganizationFactory
+from tests.codes import mailed_code
 from tests.pages import text_of
 from tests.signing_in import is_signed_in, sign_in
 
@@ -84,6 +89,15 @@ def test_a_member_sees_the_state_and_no_button(client, clinic, member):
     assert "NOT REQUIRED" in page
     assert "Require " not in page
     assert "Update name" not in page
+
+
+def test_the_log_says_how_it_was_called_and_is_called_now(client, clinic, olaf_the_owner):
+    """SR-53."""
+    sign_in(client, olaf_the_owner)
+
+    client.post(clinic.get_absolute_url(), {"name": "Practice"})
+
+    assert "Organization renamed Clinic → Practice" in text_of(client.get(f"{clinic.get_absolute_url()}/log"))
 
 
 @pytest.mark.parametrize(("person", "status"), [("stranger", 404), ("member", 403), ("owner", 302), ("nobody", 302)])
@@ -178,7 +192,6 @@ def test_leaving_sets_me_free(client, another_browser, clinic, member, olaf_the_
 
 def test_enabling_a_mode_sets_me_free(client, another_browser, clinic, member, olaf_the_owner):
     from mfa.tests.test_activation import COMPLETE, activate
-    from tests.codes import mailed_code
 
     sign_in(client, member.user)
     required(clinic, olaf_the_owner, another_browser())
@@ -187,6 +200,47 @@ def test_enabling_a_mode_sets_me_free(client, another_browser, clinic, member, o
     client.post(COMPLETE, {"otp": mailed_code()})
 
     assert client.get(clinic.get_absolute_url()).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("wanted", "leads_to"),
+    [("/organizations", "/organizations"), ("https://evil.example", "/account/view?mfa=open#mfa")],
+)
+def test_who_set_mfa_up_comes_back_to_the_page_that_asked_for_it(client, dana, wanted, leads_to):
+    """SR-19: only to a page of this portal."""
+    from mfa.tests.test_activation import CONFIRM
+
+    sign_in(client, dana)
+    page = f"/account/mfa/activate?next={wanted}"
+    asked = client.post(page, {"type": "email", "identifier": "dana", "password": PASSWORD})
+    if asked.url == CONFIRM:
+        client.post(CONFIRM, {"code": mailed_code()})
+
+    done = client.post("/account/mfa/activate/complete", {"otp": mailed_code()})
+
+    assert done.url == f"/account/mfa/recovery-codes?next={quote(leads_to, safe='')}"
+
+
+def test_an_announced_policy_is_named_before_the_last_mode_goes(client, clinic, member):
+    add_mode(member.user, "authenticator")
+    clinic.mfa_required_at = timezone.now() + timedelta(days=4)
+    clinic.save()
+    sign_in(client, member.user)
+
+    page = text_of(client.get("/account/mfa/authenticator/disable"))
+
+    assert "Clinic requires multi-factor authentication. Without an accepted mode, you cannot open Clinic." in page
+    assert f"From {clinic.mfa_required_at:%-d %B %Y}, " in page
+
+
+def test_an_announced_policy_that_another_mode_meets_is_not(client, clinic, member):
+    add_mode(member.user, "authenticator")
+    add_mode(member.user, "email")
+    clinic.mfa_required_at = timezone.now() + timedelta(days=4)
+    clinic.save()
+    sign_in(client, member.user)
+
+    assert "you cannot open Clinic" not in text_of(client.get("/account/mfa/email/disable"))
 
 
 def test_loosening_the_policy_sets_everybody_free_at_once(client, another_browser, clinic, member, olaf_the_owner):

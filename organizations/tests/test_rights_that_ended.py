@@ -271,7 +271,7 @@ class TestInvitations:
         with time_machine.travel(timezone.now() + timedelta(minutes=2)):
             invitations.resend(olaf, invitation.pk, Origin())
 
-        assert OrganizationEvent.objects.filter(kind="invited", subject="new@example.com").count() == 2
+        assert OrganizationEvent.objects.filter(kind="invited", subject="new@example.com: member").count() == 2
 
     def test_an_address_is_as_long_as_its_column(self, olaf):
         """Two signs that are one when normalised fit the key and not the address."""

@@ -427,12 +427,13 @@ class TestThePageOfAnOrganization:
         url = f"/admin/organizations/organization/{clinic.pk}/act/rename/"
         assert root.post(url, {"name": "New", "reason": ""}).status_code == 400
 
+        clinic_was = clinic.name
         root.post(url, {"name": "New", "reason": "They merged"})
 
         clinic.refresh_from_db()
         assert clinic.name == "New"
         event = OrganizationEvent.objects.get()
-        assert (event.actor, event.subject) == (administrator, "New: They merged")
+        assert (event.actor, event.subject) == (administrator, f"{clinic_was} → New: They merged")
         assert read_mail()[-1].to == ["Dana@example.com"]
         assert LogEntry.objects.get().change_message == "Rename: They merged"
 

@@ -65,7 +65,7 @@ def _next_step(owner: Membership, counts: Counts) -> tuple[str, str]:
     """Return what an owner would sensibly do next, and where."""
     organization = owner.organization
     if not policy.is_met(owner):
-        return _("Set up MFA for your own account"), organization.activation_path
+        return _("Set up MFA for your own account"), organization.activation_path_and_back
     if sum(counts.by_state.values()) == 1:
         return _("Invite members"), _page("invitations", organization)
     if not counts.missing:

@@ -29,9 +29,9 @@ def grouped(number: int) -> str:
 
 
 def show_refusal(request: HttpRequest, organization: Organization, refused: Refused) -> HttpResponse:
-    """Show why a policy was not changed. Redirect an owner without MFA to its activation."""
+    """Show why a policy was not changed. Redirect an owner without MFA to its activation and back."""
     messages.error(request, refused.text)
-    return redirect(organization.activation_path if isinstance(refused, OwnMfaIsOff) else organization)
+    return redirect(organization.activation_path_and_back if isinstance(refused, OwnMfaIsOff) else organization)
 
 
 def state_in_words(enabled: str) -> str:

@@ -19,6 +19,7 @@ from accounts.web.cookies import invitation_of
 from accounts.web.form_pages import bound, refusals_on, render_form, seconds_until
 from accounts.web.forms import EmailCodeForm
 from accounts.web.origin import origin_of
+from accounts.web.redirection import safe_path
 from accounts.web.session import keep_session
 from mfa import activation, modes
 from mfa.models import Challenge, Factor
@@ -45,6 +46,8 @@ def activate(request: HttpRequest) -> HttpResponse:
             if user.mfa_is_on and not request.user.is_authenticated:
                 pending_sign_in.begin(request, user, activate=mode, may_remember=False)
                 return redirect("mfa:otp_prompt")
+            if request.user.is_authenticated:
+                enrolments.remember_next(request, safe_path(request.GET.get("next")))
             return enrolments.begin_enrolment(request, user, mode)
     context = {"replaces": _replaces(request, initial["type"]), "cancel_url": _cancel_url(request)}
     return render_form(request, "mfa/activate.html", form, **context)
@@ -134,7 +137,7 @@ def complete(request: HttpRequest) -> HttpResponse:
 
 
 def _activated(request: HttpRequest, factor: Factor, *, is_first: bool) -> HttpResponse:
-    """Redirect to a pending invitation, else to the sign-in page or the settings; before, offer recovery codes."""
+    """Redirect to a pending invitation, else to where the user came from; before, offer recovery codes."""
     enrolments.forget(request)
     enabled = _("Multi-factor Authentication successfully enabled!")
     messages.success(request, enabled if is_first else f"{enabled} {_what_changes(factor)}")

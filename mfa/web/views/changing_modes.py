@@ -1,7 +1,5 @@
 """Pages of the account settings for enabling, disabling and preferring a mode."""
 
-from collections.abc import Callable
-
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect
@@ -10,6 +8,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.refusals import Refused
+from accounts.templatetags.times import in_words
 from accounts.web import proofs
 from accounts.web.access import AuthenticatedHttpRequest, checks_password, needs_recent_proof
 from accounts.web.confirmation import confirm
@@ -19,6 +18,8 @@ from mfa import factors, modes
 from mfa.web.prompt import settings_page
 from organizations import policy
 from organizations.models import Organization
+
+MAX_ANNOUNCED = 3
 
 
 @require_safe
@@ -51,14 +52,14 @@ def disable(request: AuthenticatedHttpRequest, mode: str) -> HttpResponse:
     """Disable a mode, after a confirmation that says what will happen."""
     user = request.user
     enabled = [factor.mode for factor in factors.enabled(user)]
-    unmet = policy.unmet_without(user)
+    policies = policy.policies_of(user)
     if mode not in enabled:
         messages.error(request, factors.NotEnabled.message)
         return redirect(settings_page())
     if request.method == "POST":
-        return _disable(request, mode, unmet)
-    if unmet_organizations := unmet(user.modes - {mode}):
-        return _still_required(request, factors.StillRequired(), unmet_organizations)
+        return _disable(request, mode, policies)
+    if unmet := policies.blocking(user.modes - {mode}):
+        return _still_required(request, factors.StillRequired(), unmet)
     others = [other for other in enabled if other != mode]
     if others:
         text = [
@@ -72,27 +73,42 @@ def disable(request: AuthenticatedHttpRequest, mode: str) -> HttpResponse:
     return confirm(
         request,
         title=_("Disable the %(mode)s mode?") % {"mode": modes.label(mode)},
-        text=[*text, _("Your other sessions will be signed out.")],
+        text=[
+            *text,
+            *_announced(policies.announcing(user.modes - {mode})),
+            _("Your other sessions will be signed out."),
+        ],
         button=_("Disable"),
         button_class="danger",
         cancel_url=settings_page(),
     )
 
 
-def _disable(
-    request: AuthenticatedHttpRequest, mode: str, unmet: Callable[[frozenset[str]], list[Organization]]
-) -> HttpResponse:
+def _announced(organizations: list[Organization]) -> list[str]:
+    """Return sentences about the organizations that will be closed to the user from a date on, nearest date first."""
+    text = _(
+        "From %(at)s, %(name)s requires multi-factor authentication. "
+        "Without an accepted mode, you cannot open %(name)s."
+    )
+    return [
+        text % {"at": in_words(row.mfa_required_at), "name": row.name}
+        for row in organizations[:MAX_ANNOUNCED]
+        if row.mfa_required_at
+    ]
+
+
+def _disable(request: AuthenticatedHttpRequest, mode: str, policies: policy.Policies) -> HttpResponse:
     try:
         disabled = factors.disable(
             request.user,
             mode,
             # Checked again under the lock: an owner may have required MFA meanwhile.
-            may_keep=lambda modes_left: not policy.unmet_without(request.user)(modes_left),
+            may_keep=lambda modes_left: not policy.policies_of(request.user).blocking(modes_left),
             origin=origin_of(request),
             session_key=request.session.session_key,
         )
     except factors.StillRequired as refused:
-        return _still_required(request, refused, unmet(request.user.modes - {mode}))
+        return _still_required(request, refused, policies.blocking(request.user.modes - {mode}))
     except Refused as refused:
         messages.error(request, refused.text)
         return redirect(settings_page())

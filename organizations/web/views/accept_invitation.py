@@ -17,6 +17,7 @@ from accounts.web.access import public, works_while_blocked
 from accounts.web.cookies import invitation_of, remember_invitation
 from accounts.web.origin import origin_of
 from organizations import invitations, policy
+from organizations.models import Role
 
 CODE = re.compile(r"\A[\w-]{1,200}\Z", re.ASCII)
 
@@ -44,7 +45,7 @@ def accept_invitation(request: HttpRequest) -> HttpResponse:
     # Accept only the invitation that the page showed: another link may have been opened since.
     is_shown = request.POST.get("invitation", str(invitation.pk)) == str(invitation.pk)
     if request.method == "POST" and isinstance(request.user, User) and is_shown:
-        return _accept(request, request.user, code)
+        return _accept(request, request.user, code, Role(invitation.role))
     user = request.user
     context = {
         "invitation": invitation,
@@ -57,7 +58,7 @@ def accept_invitation(request: HttpRequest) -> HttpResponse:
     return render(request, "organizations/accept_invitation.html", context)
 
 
-def _accept(request: HttpRequest, user: User, code: str) -> HttpResponse:
+def _accept(request: HttpRequest, user: User, code: str, role: Role) -> HttpResponse:
     try:
         joined = invitations.accept(user, code, origin_of(request))
     except policy.MfaMissing as refused:
@@ -68,5 +69,11 @@ def _accept(request: HttpRequest, user: User, code: str) -> HttpResponse:
         messages.error(request, refused.text)
         return redirect("organizations:accept_invitation")
     remember_invitation(request, "")
-    messages.success(request, _("You are now a member of %(name)s.") % {"name": joined.name})
+    messages.success(request, _joined_as(role) % {"name": joined.name})
     return redirect(joined)
+
+
+def _joined_as(role: Role) -> str:
+    if role == Role.OWNER:
+        return _("You are now an owner of %(name)s.")
+    return _("You are now an admin of %(name)s.") if role == Role.ADMIN else _("You are now a member of %(name)s.")

@@ -8,6 +8,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
@@ -20,7 +21,7 @@ from accounts.web.access import AuthenticatedHttpRequest
 from accounts.web.form_pages import refusals_on, render_form
 from accounts.web.origin import origin_of
 from organizations import invitations
-from organizations.models import MANAGERS, Membership, Role
+from organizations.models import MANAGERS, Invitation, Membership, Role
 from organizations.web.forms import InviteForm
 from organizations.web.memberships import membership_of
 from organizations.web.navigation import page_of
@@ -65,7 +66,7 @@ def _invite(request: HttpRequest, manager: Membership, form: InviteForm) -> Invi
     sent = invitations.send_many(manager, form.cleaned_data["emails"], role=role, origin=origin_of(request))
     if sent.invited:
         text = ngettext("%(n)d invitation is on its way.", "%(n)d invitations are on their way.", sent.invited)
-        messages.success(request, text % {"n": sent.invited})
+        messages.success(request, format_html("{} {}", text % {"n": sent.invited}, _link_to(sent.invitations)))
     if not sent.refused:
         return None
     refused = InviteForm(
@@ -76,6 +77,17 @@ def _invite(request: HttpRequest, manager: Membership, form: InviteForm) -> Invi
     if (left := len(sent.refused) - MAX_REFUSED_SHOWN) > 0:
         refused.add_error("email", _("… and %(n)d more that could not be invited.") % {"n": left})
     return refused
+
+
+def _link_to(sent: list[Invitation]) -> str:
+    """Return a link to a new invitation that says whom it makes what; for several, to their list."""
+    first = sent[0]
+    role = first.get_role_display()
+    text = _("See it: %(email)s as %(role)s") % {"email": first.email, "role": role}
+    if len(sent) > 1:
+        text = _("See them: %(n)d as %(role)s") % {"n": len(sent), "role": role}
+    url = reverse("organizations:invitations", args=[first.organization_id])
+    return format_html('<a href="{}#invitation-{}">{}</a>', url, first.pk, text)
 
 
 @require_POST

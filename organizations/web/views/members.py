@@ -339,8 +339,10 @@ def start_reset(request: AuthenticatedHttpRequest, organization_id: UUID, user_i
     """Start the assisted reset of a member who has lost their factor. The member confirms it by email."""
     owner = membership_of(request, organization_id, roles=OWNERS)
     if not proofs.has_proven_factor(request):  # a password is not enough to reset another user's factor (SR-28)
-        messages.error(request, policy_changes.OwnMfaIsOff.message)
-        return redirect("mfa:activate")
+        messages.error(
+            request, _("To reset the multi-factor authentication of a member, set it up for yourself first.")
+        )
+        return redirect(reverse("mfa:activate", query={"next": request.get_full_path()}))
     target = _target(owner, user_id).user
     form = bound(request, ReasonForm, initial=kept_forms.kept_form(request))
     if form.is_valid():

@@ -69,7 +69,7 @@ def organization(request: AuthenticatedHttpRequest, organization_id: UUID) -> Ht
         "consequences": consequences(membership.organization, impact) if impact else [],
         "signed_in": signed_in_in_words(impact) if impact and impact.counts.missing else "",
         "meets_it": policy.is_met(membership),
-        "activation": membership.organization.activation_path,
+        "activation": membership.organization.activation_path_and_back,
         "mine": None if is_owner else _as_owners_see(membership),
         "role_label": membership.get_role_display(),
     }
