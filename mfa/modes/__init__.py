@@ -6,6 +6,9 @@ To add one: its module, its templates, one migration, this list.
 from collections.abc import Iterable
 from itertools import combinations as subsets
 
+from django.utils.functional import Promise
+from django.utils.translation import pgettext_lazy
+
 from mfa.modes.authenticator import Authenticator
 from mfa.modes.base import Enrolled, Level, Mode
 from mfa.modes.email import Email
@@ -26,6 +29,13 @@ __all__ = [
 
 ALL: dict[str, Mode] = {mode.name: mode for mode in (Authenticator(), Email(), Passkey())}
 
+# What else is written down as the proof of a session or event, in the words of ``recovery`` and the others.
+OTHER_PROOFS: dict[str, str | Promise] = {
+    "recovery code": pgettext_lazy("proof", "recovery code"),
+    "assisted reset": pgettext_lazy("proof", "assisted reset"),
+    "remembered": pgettext_lazy("proof", "remembered"),
+}
+
 
 def get(name: str) -> Mode:
     """Return the mode of this name. Raise ``KeyError`` for a name that is no mode's."""
@@ -33,8 +43,8 @@ def get(name: str) -> Mode:
 
 
 def label(name: str) -> str:
-    """Return the users' word for a mode; for another proof, such as a recovery code, its name."""
-    return str(ALL[name].label) if name in ALL else name
+    """Return the users' word for a mode or another proof, such as a recovery code."""
+    return str(ALL[name].label if name in ALL else OTHER_PROOFS.get(name, name))
 
 
 def any_mailed(names: Iterable[str]) -> bool:

@@ -15,7 +15,7 @@ def mode_icon(name: str) -> str:
 
 @register.filter
 def mode_label(name: str) -> str:
-    """Return the users' word for a mode; for another proof, such as a recovery code, its name."""
+    """Return the users' word for a mode or another proof, such as a recovery code."""
     return modes.label(name)
 
 

@@ -366,3 +366,23 @@ def test_wrong_credentials_read_the_same_for_every_account(client, dana, sam):
 
     assert len({text_of(page) for page in pages}) == 1
     assert {page.status_code for page in pages} == {400}
+
+
+def test_setting_the_app_up_again_says_that_the_old_one_no_longer_works(client, dana_with_app):
+    sign_in(client, dana_with_app)
+    asked = text_of(client.get(f"{ACTIVATE}?type=authenticator"))
+    activate(client, "authenticator")
+
+    page = text_of(client.get(complete_with_app(client).url))
+
+    assert "The app that you used until now works until you have entered a code of the new one." in asked
+    assert "The app that you used until now no longer works." in page
+
+
+def test_a_further_mode_says_what_it_means_for_the_next_sign_in(client, dana_with_app):
+    sign_in(client, dana_with_app)
+    activate(client, "email")
+
+    page = text_of(client.post(COMPLETE, {"otp": mailed_code()}, follow=True))
+
+    assert "You can also sign in with email now." in page

@@ -49,11 +49,11 @@ def activate(request: HttpRequest) -> HttpResponse:
             if request.user.is_authenticated:
                 enrolments.remember_next(request, safe_path(request.GET.get("next")))
             return enrolments.begin_enrolment(request, user, mode)
-    context = {"replaces": _replaces(request, initial["type"]), "cancel_url": _cancel_url(request)}
+    context = {"replaces": _asks_to_replace(request, initial["type"]), "cancel_url": _cancel_url(request)}
     return render_form(request, "mfa/activate.html", form, **context)
 
 
-def _replaces(request: HttpRequest, mode: str) -> bool:
+def _asks_to_replace(request: HttpRequest, mode: str) -> bool:
     """Return whether the user asks to set up a mode again of which only the newest counts."""
     is_replaceable = mode in modes.ALL and modes.get(mode).can_be_replaced
     return is_replaceable and isinstance(request.user, User) and mode in request.user.modes
@@ -122,6 +122,7 @@ def complete(request: HttpRequest) -> HttpResponse:
     if enrolment is None:
         return _enrolment_is_over(request)
     is_typed, is_first = modes.get(enrolment.mode).is_typed, not enrolment.user.mfa_is_on
+    replaces = _replaces(enrolment)
     form = bound(request, CompleteActivationForm if is_typed else CompletePasskeyForm)
     if form.is_valid():
         session_key = request.session.session_key if request.user.is_authenticated else None
@@ -129,18 +130,18 @@ def complete(request: HttpRequest) -> HttpResponse:
             factor = activation.complete(
                 enrolment, **form.cleaned_data, origin=origin_of(request), session_key=session_key
             )
-            return _activated(request, factor, is_first=is_first)
+            return _activated(request, factor, is_first=is_first, replaces=replaces)
         enrolment = enrolments.find(request)
         if enrolment is None:
             return _enrolment_is_over(request, refusal.error)
     return render_form(request, "mfa/complete_activation.html", form, **_context(request, enrolment))
 
 
-def _activated(request: HttpRequest, factor: Factor, *, is_first: bool) -> HttpResponse:
+def _activated(request: HttpRequest, factor: Factor, *, is_first: bool, replaces: bool) -> HttpResponse:
     """Redirect to a pending invitation, else to where the user came from; before, offer recovery codes."""
     enrolments.forget(request)
     enabled = _("Multi-factor Authentication successfully enabled!")
-    messages.success(request, enabled if is_first else f"{enabled} {_what_changes(factor)}")
+    messages.success(request, enabled if is_first else f"{enabled} {_what_changes(factor, replaces=replaces)}")
     invitation = reverse("organizations:accept_invitation") if invitation_of(request) else ""
     verification.remember_factor(request, factor.user, by_mail=modes.get(factor.mode).is_mailed)
     if not request.user.is_authenticated:
@@ -152,11 +153,18 @@ def _activated(request: HttpRequest, factor: Factor, *, is_first: bool) -> HttpR
     return redirect(reverse("mfa:recovery_codes", query={"next": page}) if is_first else page)
 
 
-def _what_changes(factor: Factor) -> str:
-    """Return a sentence on what a further mode means for the next sign-in."""
+def _what_changes(factor: Factor, *, replaces: bool) -> str:
+    """Return a sentence on what a further mode means for the next sign-in, or that it has replaced the earlier one."""
+    if replaces:
+        return _("The app that you used until now no longer works.")
     is_preferred = factor.user.preferred_mode == factor.mode
     text = _("We will ask for %(mode)s first.") if is_preferred else _("You can also sign in with %(mode)s now.")
     return text % {"mode": modes.get(factor.mode).label}
+
+
+def _replaces(enrolment: Challenge) -> bool:
+    """Return whether a right code replaces what the user's factor holds."""
+    return modes.get(enrolment.mode).can_be_replaced and enrolment.mode in enrolment.user.modes
 
 
 def _context(request: HttpRequest, enrolment: Challenge) -> dict[str, object]:
@@ -168,7 +176,7 @@ def _context(request: HttpRequest, enrolment: Challenge) -> dict[str, object]:
         **prompt.mail_context(enrolment),
         **mode.activation_context(enrolment),
         "is_typed": mode.is_typed,
-        "replaces": mode.can_be_replaced and mode.name in enrolment.user.modes,
+        "replaces": _replaces(enrolment),
     }
 
 
