@@ -83,7 +83,9 @@ class Photographer:
         size = round(box["width"]), round(min(height, box["height"]))
         picture = Image.open(io.BytesIO(part.screenshot(animations="disabled")))
         picture = picture.crop((0, 0, picture.width, min(picture.height, round(size[1] * SCALE))))
-        few = picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).convert("RGB")
+        # Colours that are rare are kept: the green of one word is.
+        few = picture.convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        few = few.convert("RGB")
         file.parent.mkdir(parents=True, exist_ok=True)
         few.save(file, lossless=True, method=4, quality=50)
         return size
