@@ -9,7 +9,7 @@ from tests.people import Person
 from tests.stack import PASSWORD, text_of
 
 pytestmark = pytest.mark.browser
-ACCEPTED = re.compile(r"sent \d\d:\d\d:\d\d \S+ · accepted \d\d:\d\d:\d\d \S+")
+ACCEPTED = re.compile(r"sent \d\d:\d\d:\d\d \S+ · accepted by a mail server \d\d:\d\d:\d\d \S+")
 
 
 def test_i_register_verify_and_sign_in(browser_window, portal):
