@@ -25,7 +25,8 @@ from tests.stack import PASSWORD
 
 # English last: the way from page to page is an English one.
 LANGUAGES = sorted((code for code, _name in settings.LANGUAGES), key=lambda code: code == settings.LANGUAGE_CODE)
-WIDTH, SCALE, COLOURS = 520, 1.5, 32
+WIDTH, SCALE = 520, 1.5
+COLOURS = 256  # with fewer the green of a single word is lost
 MARGIN = 12  # CSS pixels below what a picture ends with
 PAUSE = 200  # milliseconds, for fonts and colours
 PEOPLE = f"from tests.pictured_pages import create_people; create_people({PASSWORD!r})"
@@ -83,9 +84,7 @@ class Photographer:
         size = round(box["width"]), round(min(height, box["height"]))
         picture = Image.open(io.BytesIO(part.screenshot(animations="disabled")))
         picture = picture.crop((0, 0, picture.width, min(picture.height, round(size[1] * SCALE))))
-        # Colours that are rare are kept: the green of one word is.
-        few = picture.convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-        few = few.convert("RGB")
+        few = picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).convert("RGB")
         file.parent.mkdir(parents=True, exist_ok=True)
         few.save(file, lossless=True, method=4, quality=50)
         return size
