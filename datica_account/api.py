@@ -58,6 +58,7 @@ REFUSALS: dict[type[Refused], Kind] = {
     code_refusals.ClockOff: WRONG_CODE,
     code_refusals.CodeIsShown: WRONG_CODE,
     code_refusals.CodeUsed: WRONG_CODE,
+    code_refusals.CodeWaits: WRONG_CODE,
     challenges.ChallengeOver: SIGN_IN_OVER,
     signin.SignInOver: SIGN_IN_OVER,
     locks.ChangedMeanwhile: NOT_SIGNED_IN,

@@ -58,18 +58,13 @@ class EarlierCode(WrongCode):
         return str(self.message) % {"tag": self.tag}
 
 
-class CodeWaits(WrongCode):
+class CodeWaits(RefusedCode):
     """A recovery code of which the user has not shown yet that it was saved (docs/decisions.md#15)."""
 
     message = _(
         "That recovery code does not work yet: you have not typed one of your newest codes back in the account "
         "settings. Use an earlier code, or another way to sign in."
     )
-
-    @property
-    def reason(self) -> str:
-        """The message, also of the last try."""
-        return str(self.message)
 
 
 class CodeIsShown(RefusedCode):

@@ -59,13 +59,16 @@ class Organization(models.Model):
     @property
     def activation_path(self) -> str:
         """Return the path on which a member activates a mode that the organization accepts."""
-        return reverse("mfa:activate", query={"type": self.accepted_modes} if self.accepted_modes else None)
+        return self._activation_path()
 
     @property
     def activation_path_and_back(self) -> str:
         """Return the path on which an owner activates an accepted mode, then comes back to the organization's page."""
+        return self._activation_path(next=self.get_absolute_url())
+
+    def _activation_path(self, **query: str) -> str:
         accepted = {"type": self.accepted_modes} if self.accepted_modes else {}
-        return reverse("mfa:activate", query={**accepted, "next": self.get_absolute_url()})
+        return reverse("mfa:activate", query={**accepted, **query} or None)
 
     @property
     def accepted_modes_label(self) -> str:

@@ -49,14 +49,13 @@ def activate(request: HttpRequest) -> HttpResponse:
             if request.user.is_authenticated:
                 enrolments.remember_next(request, safe_path(request.GET.get("next")))
             return enrolments.begin_enrolment(request, user, mode)
-    context = {"replaces": _asks_to_replace(request, initial["type"]), "cancel_url": _cancel_url(request)}
-    return render_form(request, "mfa/activate.html", form, **context)
+    replaces = isinstance(request.user, User) and _replaces(request.user, initial["type"])
+    return render_form(request, "mfa/activate.html", form, replaces=replaces, cancel_url=_cancel_url(request))
 
 
-def _asks_to_replace(request: HttpRequest, mode: str) -> bool:
-    """Return whether the user asks to set up a mode again of which only the newest counts."""
-    is_replaceable = mode in modes.ALL and modes.get(mode).can_be_replaced
-    return is_replaceable and isinstance(request.user, User) and mode in request.user.modes
+def _replaces(user: User, mode: str) -> bool:
+    """Return whether enrolling a mode replaces what the user's factor of it holds."""
+    return mode in user.modes and modes.get(mode).can_be_replaced
 
 
 def _check(request: HttpRequest, identifier: str, password: str) -> User:
@@ -122,7 +121,7 @@ def complete(request: HttpRequest) -> HttpResponse:
     if enrolment is None:
         return _enrolment_is_over(request)
     is_typed, is_first = modes.get(enrolment.mode).is_typed, not enrolment.user.mfa_is_on
-    replaces = _replaces(enrolment)
+    replaces = _replaces(enrolment.user, enrolment.mode)
     form = bound(request, CompleteActivationForm if is_typed else CompletePasskeyForm)
     if form.is_valid():
         session_key = request.session.session_key if request.user.is_authenticated else None
@@ -162,11 +161,6 @@ def _what_changes(factor: Factor, *, replaces: bool) -> str:
     return text % {"mode": modes.get(factor.mode).label}
 
 
-def _replaces(enrolment: Challenge) -> bool:
-    """Return whether a right code replaces what the user's factor holds."""
-    return modes.get(enrolment.mode).can_be_replaced and enrolment.mode in enrolment.user.modes
-
-
 def _context(request: HttpRequest, enrolment: Challenge) -> dict[str, object]:
     mode = modes.get(enrolment.mode)
     return {
@@ -176,7 +170,7 @@ def _context(request: HttpRequest, enrolment: Challenge) -> dict[str, object]:
         **prompt.mail_context(enrolment),
         **mode.activation_context(enrolment),
         "is_typed": mode.is_typed,
-        "replaces": _replaces(enrolment),
+        "replaces": _replaces(enrolment.user, enrolment.mode),
     }
 
 
