@@ -89,6 +89,15 @@ def gunicorn(folder):
             servers.end(process)
 
 
+def shakes_hands(port):
+    """Return whether Caddy has made the certificate: it listens before."""
+    try:
+        with socket.create_connection(("127.0.0.1", port)) as plain, trusting().wrap_socket(plain, server_hostname=HOST):
+            return True
+    except ssl.SSLError:
+        return False
+
+
 def wait_until(true, process):
     deadline = time.monotonic() + servers.PATIENCE_SECONDS
     while not true():
@@ -156,6 +165,7 @@ def caddy(folder, http_port, https_port):
         try:
             servers.wait_for_port(https_port, process)
             servers.wait_for_port(http_port, process)
+            wait_until(lambda: shakes_hands(https_port), process)
             yield [log]
         finally:
             servers.end(process)
@@ -259,14 +269,19 @@ def test_http_leads_to_https_at_the_right_host(proxied):
 
 @pytest.mark.parametrize(
     ("path", "size", "status"),
-    [("/account/login", 100_000, 413), ("/account/login", 1_200_000, 413), ("/hooks/mail/postmark/", 1_200_000, 413),
+    [("/account/login", 300_000, 413), ("/account/login", 1_200_000, 413), ("/hooks/mail/postmark/", 1_200_000, 413),
      ("/hooks/mail/postmark/", 900_000, 404)],
 )  # fmt: skip
 def test_a_body_is_limited(proxied, path, size, status):
-    """SR-49: a report may have 1 MB. No provider reports to this portal, so one that gets through is a 404."""
-    answer = proxied.ask("POST", path, body=b"x" * size, headers={"Content-Type": "application/json"})
+    """SR-49: a report may have 1 MB. No provider reports to this portal, so one that gets through is a 404.
 
-    assert answer.status == status
+    Asked several times: what is refused before it is read breaks a proxy's connection only now and then.
+    """
+    body, headers = b"x" * size, {"Content-Type": "application/json"}
+
+    answers = {proxied.ask("POST", path, body=body, headers=headers).status for _ in range(20)}
+
+    assert answers == {status}
 
 
 def test_a_request_line_is_limited(proxied):
