@@ -73,6 +73,8 @@ class User(AbstractBaseUser, PermissionsMixin):  # type: ignore[django-manager-m
     muted_notices = models.CharField(max_length=64, blank=True, default="", db_default="", editable=False)
     # The hash of a password that was withdrawn, until another one is set: it must not be chosen again.
     withdrawn_password = models.CharField(max_length=128, blank=True, default="", db_default="", editable=False)
+    # When wrong codes last made the portal accept none for a while, in whatever place; null: never.
+    codes_refused_at = models.DateTimeField(null=True, editable=False)
     # Raised under the lock on this row by each change that ends the other sessions (SR-25).
     credential_version = models.PositiveIntegerField(default=0, editable=False)
     is_active = models.BooleanField(default=True)

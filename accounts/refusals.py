@@ -14,6 +14,9 @@ from django.utils.translation import ngettext
 from accounts import metrics
 
 
+MOST_MINUTES = 120  # a longer wait is told in hours
+
+
 class Refused(Exception):
     """A rule refuses the request. ``message`` is shown to the user; ``retry_at`` is when to try again."""
 
@@ -67,4 +70,7 @@ def wait_in_words(until: datetime) -> str:
     if seconds < 60:
         return ngettext("Try again in %(n)d second.", "Try again in %(n)d seconds.", seconds) % {"n": seconds}
     minutes = math.ceil(seconds / 60)
+    if minutes > MOST_MINUTES:
+        hours = math.ceil(minutes / 60)
+        return ngettext("Try again in %(n)d hour.", "Try again in %(n)d hours.", hours) % {"n": hours}
     return ngettext("Try again in %(n)d minute.", "Try again in %(n)d minutes.", minutes) % {"n": minutes}

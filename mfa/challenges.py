@@ -22,7 +22,7 @@ from accounts.housekeeping import RETENTION, delete_in_batches
 from accounts.identifiers import tag_of
 from accounts.limits import Limit
 from accounts.models import Channel, User
-from accounts.refusals import Refused, counted
+from accounts.refusals import Refused, counted, wait_in_words
 from accounts.security_log import Kind, Origin
 from accounts.signin import Proof
 from accounts.throttles import Slot
@@ -385,6 +385,19 @@ def judge(
     return proof
 
 
+def why_none_is_checked(challenge: Challenge, origin: Origin) -> str:
+    """Return why no one-time password is checked at this challenge now, before one is typed; blank if one is.
+
+    A query only if the tries of some place were used up within a day.
+    """
+    if not code_failures.may_be_refused(challenge.user):
+        return ""
+    slot = code_failures.slot_of(challenge.user, known_place_of(challenge, origin))
+    until = code_failures.refused_until(slot)
+    words = [TooManyFailures.message, wait_in_words(until), remaining_tries.way_out(challenge, slot)] if until else []
+    return " ".join(map(str, words)).strip()
+
+
 def _count_throttled(challenge: Challenge, slot: Slot) -> None:
     metrics.count_throttled(slot.step)
     if challenge.purpose == Challenge.Purpose.SIGN_IN:
@@ -462,6 +475,7 @@ def _count_failure(challenge: Challenge, slot: Slot, now: datetime, origin: Orig
     challenge.save(update_fields=["failures", "ended_at"])
     security_log.record(user, Kind.CODE_REFUSED, origin, mode=challenge.mode)
     if is_last_of_account:
+        code_failures.note_refusal(user)
         security_log.record(user, Kind.CODES_REFUSED, origin)
     if challenge.purpose == Challenge.Purpose.SIGN_IN:
         metrics.count_sign_in(metrics.SignIn.WRONG_CODE, mode=challenge.mode)

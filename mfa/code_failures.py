@@ -7,7 +7,9 @@ the user's tries there (SR-57). Recovery codes have 58 bits. They have a separat
 other codes are blocked.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+
+from django.utils import timezone
 
 from accounts import mail_limits, throttles
 from accounts.limits import Limit
@@ -16,10 +18,11 @@ from accounts.refusals import Refused
 from accounts.security_log import Origin
 from accounts.throttles import Slot
 
+LONGEST_REFUSAL = timedelta(hours=24)
 WRONG_ONE_TIME_PASSWORDS = Limit(
     what="wrong one-time passwords", per="user in a known place; user in all other places", key="code",
     tries="OTP_FAILURES_PER_WINDOW", window="OTP_FAILURE_WINDOW",
-    in_a_row="OTP_FAILURES_IN_A_ROW", pause=timedelta(hours=24),
+    in_a_row="OTP_FAILURES_IN_A_ROW", pause=LONGEST_REFUSAL,
 )  # fmt: skip
 WRONG_RECOVERY_CODES = Limit(
     what="wrong recovery codes", per="user in a known place; user and client network", key="recovery-code",
@@ -50,6 +53,23 @@ def leaves_recovery_codes(slot: Slot) -> bool:
 def refusal_of(slot: Slot) -> Refused | None:
     """Return the refusal if ``slot`` allows no code now."""
     return throttles.refusal_of([slot])
+
+
+def refused_until(slot: Slot) -> datetime | None:
+    """Return until when ``slot`` allows no code; None if it allows one now. One query, and nothing is counted."""
+    counts = throttles.counts_of([slot])
+    return counts[slot].blocked_until if slot in counts else None
+
+
+def may_be_refused(user: User) -> bool:
+    """Return whether codes of ``user`` can be refused now, in some place. No query."""
+    at = user.codes_refused_at
+    return at is not None and timezone.now() < at + LONGEST_REFUSAL
+
+
+def note_refusal(user: User) -> None:
+    """Note that wrong codes have just used up the tries of a place."""
+    User.objects.filter(pk=user.pk).update(codes_refused_at=timezone.now())
 
 
 def left(slot: Slot) -> int:

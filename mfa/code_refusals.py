@@ -67,6 +67,12 @@ class CodeWaits(RefusedCode):
     )
 
 
+class CodeIsOver(RefusedCode):
+    """A recovery code that was used, or that newer ones replaced."""
+
+    message = _("That recovery code no longer works: it was used, or you have made new ones since. Use another one.")
+
+
 class CodeIsShown(RefusedCode):
     """At the command line, six digits for a mode that cannot be typed, and not the code that the browser shows."""
 

@@ -164,6 +164,7 @@ class RecoveryCodes(SealedSecret):
     user = models.OneToOneField(User, on_delete=models.CASCADE, primary_key=True, related_name="+")
     unused = models.JSONField(default=list)  # marks of the codes that work
     waiting = models.JSONField(default=list)  # marks of codes that were shown and not typed back yet
+    over = models.JSONField(default=list, db_default=[])  # marks of codes that were used or replaced, the newest last
     made_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:

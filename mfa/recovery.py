@@ -13,13 +13,14 @@ from accounts.locks import lock_unchanged
 from accounts.models import User
 from accounts.refusals import Refused
 from accounts.security_log import Kind, Origin
-from mfa.code_refusals import CodeWaits
+from mfa.code_refusals import CodeIsOver, CodeWaits
 from mfa.models import RecoveryCodes
 
 MODE = "recovery code"  # the ``mode`` of sessions and events in which one was used
 CODES = 10
 LENGTH = 12  # of 29 characters: 58 bits
 LOW_RECOVERY_CODES = 3
+MAX_OVER = 5 * CODES  # codes that no longer work and are recognised, for a message
 
 
 class MfaIsOff(Refused):
@@ -71,23 +72,30 @@ def confirm(user: User, typed: str, origin: Origin) -> None:
         row = RecoveryCodes.objects.filter(user=user).first()
         if row is None or code is None or not _is_in(row.waiting, _digest(row.secret, code)):
             raise NotOneOfThem
+        row.over = [*row.over, *row.unused][-MAX_OVER:]
         row.unused, row.waiting, row.made_at = row.waiting, [], timezone.now()
         row.save()
         security_log.record(user, Kind.RECOVERY_CODES_MADE, origin)
 
 
 def spend(user: User, code: str, origin: Origin) -> bool:
-    """Spend a code. Return whether it was valid; raise ``CodeWaits``. Call under the lock on the user's row."""
+    """Spend a code. Return whether it was valid. Call under the lock on the user's row.
+
+    Raises ``CodeWaits`` or ``CodeIsOver``.
+    """
     row = RecoveryCodes.objects.filter(user=user).first()
     if row is None:
         return False
     digest = _digest(row.secret, code)
     if _is_in(row.waiting, digest):
         raise CodeWaits
+    if _is_in(row.over, digest):
+        raise CodeIsOver
     if not _is_in(row.unused, digest):
         return False
     row.unused = [other for other in row.unused if other != digest]
-    row.save(update_fields=["unused"])
+    row.over = [*row.over, digest][-MAX_OVER:]
+    row.save(update_fields=["unused", "over"])
     security_log.record(user, Kind.RECOVERY_CODE_USED, origin)
     if len(row.unused) <= LOW_RECOVERY_CODES:
         security_log.record(user, Kind.FEW_RECOVERY_CODES, origin)

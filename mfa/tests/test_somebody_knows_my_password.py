@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db
 
 NEW = "a brand new phrase"
 REFUSED = "Choose another password: this one was withdrawn because someone else knows it."
-SUBJECT = "Correct password, but no correct one-time password"
+SUBJECT = "Someone entered your password. Was it you?"
 
 
 @pytest.fixture

@@ -118,6 +118,24 @@ def test_the_limit_of_the_account_is_told_where_it_is_nearer(client, dana_with_a
     assert "Too many wrong codes. Try again in 15 minutes. A recovery code still works." in text_of(answer)
 
 
+def test_the_next_prompt_says_at_once_that_no_code_is_accepted(client, dana_with_email, clock):
+    """SR-15: before one is typed, and without a button that mails one. Recovery codes have their own count."""
+    fails(client, 5)
+    fails(client, 5)
+
+    give_credentials(client, "dana")
+    page = client.get(OTP)
+    assert "Too many wrong codes. Try again in 15 minutes. A recovery code still works." in text_of(page)
+    assert "Send the code again" not in text_of(page)
+    assert "Too many wrong codes" not in text_of(client.get(f"{OTP}?recovery"))
+
+    clock.shift(timedelta(minutes=15, seconds=1))
+    give_credentials(client, "dana")
+    page = text_of(client.get(OTP))
+    assert "Too many wrong codes" not in page
+    assert "Send the code again" in page
+
+
 def test_where_recovery_codes_are_refused_too_nothing_else_is_said(client, dana_with_app, clock):
     """SR-15: ten wrong recovery codes close those."""
     page = [*fails(client, 5, "AAAA-AAAA-AAAA"), *fails(client, 5, "AAAA-AAAA-AAAA")][-1]

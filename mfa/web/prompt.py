@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from accounts import mail_progress
 from accounts.identifiers import masked, tag_of
 from accounts.refusals import Refused
+from accounts.security_log import Origin
 from accounts.web.form_pages import seconds_until
 from accounts.web.origin import origin_of
 from mfa import challenges, modes
@@ -24,11 +25,12 @@ def settings_page() -> str:
     return reverse("accounts:settings", query={"mfa": "open"}, fragment="mfa")
 
 
-def prompt_context(challenge: Challenge, accepted: Collection[str] | None = None) -> dict[str, object]:
+def prompt_context(challenge: Challenge, origin: Origin, accepted: Collection[str] | None = None) -> dict[str, object]:
     """Return the template context of a challenge for both prompts. ``accepted``: the modes to offer, None for all."""
     mode = modes.get(challenge.mode)
     return {
         "mode": mode.name,
+        "refusal": challenges.why_none_is_checked(challenge, origin),
         "absence": mode.absence_in_words,
         "asked_for": _("One Time Password") if mode.is_typed else capfirst(str(mode.label)),
         "prompt_template": f"{mode.templates}/prompt.html",

@@ -51,7 +51,7 @@ def otp_prompt(request: HttpRequest) -> HttpResponse:
         messages.warning(request, refused.text if refused else challenges.NotACode.message)
         return redirect(request.get_full_path())
     prompt.explain(form, challenge)
-    context = {"by_recovery": by_recovery, "next": pending.next, **prompt.prompt_context(challenge)}
+    context = {"by_recovery": by_recovery, "next": pending.next, **prompt.prompt_context(challenge, origin_of(request))}
     return render_form(request, "mfa/otp_prompt.html", form, **context)
 
 

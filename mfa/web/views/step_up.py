@@ -56,7 +56,7 @@ def prove(request: AuthenticatedHttpRequest) -> HttpResponse:
         "is_practice": PRACTICE in request.GET,
         "accepted": weakest,
         "accepted_in_words": accepted_modes.in_words(weakest) if weakest else "",
-        **prompt.prompt_context(challenge, step_up.accepted_of(request.user, weakest)),
+        **prompt.prompt_context(challenge, origin_of(request), step_up.accepted_of(request.user, weakest)),
     }
     return render_form(request, "mfa/step_up.html", form, **context)
 
