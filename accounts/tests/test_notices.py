@@ -95,7 +95,8 @@ def test_no_other_notice_can_be_turned_off(dana, kind):
 
     security_log.record(dana, kind, Origin())
 
-    assert subjects()[-1] == f"Datica: {Kind(kind).label}"
+    asks = "Someone entered your password. Was it you?" if kind == Kind.PASSWORD_KNOWN else Kind(kind).label
+    assert subjects()[-1] == f"Datica: {asks}"
     assert OFF not in read_mail()[-1].body
 
 

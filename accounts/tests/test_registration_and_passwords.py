@@ -43,30 +43,29 @@ def test_i_register_and_verify_my_mailbox(client):
     code = mailed_code()
     response = client.post(VERIFY, {"code": f" {code.lower().replace('-', ' ')} "})
 
-    assert response.url == "/account/login"
+    assert response.url == "/account"
     user = User.objects.get(email_key="new.person@example.com")
     assert user.email_verified_at
     assert user.email == "New.Person@example.com"
-    assert give_credentials(client, user.email, NEW).url == "/account"
+    assert is_signed_in(client)
     assert mail.outbox[0].body.startswith(code)
     assert "http" not in mail.outbox[0].body
 
 
-def test_after_the_code_the_sign_in_page_knows_my_address(client, another_browser):
-    """Only in the browser that has proven the mailbox, in no URL, and only until the sign-in."""
+def test_the_code_signs_in_the_browser_that_registered(client):
+    """The password was typed there, and the code proves the mailbox. No mail about a new browser."""
     register(client)
     waiting = client.get(VERIFY).content.decode()
     assert waiting.index('name="code"') < waiting.index("No email?")
 
     page = client.post(VERIFY, {"code": mailed_code()}, follow=True)
 
-    assert page.redirect_chain == [("/account/login", 302)]
-    assert 'value="New.Person@example.com"' in page.content.decode()
-    assert "autofocus" in re.search(r'<input type="password"[^>]*>', page.content.decode())[0]
-    assert "New.Person" not in another_browser().get("/account/login").content.decode()
-    give_credentials(client, "New.Person@example.com", NEW)
+    assert page.redirect_chain == [("/account", 302)]
+    assert "Your email address is verified, and you are signed in." in text_of(page)
+    assert len(read_mail()) == 1
     client.post("/account/logout")
-    assert "New.Person" not in client.get("/account/login").content.decode()
+    assert give_credentials(client, "New.Person@example.com", NEW).url == "/account"
+    assert len(read_mail()) == 1
 
 
 def test_an_address_with_an_account_is_not_filled_in(client, dana):
@@ -77,12 +76,27 @@ def test_an_address_with_an_account_is_not_filled_in(client, dana):
     assert "dana@" not in client.get("/account/login").content.decode().lower()
 
 
-def test_verifying_does_not_sign_in(client):
+def test_an_old_registration_signs_in_and_proves_no_password(client):
+    """SR-22: it was typed when the form was sent, not when the code was."""
+    with time_machine.travel(timezone.now(), tick=False) as clock:
+        register(client)
+        clock.shift(timedelta(hours=1))
+        client.post(VERIFY, {"code": mailed_code()})
+
+        assert is_signed_in(client)
+        assert client.get("/account/data").url.startswith("/account/confirm")
+
+
+def test_only_the_browser_that_registered_is_signed_in(client, another_browser):
+    """SR-3, SR-8: another one that asked for the same address gets no account by the first one's code."""
+    another = another_browser()
+    register(another)
     register(client)
 
     client.post(VERIFY, {"code": mailed_code()})
 
-    assert not is_signed_in(client)
+    assert is_signed_in(client)
+    assert not is_signed_in(another)
 
 
 def test_an_address_that_is_taken_gets_the_same_answer_and_its_owner_a_mail(client, another_browser, dana):

@@ -8,6 +8,7 @@ from django.http import HttpRequest
 
 from accounts.known_browsers import MAX_TOKENS
 from accounts.security_log import Origin
+from accounts.web.cookies import cookie_of
 from accounts.web.time_zones import zone_of_browser
 
 
@@ -20,7 +21,7 @@ def origin_of(request: HttpRequest) -> Origin:
 
 def tokens_in_cookie(request: HttpRequest, name: str) -> tuple[str, ...]:
     """Return the tokens that a signed cookie holds, one per user of the browser; none if its signature is wrong."""
-    value = str(request.get_signed_cookie(name, default="", salt=name))
+    value = cookie_of(request, name)
     return tuple(value.split("."))[-MAX_TOKENS:] if value else ()
 
 

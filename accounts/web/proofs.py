@@ -1,5 +1,7 @@
 """Which factor a browser's session has proven, and when."""
 
+from datetime import datetime
+
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -68,9 +70,9 @@ def forget_proof(request: HttpRequest) -> None:
     note_mode(request, Proof())
 
 
-def remember_password(request: HttpRequest) -> None:
-    """Record that this session's user, whose MFA is off, has just proven the password."""
-    request.session[PROVEN_AT] = timezone.now().timestamp()
+def remember_password(request: HttpRequest, *, at: datetime | None = None) -> None:
+    """Record that this session's user, whose MFA is off, has proven the password, now or ``at`` a moment before."""
+    request.session[PROVEN_AT] = (at or timezone.now()).timestamp()
 
 
 def has_recent_proof(request: HttpRequest) -> bool:

@@ -1,6 +1,7 @@
 """The sign-in page: credentials, and beside them a passkey, which stands for all of them; and the sign-in itself."""
 
 import json
+from datetime import datetime
 
 from django.db.models import OuterRef
 from django.http import HttpRequest, HttpResponse
@@ -9,7 +10,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 
 from accounts import signin
-from accounts.models import Channel
+from accounts.models import Channel, User
 from accounts.refusals import Refused
 from accounts.web import pending_sign_in, proofs
 from accounts.web.form_pages import render_form
@@ -36,11 +37,20 @@ def sign_in(request: HttpRequest, identifier: str, password: str, next_path: str
             return redirect(next_path or "accounts:dashboard")
         pending_sign_in.begin(request, user, next_path=next_path, may_remember=may_remember)
         return redirect("mfa:otp_prompt")
-    empty_session(request)
-    finished = signin.finish_without_code(user, origin_of(request), channel=Channel.BROWSER)
-    start_session(request, finished)
+    _start(request, user)
     proofs.remember_password(request)
     return redirect(next_path or "accounts:dashboard")
+
+
+def sign_in_newcomer(request: HttpRequest, user: User, *, typed_at: datetime) -> None:
+    """Sign in a user who typed the password of a new account into this browser, at ``typed_at``, and proved its mailbox."""
+    _start(request, user)
+    proofs.remember_password(request, at=typed_at)
+
+
+def _start(request: HttpRequest, user: User) -> None:
+    empty_session(request)
+    start_session(request, signin.finish_without_code(user, origin_of(request), channel=Channel.BROWSER))
 
 
 def browser_secret(request: HttpRequest) -> str:

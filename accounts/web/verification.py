@@ -15,7 +15,6 @@ from accounts.web.session import keep_session_until
 
 VERIFICATION = "mailbox_proof"
 TYPED_EMAIL = "mailbox_proof_email"  # masked
-NEWCOMER = "newcomer_email"  # of an account that was registered in this browser; until a sign-in
 
 
 def remember_verification(request: HttpRequest, proof: EmailVerification, *, typed: str = "") -> None:
@@ -34,16 +33,6 @@ def forget_verification(request: HttpRequest) -> None:
     """Forget the verification that this browser asked for."""
     request.session.pop(VERIFICATION, None)
     request.session.pop(TYPED_EMAIL, None)
-
-
-def remember_newcomer(request: HttpRequest, user: User) -> None:
-    """Let the sign-in page of this browser fill in the address of a new account, whose mailbox it has just proven."""
-    request.session[NEWCOMER] = user.email
-
-
-def newcomer_email(request: HttpRequest) -> str:
-    """Return the address of the account that was just registered in this browser; blank if none was. No query."""
-    return str(request.session.get(NEWCOMER, ""))
 
 
 def asked_context(request: HttpRequest, proof: EmailVerification) -> dict[str, object]:

@@ -174,7 +174,7 @@ class ActivateForm(CredentialsForm):
         super().__init__(*args, **kwargs)
         if is_proven:
             self.fields["password"].required = False
-            self.fields["password"].help_text = _("You have just confirmed that it is you. You can leave this blank.")
+            self.fields["password"].help_text = _("You have just typed it. You can leave this blank.")
 
 
 class ConfirmResetForm(forms.Form):

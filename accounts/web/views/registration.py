@@ -19,7 +19,7 @@ from accounts.web.form_pages import bound, refusals_on, render_form, seconds_unt
 from accounts.web.forms import EmailCodeForm, RegisterForm
 from accounts.web.invited import invited_email
 from accounts.web.origin import origin_of
-from accounts.web.sign_in_page import sign_in
+from accounts.web.sign_in_page import sign_in, sign_in_newcomer
 from accounts.web.verification import (
     remember_verification,
     resend_verification_code,
@@ -58,7 +58,7 @@ def register(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @public
 def verify_email(request: HttpRequest) -> HttpResponse:
-    """Ask for the code that was mailed after registration, and create the account."""
+    """Ask for the code that was mailed after registration, create the account and sign in."""
     proof = verification_of(request, Purpose.REGISTER)
     if proof is None:
         return verification_is_over(request, "accounts:register")
@@ -66,22 +66,16 @@ def verify_email(request: HttpRequest) -> HttpResponse:
     if form.is_valid():
         with refusals_on(request, form, "code"):
             user = email_verification.complete_registration(proof, form.cleaned_data["code"], origin_of(request))
-            verification.forget_verification(request)
             verification.remember_mailbox(request, user)
-            verification.remember_newcomer(request, user)
-            messages.success(request, _("Your email address is verified. Sign in to your new account."))
-            return redirect(_after_registration(request))
+            sign_in_newcomer(request, user, typed_at=proof.created_at)
+            messages.success(request, _("Your email address is verified, and you are signed in."))
+            return redirect("organizations:accept_invitation" if invitation_of(request) else "accounts:dashboard")
     context = {
         "resend_in": seconds_until(email_verification.resend_at(proof)),
         **verification.asked_context(request, proof),
         "lifetime_hours": int(configuration.VERIFY_EMAIL_LIFETIME.total_seconds() // 3600),
     }
     return render_form(request, "accounts/verify_email.html", form, **context)
-
-
-def _after_registration(request: HttpRequest) -> str:
-    invitation = f"?next={reverse('organizations:accept_invitation')}" if invitation_of(request) else ""
-    return reverse("accounts:login") + invitation
 
 
 @require_POST

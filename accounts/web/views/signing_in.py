@@ -17,7 +17,6 @@ from accounts.web.origin import origin_of
 from accounts.web.redirection import safe_path
 from accounts.web.session import sign_out
 from accounts.web.sign_in_page import render_sign_in, sign_in
-from accounts.web.verification import newcomer_email
 
 
 @never_cache
@@ -28,7 +27,7 @@ def login(request: HttpRequest) -> HttpResponse:
     """Ask for credentials. If MFA is on, redirect to the OTP prompt."""
     if request.method != "POST" and request.user.is_authenticated:
         return redirect(safe_path(request.GET.get("next")) or "accounts:dashboard")
-    initial = {"next": request.GET.get("next", ""), "identifier": invited_email(request) or newcomer_email(request)}
+    initial = {"next": request.GET.get("next", ""), "identifier": invited_email(request)}
     form = bound(request, SignInForm, initial=initial)
     if form.is_valid():
         with refusals_on(request, form):
