@@ -74,6 +74,7 @@ class Kind(models.TextChoices):
     KEY_REMOVED = "key_removed", _("SSH key removed")
     PROFILE_CHANGED = "profile_changed", _("Profile changed")
     MODE_ENABLED = "mode_enabled", _("Multi-factor authentication mode enabled")
+    MODE_REPLACED = "mode_replaced", _("Multi-factor authentication mode replaced")
     MODE_DISABLED = "mode_disabled", _("Multi-factor authentication mode disabled")
     MODE_PREFERRED = "mode_preferred", _("Preferred mode changed")
     PASSKEY_ADDED = "passkey_added", _("Passkey added")
@@ -104,7 +105,9 @@ class Kind(models.TextChoices):
 
 
 # Those that sign out all other sessions, which their mail says (SR-25).
-ENDS_SESSIONS = frozenset({Kind.MODE_ENABLED, Kind.MODE_DISABLED, Kind.PASSKEY_ADDED, Kind.PASSKEY_REMOVED})
+ENDS_SESSIONS = frozenset(
+    {Kind.MODE_ENABLED, Kind.MODE_REPLACED, Kind.MODE_DISABLED, Kind.PASSKEY_ADDED, Kind.PASSKEY_REMOVED}
+)
 NOTIFIED_BY_EMAIL = frozenset(
     {
         Kind.NEW_BROWSER,
@@ -115,6 +118,7 @@ NOTIFIED_BY_EMAIL = frozenset(
         Kind.EMAIL_CHANGED,
         Kind.EMAIL_CHANGE_UNDONE,
         Kind.MODE_ENABLED,
+        Kind.MODE_REPLACED,
         Kind.MODE_DISABLED,
         Kind.MODE_PREFERRED,
         Kind.PASSKEY_ADDED,

@@ -375,7 +375,9 @@ def judge(
         proof = check()
     except RefusedCode as error:
         refusal = EarlierCode(tag=tag_of(challenge.pk)) if _is_of_earlier_mail(challenge, otp, error) else error
-        _count_failure(challenge, slot, now, origin)
+        _count_failure(
+            challenge, slot, now, origin, mode=recovery.MODE if len(otp) == recovery.LENGTH else challenge.mode
+        )
         _add_tries_left(refusal, challenge, slot)
         raise refusal from None
     challenge.ended_at = now
@@ -464,8 +466,8 @@ def _is_of_earlier_mail(challenge: Challenge, otp: str, refusal: RefusedCode) ->
     return any(matches)
 
 
-def _count_failure(challenge: Challenge, slot: Slot, now: datetime, origin: Origin) -> None:
-    """Count a wrong code for the challenge and the account. The last one ends the challenge (SR-15)."""
+def _count_failure(challenge: Challenge, slot: Slot, now: datetime, origin: Origin, *, mode: str) -> None:
+    """Count a wrong code of ``mode`` for the challenge and the account. The last one ends the challenge (SR-15)."""
     user = challenge.user
     is_last_of_account = code_failures.count(slot)
     challenge.failures += 1
@@ -473,7 +475,7 @@ def _count_failure(challenge: Challenge, slot: Slot, now: datetime, origin: Orig
         challenge.ended_at = now
         unfinished_sign_ins.report_if_suspicious(challenge)
     challenge.save(update_fields=["failures", "ended_at"])
-    security_log.record(user, Kind.CODE_REFUSED, origin, mode=challenge.mode)
+    security_log.record(user, Kind.CODE_REFUSED, origin, mode=mode)
     if is_last_of_account:
         code_failures.note_refusal(user)
         security_log.record(user, Kind.CODES_REFUSED, origin)

@@ -52,10 +52,11 @@ def add(user: User, mode: str, enrolled: Enrolled, *, prefer: bool, origin: Orig
     """Enable or replace a mode, or add a passkey. Call only under the lock on the user's row, after a right proof."""
     factor = Factor.objects.filter(user=user, mode=mode).first()
     is_another = factor is not None and modes.get(mode).has_several
+    replaces = factor is not None and modes.get(mode).can_be_replaced
     factor = factor or Factor(user=user, mode=mode, name=mode)
     if not is_another:
         factor.last_step, factor.drift, factor.refused_steps = enrolled.last_step, 0, []
-        factor.created_at = timezone.now()
+        factor.created_at, factor.last_used_at = timezone.now(), None
         if enrolled.secret is not None:
             factor.secret = enrolled.secret
         factor.save()
@@ -63,7 +64,7 @@ def add(user: User, mode: str, enrolled: Enrolled, *, prefer: bool, origin: Orig
     if prefer or not user.preferred_mode:
         user.preferred_mode = mode
         user.save(update_fields=["preferred_mode"])
-    kind = Kind.PASSKEY_ADDED if is_another else Kind.MODE_ENABLED
+    kind = Kind.PASSKEY_ADDED if is_another else Kind.MODE_REPLACED if replaces else Kind.MODE_ENABLED
     security_log.record(user, kind, origin, mode=mode, factor_name=name)
     return factor
 

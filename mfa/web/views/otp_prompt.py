@@ -50,8 +50,9 @@ def otp_prompt(request: HttpRequest) -> HttpResponse:
     if prompt.is_for_other_mode(form, challenge, by_recovery=by_recovery):
         messages.warning(request, refused.text if refused else challenges.NotACode.message)
         return redirect(request.get_full_path())
-    prompt.explain(form, challenge)
     context = {"by_recovery": by_recovery, "next": pending.next, **prompt.prompt_context(challenge, origin_of(request))}
+    if not context["refusal"]:
+        prompt.explain(form, challenge)
     return render_form(request, "mfa/otp_prompt.html", form, **context)
 
 

@@ -49,7 +49,6 @@ def prove(request: AuthenticatedHttpRequest) -> HttpResponse:
         challenge = _challenge(request)
     if prompt.is_for_other_mode(form, challenge, by_recovery=by_recovery):
         return _back(request)
-    prompt.explain(form, challenge)
     context = {
         "next": next_path,
         "by_recovery": by_recovery,
@@ -58,6 +57,8 @@ def prove(request: AuthenticatedHttpRequest) -> HttpResponse:
         "accepted_in_words": accepted_modes.in_words(weakest) if weakest else "",
         **prompt.prompt_context(challenge, origin_of(request), step_up.accepted_of(request.user, weakest)),
     }
+    if not context["refusal"]:
+        prompt.explain(form, challenge)
     return render_form(request, "mfa/step_up.html", form, **context)
 
 
