@@ -13,7 +13,6 @@ from django.utils.translation import ngettext
 
 from accounts import metrics
 
-
 MOST_MINUTES = 120  # a longer wait is told in hours
 
 

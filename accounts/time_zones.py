@@ -1,13 +1,17 @@
 """The time zones of pages and mails: which there are, and which one a user has chosen."""
 
+import re
 import unicodedata
 from datetime import datetime, timedelta
 from functools import cache, lru_cache
+from typing import Literal
 from zoneinfo import ZoneInfo, available_timezones
 
+from babel.dates import get_timezone_location, get_timezone_name
 from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
+from accounts import languages
 from accounts.models import User
 from accounts.refusals import Refused
 
@@ -43,20 +47,27 @@ def names() -> tuple[str, ...]:
 def choices(query: str = "") -> list[tuple[object, object]]:
     """Return the choices of a form field: UTC, then for each region its places, the city first, with today's offset.
 
-    With a query, only those in whose place or region each of its words begins a word.
+    With a query, only those in whose place, country or region each of its words begins a word, in English or in the
+    language of the page.
     """
     words = _words(query)
     utc = [] if words else [(UTC, UTC)]
     return utc + [
         (REGIONS[region], found)
-        for region, places in _places(_quarter_of(timezone.now()))
-        if (found := [place for place in places if _begins(words, f"{region} {REGIONS[region]} {place[1]}")])
+        for region, places in _places(_quarter_of(timezone.now()), languages.active())
+        if (found := [place for place in places if _begins(words, f"{REGIONS[region]} {_searched(place)}")])
     ]
 
 
 def choice_of(name: str) -> Choice:
     """Return the choice of one time zone."""
-    return name, _label(name.partition("/")[2] or name, timezone.now().astimezone(ZoneInfo(name)))
+    return name, _label(name, timezone.now().astimezone(ZoneInfo(name)), languages.active())
+
+
+def _searched(place: Choice) -> str:
+    """Return what a search of a place looks at: its country, and its names in English and the page's language."""
+    name, label = place
+    return f"{name.replace('/', ' ')} {label} {get_timezone_location(name, locale=languages.active())}"
 
 
 def _begins(words: list[str], text: str) -> bool:
@@ -66,7 +77,7 @@ def _begins(words: list[str], text: str) -> bool:
 def _words(text: str) -> list[str]:
     """Return the words of a text in lower case without accents: the names of the database have none."""
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
-    return plain.replace("-", " ").replace(",", " ").split()
+    return re.findall(r"[a-z0-9+]+", plain.replace(".", ""))
 
 
 def _quarter_of(at: datetime) -> datetime:
@@ -74,28 +85,47 @@ def _quarter_of(at: datetime) -> datetime:
     return at - timedelta(minutes=at.minute % 15, seconds=at.second, microseconds=at.microsecond)
 
 
-@lru_cache(maxsize=1)
-def _places(at: datetime) -> list[tuple[str, list[Choice]]]:
+@lru_cache(maxsize=8)
+def _places(at: datetime, language: str) -> list[tuple[str, list[Choice]]]:
     """Return the choices of each region, by their labels. Reading all time zones takes a tenth of a second."""
     regions: dict[str, list[Choice]] = {}
     for name in names():
         region, _slash, place = name.partition("/")
         if place:
-            regions.setdefault(region, []).append((name, _label(place, at.astimezone(ZoneInfo(name)))))
-    return [(region, sorted(places, key=lambda choice: choice[1])) for region, places in regions.items()]
+            regions.setdefault(region, []).append((name, _label(name, at.astimezone(ZoneInfo(name)), language)))
+    return [(region, sorted(places, key=lambda choice: _words(choice[1]))) for region, places in regions.items()]
 
 
-def _label(place: str, at: datetime) -> str:
-    """Return ``Knox, Indiana (UTC−5)`` for ``Indiana/Knox``: typing a city leads to it."""
+@cache
+def _city(name: str, language: str) -> str:
+    """Return ``Knox, Indiana`` for ``America/Indiana/Knox``, and ``Kopenhagen`` for ``Europe/Copenhagen`` in German.
+
+    A name that CLDR takes for another city's, such as ``Europe/Belfast``, stays as the database has it.
+    """
+    city = in_words(", ".join(reversed((name.partition("/")[2] or name).split("/"))))
+    in_english = get_timezone_location(name, locale="en", return_city=True)
+    if _words(in_english) != _words(city):
+        return city
+    return get_timezone_location(name, locale=language, return_city=True)
+
+
+def _label(name: str, at: datetime, language: str) -> str:
+    """Return ``Knox, Indiana (UTC−5)`` for ``America/Indiana/Knox``: typing a city leads to it."""
     minutes = int((at.utcoffset() or timedelta()) / timedelta(minutes=1))
     hours, rest = divmod(abs(minutes), 60)
     sign = "\N{MINUS SIGN}" if minutes < 0 else "+"
-    return f"{in_words(', '.join(reversed(place.split('/'))))} ({UTC}{sign}{hours}{f':{rest:02}' if rest else ''})"
+    return f"{_city(name, language)} ({UTC}{sign}{hours}{f':{rest:02}' if rest else ''})"
 
 
 def in_words(name: str) -> str:
     """Return the name of a time zone as people write it."""
     return name.replace("_", " ")
+
+
+def choice_in_words(name: str) -> str:
+    """Return the name of a time zone as the list of choices has it, with its region."""
+    region = name.partition("/")[0]
+    return f"{_city(name, languages.active())} ({REGIONS[region]})" if region in REGIONS else in_words(name)
 
 
 @cache
@@ -114,9 +144,19 @@ def shown_in(name: str) -> timezone.override:
 
 
 def label_of(at: datetime) -> str:
-    """Return the abbreviation of the zone of an aware moment: ``CET``; ``UTC+03`` where the zone has none."""
+    """Return the abbreviation of an aware moment's zone: ``CET``, in German ``MEZ``; ``UTC+03`` if it has none."""
     name = at.tzname() or UTC
-    return name if name[0].isalpha() else f"{UTC}{name}"
+    if not name[0].isalpha():
+        return f"{UTC}{name}"
+    own = _abbreviation(str(at.tzinfo), languages.active(), is_summer=bool(at.dst())) if name != UTC else UTC
+    return own if own.isalpha() else name
+
+
+@cache
+def _abbreviation(zone: str, language: str, *, is_summer: bool) -> str:
+    """Return the abbreviation of a zone in a language; where the language has none, something longer."""
+    variant: Literal["daylight", "standard"] = "daylight" if is_summer else "standard"
+    return get_timezone_name(ZoneInfo(zone), width="short", locale=language, zone_variant=variant)
 
 
 def of_mail(user: User | None, *, is_awaited: bool) -> str:

@@ -62,7 +62,7 @@ def clock_in_words(at: datetime | None) -> str:
 @register.filter
 def zone_in_words(name: str) -> str:
     """Return the name of a time zone as people write it."""
-    return time_zones.in_words(name)
+    return time_zones.choice_in_words(name)
 
 
 @register.filter

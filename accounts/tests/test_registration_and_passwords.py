@@ -1,6 +1,5 @@
 """Registering, verifying the mailbox, and getting a new password."""
 
-import re
 from datetime import timedelta
 
 import pytest

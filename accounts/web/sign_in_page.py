@@ -43,7 +43,7 @@ def sign_in(request: HttpRequest, identifier: str, password: str, next_path: str
 
 
 def sign_in_newcomer(request: HttpRequest, user: User, *, typed_at: datetime) -> None:
-    """Sign in a user who typed the password of a new account into this browser, at ``typed_at``, and proved its mailbox."""
+    """Sign in a user who typed a new account's password into this browser, at ``typed_at``, and proved its mailbox."""
     _start(request, user)
     proofs.remember_password(request, at=typed_at)
 

@@ -247,7 +247,7 @@ def test_the_code_of_an_earlier_sign_in_ends_the_prompt_with_the_reason(client, 
     page = text_of(client.post(OTP, {"otp": earlier}, follow=True))
 
     assert EARLIER in page
-    assert LAST_OF_APP.replace("fifth", "first") in page
+    assert LAST.replace("fifth", "first") in page
 
 
 def test_an_earlier_code_of_another_mode_or_person_is_just_wrong(client, dana_with_email, sam):
