@@ -268,6 +268,9 @@ class TestThePageOfAPerson:
         sign_in(client, dana)
 
         root.post(act_on(dana, "disable"), REASON)
+        told = read_mail()[-1].body
+        assert "No one can sign in to your account until it is enabled again." in told
+        assert "/account/password/reset" not in told, "a new password would not help"
         assert give_credentials(client, "dana").status_code != 302
         again = root.post(act_on(dana, "disable"), REASON)
         root.post(act_on(dana, "enable"), REASON)
