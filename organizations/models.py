@@ -3,13 +3,14 @@
 import re
 import uuid
 from collections.abc import Collection
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import ClassVar
 
 from django.core.validators import RegexValidator
 from django.db import models
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
@@ -478,6 +479,8 @@ DELETED_ACCOUNT = "deleted account"
 
 # Words of subjects, which are kept in English.
 UNTIL = re.compile(r" \((?:until )?(\d{4}-\d\d-\d\d)\)$")
+MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)( \d\d:\d\d UTC)")
+ROLE = re.compile(rf"(?<=: )({'|'.join(Role.values)})$")
 WOULD_BLOCK = re.compile(r"(\d+) members? would have been blocked")
 
 
@@ -489,7 +492,18 @@ def in_words(subject: str) -> str:
         number = int(found[1])
         text = ngettext("%(n)d member would have been blocked", "%(n)d members would have been blocked", number)
         return text % {"n": number}
-    return UNTIL.sub(lambda found: " " + gettext("(until %(date)s)") % {"date": found[1]}, subject)
+    if found := MOMENT.fullmatch(subject):
+        return _day_in_words(found[1]) + found[2]
+    subject = ROLE.sub(lambda found: str(Role(found[1]).label), subject)
+    return UNTIL.sub(lambda found: " " + gettext("(until %(date)s)") % {"date": _day_in_words(found[1])}, subject)
+
+
+def _day_in_words(day: str) -> str:
+    """Return ``2027-03-04`` as pages show days in tables. A reason may end in what only looks like one."""
+    try:
+        return date_format(date.fromisoformat(day), gettext("Y-m-d"))
+    except ValueError:
+        return day
 
 
 class OrganizationEvent(models.Model):
@@ -528,6 +542,8 @@ class OrganizationEvent(models.Model):
     @property
     def subject_in_words(self) -> str:
         """Return what the event is about."""
+        if self.kind == EventKind.ACCEPTED_MODES:
+            return accepted_modes.translated(self.subject)
         return in_words(self.subject)
 
     @property
