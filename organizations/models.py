@@ -39,6 +39,8 @@ class Organization(models.Model):
     deleted_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:
+        verbose_name = _("organization")
+        verbose_name_plural = _("organizations")
         indexes: ClassVar = [
             models.Index(fields=["deletion_at"], condition=~models.Q(deletion_at=None), name="organizations_to_delete"),
             models.Index(fields=["deleted_at"], condition=~models.Q(deleted_at=None), name="organizations_deleted"),
@@ -414,6 +416,10 @@ class Pod(models.Model):
     phi_safe = models.BooleanField(_("safe for protected health information"), default=True)
     import_requires_length = models.BooleanField(_("import requires length"), default=False)
 
+    class Meta:
+        verbose_name = _("pod")
+        verbose_name_plural = _("pods")
+
     def __str__(self) -> str:
         return self.name
 
@@ -422,13 +428,17 @@ class Environment(models.Model):
     """An environment that an organization runs on a pod. The command-line client addresses it by name."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
-    pod = models.ForeignKey(Pod, on_delete=models.PROTECT, related_name="+")
+    organization = models.ForeignKey(
+        Organization, on_delete=models.CASCADE, related_name="+", verbose_name=_("organization")
+    )
+    pod = models.ForeignKey(Pod, on_delete=models.PROTECT, related_name="+", verbose_name=_("pod"))
     name = models.CharField(_("name"), max_length=64, validators=[RegexValidator(NAME_IN_COMMANDS)])
     namespace = models.CharField(_("namespace"), max_length=64, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
+        verbose_name = _("environment")
+        verbose_name_plural = _("environments")
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["organization", "name"], name="environment_name_once"),
         ]
