@@ -81,7 +81,7 @@ class User(AbstractBaseUser, PermissionsMixin):  # type: ignore[django-manager-m
     is_active = models.BooleanField(_("active"), default=True)
     # The user has asked to delete the account: from then on a worker may do it. Null: not asked, or undone.
     deletion_due_at = models.DateTimeField(null=True, editable=False)
-    is_staff = models.BooleanField(_("staff of the portal"), default=False)
+    is_staff = models.BooleanField(_("staff"), default=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:

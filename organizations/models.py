@@ -25,7 +25,7 @@ class Organization(models.Model):
     """A group of people with one policy. MFA is required of every member from ``mfa_required_at`` on."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    name = models.CharField(max_length=128)
+    name = models.CharField(_("name"), max_length=128)
     mfa_required_at = models.DateTimeField(null=True, editable=False)
     accepted_modes = models.CharField(max_length=16, blank=True, default="", editable=False)
     # Until then the policy is rehearsed: no one is blocked, and hits are recorded.

@@ -23,6 +23,11 @@ class Migration(migrations.Migration):
             options={"verbose_name": "pod", "verbose_name_plural": "pods"},
         ),
         migrations.AlterField(
+            model_name="organization",
+            name="name",
+            field=models.CharField(max_length=128, verbose_name="name"),
+        ),
+        migrations.AlterField(
             model_name="environment",
             name="organization",
             field=models.ForeignKey(

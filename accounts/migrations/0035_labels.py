@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accounts", "0033_withdrawn_password"),
+        ("accounts", "0034_when_codes_were_refused"),
     ]
 
     operations = [
@@ -44,6 +44,6 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name="user",
             name="is_staff",
-            field=models.BooleanField(default=False, verbose_name="staff of the portal"),
+            field=models.BooleanField(default=False, verbose_name="staff"),
         ),
     ]

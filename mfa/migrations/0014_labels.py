@@ -5,7 +5,7 @@ from django.db import migrations
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("mfa", "0012_factors_of_a_mode"),
+        ("mfa", "0013_recovery_codes_that_are_over"),
     ]
 
     operations = [
