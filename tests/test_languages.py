@@ -205,6 +205,16 @@ def test_errors_and_refusals_are_in_the_language_too(client):
     )
 
 
+@pytest.mark.django_db
+def test_the_list_of_wrong_fields_reads_well_in_french(client):
+    """A label ends with a colon of its own there, and a space before it."""
+    client.cookies[settings.LANGUAGE_COOKIE_NAME] = "fr"
+
+    page = client.post("/account/register", {"email": "broken", "password": PASSWORD, "password_confirm": "other"})
+
+    assert ">Adresse e-mail</a>\xa0: Saisissez une adresse e-mail valide." in page.content.decode()
+
+
 # --- mails --------------------------------------------------------------------------------------
 
 
