@@ -6,6 +6,7 @@ account or organization (SR-52, SR-53).
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
@@ -32,6 +33,7 @@ from accounts.identifiers import key_of
 from accounts.models import User
 from accounts.refusals import Refused
 from accounts.security_log import Intervention, Origin
+from accounts.templatetags.times import short_moment
 from accounts.web.form_pages import bound
 from accounts.web.forms import validate_plain_line
 from accounts.web.kept_forms import kept_form
@@ -89,6 +91,17 @@ class CappedPaginator(AnyPaginator):
         """Return the number of rows that can be paged through."""
         rows = cast("QuerySet[Any]", self.object_list)
         return rows.order_by()[:MAX_LISTED].count()
+
+
+def column(name: str, label: Any) -> Callable[[Any], Any]:
+    """Return a column of a list: a field under a label of its own, and moments as all pages show them."""
+
+    @admin.display(description=label)
+    def shown(row: Any) -> Any:
+        value = getattr(row, name)
+        return short_moment(value) if isinstance(value, datetime) else value
+
+    return shown
 
 
 @dataclass(frozen=True)
@@ -453,7 +466,14 @@ class UserAdmin(PageAdmin):
 
     acts = ACTS_ON_ACCOUNTS
     page_template = "admin/person.html"
-    list_display = ("email", "username", "name", "is_active", "is_staff", "last_login")
+    list_display = (
+        "email",
+        "username",
+        "name",
+        "is_active",
+        "is_staff",
+        column("last_login", gettext_lazy("Last sign-in")),
+    )
     list_filter = ("is_active", "is_staff")
     ordering = ("email_key",)
     search_fields = ("email_key",)

@@ -42,7 +42,8 @@ def compose(folder: str, *, to: str, **context: object) -> EmailMultiAlternative
     """
     context = {name: as_plain_line(value) if isinstance(value, str) else value for name, value in context.items()}
     context |= {"site_name": settings.SITE_NAME, "site_url": settings.SITE_URL}
-    subject = " ".join(render_to_string(f"emails/{folder}/subject.txt", context).split())
+    # Only ASCII: a space that keeps a French colon beside its word stays one.
+    subject = re.sub(r"\s+", " ", render_to_string(f"emails/{folder}/subject.txt", context).strip(), flags=re.ASCII)
     message = _Email(subject, render_to_string(f"emails/{folder}/body.txt", context), to=[to])
     html = _with_links(render_to_string(f"emails/{folder}/body.html", context))
     message.attach_alternative(html, "text/html")

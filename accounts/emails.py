@@ -79,6 +79,7 @@ def security_notice(mail: Mail) -> EmailMultiAlternatives | None:
         mfa_is_on=event.user.mfa_is_on,
         settings_path=reverse("accounts:settings"),
         notices_path=reverse("accounts:notices") if is_optional else "",
+        delete_path=reverse("accounts:delete_account") if event.kind == Kind.DELETION_STOPPED else "",
         reset_path=reverse("accounts:password_reset"),
         **account_parts.notice_context(event),
     )

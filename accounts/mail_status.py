@@ -52,7 +52,7 @@ class Queue:
 class Outcome:
     """The number of mails that came to the same end."""
 
-    state: str
+    state: Mail.State
     delivery: Delivery
     provider: str
     count: int
@@ -145,7 +145,9 @@ def last_hour() -> LastHour:
         ends[state, delivery, provider] += 1
         if sent_at:
             seconds.setdefault(queue, []).append(max((sent_at - created_at).total_seconds(), 0))
-    outcomes = [Outcome(state, Delivery(delivery), provider, n) for (state, delivery, provider), n in ends.items()]
+    outcomes = [
+        Outcome(Mail.State(state), Delivery(delivery), provider, n) for (state, delivery, provider), n in ends.items()
+    ]
     return LastHour(
         outcomes=sorted(outcomes, key=lambda one: (one.state, one.provider, one.delivery)),
         speeds=[_speed(queue, seconds[queue]) for queue in QUEUES if queue in seconds],

@@ -12,6 +12,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from accounts.encryption import seal, unseal
 from accounts.identifiers import is_compared_as_written, key_of
@@ -77,13 +78,15 @@ class User(AbstractBaseUser, PermissionsMixin):  # type: ignore[django-manager-m
     codes_refused_at = models.DateTimeField(null=True, editable=False)
     # Raised under the lock on this row by each change that ends the other sessions (SR-25).
     credential_version = models.PositiveIntegerField(default=0, editable=False)
-    is_active = models.BooleanField(default=True)
+    is_active = models.BooleanField(_("active"), default=True)
     # The user has asked to delete the account: from then on a worker may do it. Null: not asked, or undone.
     deletion_due_at = models.DateTimeField(null=True, editable=False)
-    is_staff = models.BooleanField(default=False)
+    is_staff = models.BooleanField(_("staff"), default=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
+        verbose_name = _("user")
+        verbose_name_plural = _("users")
         indexes: ClassVar = [
             models.Index(
                 fields=["-mailbox_failed_at"], condition=Q(mailbox_failed_at__isnull=False), name="mailboxes_that_fail"
@@ -504,11 +507,11 @@ class Mail(models.Model):
     """A mail to be sent: the outbox. Committed before it is queued, so that none is lost."""
 
     class State(models.TextChoices):
-        QUEUED = "queued"
-        SENDING = "sending"
-        SENT = "sent"
-        DROPPED = "dropped"  # no longer wanted when its turn came
-        FAILED = "failed"  # given up after the last retry
+        QUEUED = "queued", _("queued")
+        SENDING = "sending", _("being sent")
+        SENT = "sent", pgettext_lazy("a mail", "sent")
+        DROPPED = "dropped", _("no longer wanted")  # when its turn came
+        FAILED = "failed", _("given up")  # after the last retry
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(User, on_delete=models.CASCADE, null=True, related_name="+")

@@ -181,10 +181,15 @@ def kind_in_words(kind: str) -> str:
     return str(Kind(kind).label) if kind in Kind.values else kind
 
 
+# As the client's language, Go, names them.
+SYSTEMS_OF_CLIENT = {"linux": "Linux", "darwin": "macOS", "windows": "Windows"}
+
+
 def agent_in_words(agent: str) -> str:
-    """Return a ``User-Agent`` in words: ``Firefox on Windows``, ``datica command line 4.4.1 on linux``."""
+    """Return a ``User-Agent`` in words: ``Firefox on Windows``, ``datica command line 4.4.1 on Linux``."""
     if client := re.match(r"datica-cli-([\w.]{1,20}) (\w{1,20})", agent):
-        return gettext("datica command line %(version)s on %(system)s") % {"version": client[1], "system": client[2]}
+        system = SYSTEMS_OF_CLIENT.get(client[2], client[2])
+        return gettext("datica command line %(version)s on %(system)s") % {"version": client[1], "system": system}
     browser, system = _families(agent)
     if browser and system:
         return gettext("%(browser)s on %(system)s") % {"browser": browser, "system": system}

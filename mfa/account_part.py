@@ -39,10 +39,12 @@ class MfaPart(account_parts.AccountPart):
         )  # fmt: skip
 
     def notice_context(self, event: SecurityEvent) -> dict[str, object]:
-        """Return how many recovery codes are left, and where to make new ones, for the emails about their use."""
-        if event.kind not in (Kind.RECOVERY_CODE_USED, Kind.FEW_RECOVERY_CODES):
-            return {}
-        return {"codes_left": recovery.left(event.user), "codes_path": reverse("mfa:recovery_codes")}
+        """Return what the emails about recovery codes and copied passkeys say more, and where they lead."""
+        if event.kind == Kind.PASSKEY_COPIED:
+            return {"passkeys_path": reverse("mfa:passkeys")}
+        if event.kind in (Kind.RECOVERY_CODE_USED, Kind.FEW_RECOVERY_CODES):
+            return {"codes_left": recovery.left(event.user), "codes_path": reverse("mfa:recovery_codes")}
+        return {}
 
 
 account_parts.register(MfaPart())

@@ -4,8 +4,9 @@ from typing import Any, cast
 
 from django.contrib import admin
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy
 
-from accounts.admin import PortalModelAdmin
+from accounts.admin import PortalModelAdmin, column
 from accounts.models import User
 from mfa.models import AssistedReset
 
@@ -14,7 +15,15 @@ from mfa.models import AssistedReset
 class AssistedResetAdmin(PortalModelAdmin):
     """Shows who started each reset, why, and its state. Shows no code."""
 
-    list_display = ("user", "started_by", "authority", "reason", "created_at", "due_at", "ended_at")
+    list_display = (
+        "user",
+        column("started_by", gettext_lazy("Started by")),
+        column("authority", gettext_lazy("Role")),
+        "reason",
+        column("created_at", gettext_lazy("Started")),
+        column("due_at", gettext_lazy("Second code from")),
+        column("ended_at", gettext_lazy("Ended")),
+    )
     list_display_links = None
     list_select_related = ("user", "started_by")
     search_fields = ("user__email_key__startswith",)

@@ -1,9 +1,11 @@
 from django.apps import AppConfig
 from django.db.models.signals import post_migrate, pre_migrate
+from django.utils.translation import gettext_lazy as _
 
 
 class MfaConfig(AppConfig):
     name = "mfa"
+    verbose_name = _("Multi-factor authentication")
 
     def ready(self) -> None:
         from mfa import triggers

@@ -206,6 +206,8 @@ class AssistedReset(SealedSecret, Expiring):
     told_at = models.DateTimeField(null=True)  # when the code that opens was mailed
 
     class Meta:
+        verbose_name = _("assisted reset")
+        verbose_name_plural = _("assisted resets")
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["user"], condition=Q(ended_at=None), name="one_open_reset"),
         ]

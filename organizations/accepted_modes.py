@@ -10,6 +10,7 @@ from enum import StrEnum
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from accounts import languages
 from mfa import modes
 from mfa.modes import Level
 
@@ -56,6 +57,13 @@ def label_of(accepted: str) -> str:
         return _("any mode")
     is_alone = len(modes.accepted(accepted)) == 1
     return _("%(mode)s only") % {"mode": in_words(accepted)} if is_alone else in_words(accepted)
+
+
+def translated(label: str) -> str:
+    """Return a label that a log keeps, in the portal's language, in the reader's."""
+    with languages.of(None):
+        kept = {label_of(value): value for value in values()}
+    return label_of(kept[label]) if label in kept else label
 
 
 def in_words(accepted: str) -> str:

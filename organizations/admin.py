@@ -17,7 +17,17 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
-from accounts.admin import MAX_FOUND, PER_PAGE, Act, PageAdmin, PortalModelAdmin, ReasonForm, ReasonModelForm, Request
+from accounts.admin import (
+    MAX_FOUND,
+    PER_PAGE,
+    Act,
+    PageAdmin,
+    PortalModelAdmin,
+    ReasonForm,
+    ReasonModelForm,
+    Request,
+    column,
+)
 from accounts.models import User
 from accounts.refusals import Refused
 from accounts.web.forms import validate_plain_line
@@ -97,7 +107,7 @@ class EnvironmentAdmin(PortalModelAdmin):
     """Environments of all organizations. Changes by staff appear in the organization's security log."""
 
     form = ReasonModelForm
-    list_display = ("name", "organization", "pod", "created_at")
+    list_display = ("name", "organization", "pod", column("created_at", gettext_lazy("Created")))
     list_select_related = ("organization", "pod")
     list_filter = ("pod",)
     search_fields = ("name__startswith",)
@@ -125,7 +135,11 @@ class OrganizationAdmin(PageAdmin):
     """Organizations. Only their owners change the policy; ``manage.py create_organization`` creates one."""
 
     page_template = "admin/organization.html"
-    list_display = ("name", "created_at", "mfa_required_at")
+    list_display = (
+        "name",
+        column("created_at", gettext_lazy("Created")),
+        column("mfa_required_at", gettext_lazy("MFA required from")),
+    )
     search_fields = ("name",)
     search_help_text = gettext_lazy("The beginning of the name")
     acts = (

@@ -3,13 +3,14 @@
 import re
 import uuid
 from collections.abc import Collection
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import ClassVar
 
 from django.core.validators import RegexValidator
 from django.db import models
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
@@ -24,7 +25,7 @@ class Organization(models.Model):
     """A group of people with one policy. MFA is required of every member from ``mfa_required_at`` on."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    name = models.CharField(max_length=128)
+    name = models.CharField(_("name"), max_length=128)
     mfa_required_at = models.DateTimeField(null=True, editable=False)
     accepted_modes = models.CharField(max_length=16, blank=True, default="", editable=False)
     # Until then the policy is rehearsed: no one is blocked, and hits are recorded.
@@ -38,6 +39,8 @@ class Organization(models.Model):
     deleted_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:
+        verbose_name = _("organization")
+        verbose_name_plural = _("organizations")
         indexes: ClassVar = [
             models.Index(fields=["deletion_at"], condition=~models.Q(deletion_at=None), name="organizations_to_delete"),
             models.Index(fields=["deleted_at"], condition=~models.Q(deleted_at=None), name="organizations_deleted"),
@@ -413,6 +416,10 @@ class Pod(models.Model):
     phi_safe = models.BooleanField(_("safe for protected health information"), default=True)
     import_requires_length = models.BooleanField(_("import requires length"), default=False)
 
+    class Meta:
+        verbose_name = _("pod")
+        verbose_name_plural = _("pods")
+
     def __str__(self) -> str:
         return self.name
 
@@ -421,13 +428,17 @@ class Environment(models.Model):
     """An environment that an organization runs on a pod. The command-line client addresses it by name."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
-    pod = models.ForeignKey(Pod, on_delete=models.PROTECT, related_name="+")
+    organization = models.ForeignKey(
+        Organization, on_delete=models.CASCADE, related_name="+", verbose_name=_("organization")
+    )
+    pod = models.ForeignKey(Pod, on_delete=models.PROTECT, related_name="+", verbose_name=_("pod"))
     name = models.CharField(_("name"), max_length=64, validators=[RegexValidator(NAME_IN_COMMANDS)])
     namespace = models.CharField(_("namespace"), max_length=64, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
+        verbose_name = _("environment")
+        verbose_name_plural = _("environments")
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["organization", "name"], name="environment_name_once"),
         ]
@@ -478,6 +489,8 @@ DELETED_ACCOUNT = "deleted account"
 
 # Words of subjects, which are kept in English.
 UNTIL = re.compile(r" \((?:until )?(\d{4}-\d\d-\d\d)\)$")
+MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)( \d\d:\d\d UTC)")
+ROLE = re.compile(rf"(?<=: )({'|'.join(Role.values)})$")
 WOULD_BLOCK = re.compile(r"(\d+) members? would have been blocked")
 
 
@@ -489,7 +502,18 @@ def in_words(subject: str) -> str:
         number = int(found[1])
         text = ngettext("%(n)d member would have been blocked", "%(n)d members would have been blocked", number)
         return text % {"n": number}
-    return UNTIL.sub(lambda found: " " + gettext("(until %(date)s)") % {"date": found[1]}, subject)
+    if found := MOMENT.fullmatch(subject):
+        return _day_in_words(found[1]) + found[2]
+    subject = ROLE.sub(lambda found: str(Role(found[1]).label), subject)
+    return UNTIL.sub(lambda found: " " + gettext("(until %(date)s)") % {"date": _day_in_words(found[1])}, subject)
+
+
+def _day_in_words(day: str) -> str:
+    """Return ``2027-03-04`` as pages show days in tables. A reason may end in what only looks like one."""
+    try:
+        return date_format(date.fromisoformat(day), gettext("Y-m-d"))
+    except ValueError:
+        return day
 
 
 class OrganizationEvent(models.Model):
@@ -528,6 +552,8 @@ class OrganizationEvent(models.Model):
     @property
     def subject_in_words(self) -> str:
         """Return what the event is about."""
+        if self.kind == EventKind.ACCEPTED_MODES:
+            return accepted_modes.translated(self.subject)
         return in_words(self.subject)
 
     @property

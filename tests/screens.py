@@ -36,8 +36,8 @@ def photograph_in_other_languages(page: Page, folder: Path, name: str) -> None:
     """Open the page's address in a second tab, once for each language."""
     other = page.context.new_page()
     for language in TRANSLATED:
-        page.context.add_cookies([{"name": COOKIE, "value": language, "url": page.url}])
-        other.goto(page.url)
+        page.context.add_cookies([{"name": COOKIE, "value": language, "url": page.evaluate("location.origin")}])
+        other.goto(page.url.partition("#")[0])  # only another part of a page would not load it again
         photograph(other, folder / language / name)
     page.context.clear_cookies(name=COOKIE)
     other.goto(page.url)

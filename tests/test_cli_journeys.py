@@ -33,7 +33,7 @@ def test_sessions_of_both_doors_are_seen_and_ended_on_one_page(person, cli):
     page = person.page
     person.goes_to("/account/view")
     page.get_by_role("link", name="Show sessions and keys", exact=True).click()
-    person.reads("datica command line 4.4.1 on linux")
+    person.reads("datica command line 4.4.1 on Linux")
     person.reads("this session")
 
     page.get_by_role("button", name="Sign out", exact=True).click()

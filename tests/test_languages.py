@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import languages
 from accounts.compose import compose
-from accounts.models import EmailVerification, Mail, User
+from accounts.models import EmailVerification, Mail, SecurityEvent, User
 from accounts.tests.factories import PASSWORD, UserFactory
 from mfa.tests.factories import add_mode
 from organizations import reminders
@@ -205,6 +205,16 @@ def test_errors_and_refusals_are_in_the_language_too(client):
     )
 
 
+@pytest.mark.django_db
+def test_the_list_of_wrong_fields_reads_well_in_french(client):
+    """A label ends with a colon of its own there, and a space before it."""
+    client.cookies[settings.LANGUAGE_COOKIE_NAME] = "fr"
+
+    page = client.post("/account/register", {"email": "broken", "password": PASSWORD, "password_confirm": "other"})
+
+    assert ">Adresse e-mail</a>\xa0: Saisissez une adresse e-mail valide." in page.content.decode()
+
+
 # --- mails --------------------------------------------------------------------------------------
 
 
@@ -215,6 +225,8 @@ def test_every_mail_can_be_sent_in_every_language(folder):
         "at": now, "until": now, "expires_at": now, "asked_at": now, "required_at": now, "days_left": 3,
         "code": "123-456", "what": _("Recovery code used"),
         "organization": "Clinic", "sender": "Dana", "who": "Dana", "address": "192.0.2.1", "tag": "K7", "hours": 24,
+        "reason": "lost", "link": "http://localhost", "mfa_is_on": True,
+        "event": SecurityEvent(at=now, ip_address="192.0.2.1", actor="Ada", reason="lost", user=User(email="dana@")),
     }  # fmt: skip
     composed = {}
     for language, _name in settings.LANGUAGES:
@@ -222,6 +234,7 @@ def test_every_mail_can_be_sent_in_every_language(folder):
             composed[language] = compose(folder, to="dana@example.com", **facts)
         html = str(composed[language].alternatives[0].content)
         assert f'<html lang="{language}">' in html
+        assert not re.search(r"(?<!^--)[ \t]+$|\n{3}", composed[language].body, re.MULTILINE)
 
     for part in ("subject", "body"):
         assert len({getattr(mail, part) for mail in composed.values()}) == len(composed)
@@ -244,7 +257,7 @@ def test_each_recipient_is_told_in_their_own_language(client):
     told = {message.to[0]: message for message in read_mail() if message.subject.startswith("Clinic")}
     assert {email: message.subject for email, message in told.items()} == {
         "olaf@example.com": "Clinic: Rolle geändert",
-        "odile@example.com": "Clinic: Rôle modifié",
+        "odile@example.com": "Clinic\xa0: Rôle modifié",
         "eva@example.com": "Clinic: Role changed",
     }
     assert "Vous recevez cet e-mail parce que vous êtes propriétaire" in told["odile@example.com"].body

@@ -92,10 +92,11 @@ def gunicorn(folder):
 def shakes_hands(port):
     """Return whether Caddy has made the certificate: it listens before."""
     try:
-        with socket.create_connection(("127.0.0.1", port)) as plain, trusting().wrap_socket(plain, server_hostname=HOST):
-            return True
+        plain = socket.create_connection(("127.0.0.1", port))
+        trusting().wrap_socket(plain, server_hostname=HOST).close()
     except ssl.SSLError:
         return False
+    return True
 
 
 def wait_until(true, process):

@@ -47,13 +47,14 @@ def walk_administration(person: Person) -> Iterator[str]:
         ("mail", "admin_mail"),
         ("accounts/user/", "admin_accounts"),
         ("organizations/organization/", "admin_organizations"),
-        ("organizations/environment/", "admin_environments"),
-        ("organizations/environment/add/", "admin_add_environment"),
         ("organizations/pod/", "admin_pods"),
         ("mfa/assistedreset/", "admin_resets"),
+        ("organizations/environment/", "admin_environments"),
     ):
         person.goes_to(f"/admin/{path}")
         yield name
+    person.follows("Add environment")
+    yield "admin_add_environment"
     yield from _helping_a_user(person)
     yield from _looking_at_an_organization(person)
 
@@ -92,6 +93,8 @@ def _looking_at_an_organization(person: Person) -> Iterator[str]:
     person.goes_to("/admin/organizations/environment/?q=clinic-1")
     person.page.get_by_role("link", name="clinic-1", exact=True).click()
     yield "admin_environment"
+    person.follows("Remove")
+    yield "admin_remove_environment"
 
 
 def _as_a_stranger(person: Person, phone: VirtualAuthenticator) -> Iterator[str]:

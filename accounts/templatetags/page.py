@@ -89,6 +89,12 @@ def resend_form(action: str, *, label: str, resend_in: int = 0, back: str = "") 
 
 
 @register.filter
+def without_colon(label: object) -> str:
+    """Return the label of a field without the colon at its end, before which French has a space."""
+    return str(label).rstrip(":\N{NO-BREAK SPACE}")
+
+
+@register.filter
 def browser(agent: str) -> str:
     """Name the browser or program of a ``User-Agent``."""
     return agent_in_words(agent)

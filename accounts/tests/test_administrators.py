@@ -269,7 +269,7 @@ class TestAnAccountThatExists:
         terminal.run("dana@example.com", "--promote", "--reason=Sam is away")
 
         told = next(mail for mail in read_mail() if mail.to == ["sam@example.com"] and "Dana@" in mail.body)
-        assert "Made an administrator of the portal: Dana@example.com" in told.body
+        assert "Made an administrator of the portal (Dana@example.com)" in told.body
         assert "Reason: Sam is away" in told.body
 
 

@@ -46,7 +46,7 @@ def test_browsers_and_command_lines_are_listed_together(client, dana_with_app, i
 
     page = text_of(client.get(PAGE))
 
-    assert "datica command line 4.4.1 on linux command line from 192.0.2.7, signed in" in page
+    assert "datica command line 4.4.1 on Linux command line from 192.0.2.7, signed in" in page
     assert "this session from 127.0.0.1" in page
     assert page.count("verified by authenticator") == 2
 

@@ -110,6 +110,7 @@ class EmailAddressField(forms.EmailField):
             label=label,
             max_length=MAX_EMAIL_LENGTH,
             widget=forms.EmailInput({"autocomplete": "email", "placeholder": "jane.doe@company.com"}),
+            error_messages={"invalid": _("Enter a valid email address.")},  # Django's has other words for "email"
         )
 
     def clean(self, value: Any) -> str:

@@ -104,7 +104,7 @@ def test_disabling_ends_the_other_sessions_and_tells_the_owner(client, another_b
 
     assert not is_signed_in(other)
     assert Session.objects.filter(user=dana_with_both).count() == 1
-    assert "mode disabled: email" in read_mail()[-1].body
+    assert "mode disabled (email)" in read_mail()[-1].body
 
 
 def test_disabling_twice_is_told_not_failed(client, dana_with_both):

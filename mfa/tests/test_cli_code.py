@@ -52,7 +52,7 @@ def test_who_has_only_a_passkey_types_the_code_of_the_page(client, dana_with_pas
     assert begun["mfaPreferredType"] == "passkey"
     uses_passkey(client, phone)
     page = text_of(client.get(PAGE))
-    assert "datica command line 4.4.1 on linux" in page
+    assert "datica command line 4.4.1 on Linux" in page
     assert "from 203.0.113.7" in page
 
     answer = type_code(terminal, begun, shown(client, begun))

@@ -130,7 +130,7 @@ def test_the_mail_names_door_and_browser(client, another_browser, dana_with_emai
     assert "for the sign-in with Firefox on Windows" in read_mail()[-1].body
     terminal = another_browser(HTTP_USER_AGENT="datica-cli-4.4.1 linux amd64")
     terminal.post("/auth/signin", {"identifier": "dana", "password": PASSWORD}, "application/json")
-    assert "at the command line with datica command line 4.4.1 on linux" in read_mail()[-1].body
+    assert "at the command line with datica command line 4.4.1 on Linux" in read_mail()[-1].body
 
 
 def test_a_confirmation_names_the_browser_too(another_browser, dana_with_email):

@@ -392,7 +392,10 @@ class TestWhatDoesNotFit:
 
         assert "it may have been copied" in text_of(page)
         assert SecurityEvent.objects.get(kind="passkey_copied").factor_name == passkey.name
-        assert "may have been copied" in read_mail()[-1].body
+        told = read_mail()[-1].body
+        assert f"may have been copied. Remove it and add a new one ({passkey.name})" in told
+        assert "/account/mfa/passkeys and add a new one" in told
+        assert "nothing to do" not in told
         assert not is_signed_in(client)
 
     def test_backup_eligibility_never_changes(self, client, dana, stick):

@@ -146,7 +146,10 @@ def test_who_has_become_the_last_owner_meanwhile_is_not_deleted_and_is_told(dana
 
     dana.refresh_from_db()
     assert dana.deletion_due_at is None
-    assert read_mail()[-1].subject == "Datica: Account not deleted: hand over your organizations first"
+    told = read_mail()[-1]
+    assert told.subject == "Datica: Account not deleted: hand over your organizations first"
+    assert "/account/delete" in told.body
+    assert "browser" not in told.body, "no one asked for it just now"
 
 
 def test_another_owner_who_does_not_meet_the_policy_is_not_enough(dana, clinic, owner):

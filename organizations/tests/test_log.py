@@ -9,7 +9,7 @@ from django.utils import translation
 from accounts.tests.factories import UserFactory
 from mfa.tests.factories import add_mode
 from organizations import models, search_index
-from organizations.models import OrganizationEvent, Role
+from organizations.models import EventKind, OrganizationEvent, Role
 from organizations.tests.factories import MembershipFactory, OrganizationFactory
 from tests.pages import text_of
 from tests.signing_in import sign_in
@@ -179,10 +179,24 @@ def test_postgresql_has_an_index_for_parts_of_addresses():
     [
         ("1 member would have been blocked", "1 Mitglied wäre ausgesperrt worden"),
         ("3 members would have been blocked", "3 Mitglieder wären ausgesperrt worden"),
-        ("bot@example.com: builds (until 2026-12-24)", "bot@example.com: builds (bis 2026-12-24)"),
+        ("bot@example.com: builds (until 2026-12-24)", "bot@example.com: builds (bis 24.12.2026)"),
+        ("the 99th (until 2026-99-99)", "the 99th (bis 2026-99-99)"),
+        ("2026-12-24 09:30 UTC", "24.12.2026 09:30 UTC"),
+        ("dana@example.com: owner", "dana@example.com: Eigentümer"),
+        ("dana@example.com: lost as owner", "dana@example.com: lost as owner"),
         ("says (until 2026-12-24) twice", "says (until 2026-12-24) twice"),
     ],
 )
 def test_what_is_kept_in_english_is_read_in_my_language(subject, words):
     with translation.override("de"):
         assert models.in_words(subject) == words
+
+
+@pytest.mark.parametrize(
+    ("kept", "words"), [("any mode", "jedes Verfahren"), ("a mode of long ago", "a mode of long ago")]
+)
+def test_accepted_modes_are_read_in_my_language(kept, words):
+    event = OrganizationEvent(kind=EventKind.ACCEPTED_MODES, subject=kept)
+
+    with translation.override("de"):
+        assert event.subject_in_words == words

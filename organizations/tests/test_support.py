@@ -268,6 +268,9 @@ class TestThePageOfAPerson:
         sign_in(client, dana)
 
         root.post(act_on(dana, "disable"), REASON)
+        told = read_mail()[-1].body
+        assert "No one can sign in to your account until it is enabled again." in told
+        assert "/account/password/reset" not in told, "a new password would not help"
         assert give_credentials(client, "dana").status_code != 302
         again = root.post(act_on(dana, "disable"), REASON)
         root.post(act_on(dana, "enable"), REASON)
@@ -419,8 +422,8 @@ class TestThePageOfAnOrganization:
 
         page = support.get(f"/admin/organizations/organization/{clinic.pk}/change/")
 
-        for words in ("1 members: 0 meet the MFA policy, 1 do not, 0 are exempt.", "Dana@example.com", "since 20",
-                      "clinic-live"):  # fmt: skip
+        for words in ("Members: 1. They meet the MFA policy: 0. They do not: 1. Exempt: 0.",
+                      "Dana@example.com", "since 20", "clinic-live"):  # fmt: skip
             assert words in text_of(page)
 
     def test_an_administrator_renames_it_and_the_owners_are_told(self, root, administrator, clinic):

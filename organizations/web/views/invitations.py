@@ -73,7 +73,7 @@ def _invite(request: HttpRequest, manager: Membership, form: InviteForm) -> Invi
         {"email": "\n".join(email for email, _reason in sent.refused), "role": role}, at_most=Role(manager.role)
     )
     for email, reason in sent.refused[:MAX_REFUSED_SHOWN]:
-        refused.add_error("email", f"{email}: {reason}")
+        refused.add_error("email", _("%(email)s: %(reason)s") % {"email": email, "reason": reason})
     if (left := len(sent.refused) - MAX_REFUSED_SHOWN) > 0:
         refused.add_error("email", _("… and %(n)d more that could not be invited.") % {"n": left})
     return refused
