@@ -118,12 +118,12 @@ def find(organization: Organization, user_id: UUID) -> Membership | None:
     return with_proofs(Membership.objects.filter(organization=organization, user=user_id)).first()
 
 
-def in_batches(organization: Organization) -> Iterator[list[Membership]]:
-    """Yield all members with their users, ordered by email, in batches, so that memory use stays constant."""
-    batch = page(organization, limit=BATCH)
+def in_batches(organization: Organization, *, state: str = "all", search: str = "") -> Iterator[list[Membership]]:
+    """Yield the members who match, see ``matching``, with their users, by email, in batches: memory stays constant."""
+    batch = page(organization, state=state, search=search, limit=BATCH)
     yield batch.rows
     while batch.next:
-        batch = page(organization, after=batch.next, limit=BATCH)
+        batch = page(organization, state=state, search=search, after=batch.next, limit=BATCH)
         yield batch.rows
 
 

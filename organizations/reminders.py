@@ -40,6 +40,8 @@ BATCH = 1000
 RUNS_BATCH_SIZE = 100
 # A member can turn these off: what they say, the mails about the change of the policy have said before.
 OPTIONAL = frozenset({Reminder.Kind.OWNER, Reminder.Kind.CHOSEN, Reminder.Kind.WEEK, Reminder.Kind.DAY})
+# After a change of the policy, not on an owner's or a date's behalf.
+TELLS_CHANGE = frozenset({Reminder.Kind.REQUIRED, Reminder.Kind.ANNOUNCED, Reminder.Kind.LIFTED})
 BEFORE = {Reminder.Kind.WEEK: timedelta(days=7), Reminder.Kind.DAY: timedelta(days=1)}
 
 

@@ -250,4 +250,4 @@ def test_the_log_and_the_mail_to_the_owners_say_as_what_someone_was_invited_and_
         ("invited", "sam@example.com: owner"),
         ("joined", "sam@example.com: owner"),
     ]
-    assert any("Joined (sam@example.com: owner)" in message.body for message in read_mail())
+    assert any("Clinic: Joined\nsam@example.com: owner" in message.body for message in read_mail())

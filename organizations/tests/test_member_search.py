@@ -130,3 +130,30 @@ def test_the_index_is_created_and_dropped():
         cursor.execute("SELECT indexdef FROM pg_indexes WHERE indexname = %s", list(search_index.MEMBERS))
         assert "gin_trgm_ops" in cursor.fetchone()[0]
     search_index.drop(connection, search_index.MEMBERS)
+
+
+def test_the_csv_file_has_the_members_of_the_list(owner, clinic, dana_with_app):
+    """All of them, or those whom a search or a state has narrowed it down to."""
+    member(clinic, "sam@example.com")
+    member(clinic, "zoe@example.com")
+    url = f"/organizations/{clinic.pk}/members"
+
+    def emails(query=""):
+        rows = b"".join(owner.get(f"{url}.csv{query}").streaming_content).decode().splitlines()[1:]
+        return [row.split(",")[0].strip('"') for row in rows]
+
+    assert emails() == [dana_with_app.email, "sam@example.com", "zoe@example.com"]
+    assert emails("?mfa=missing") == ["sam@example.com", "zoe@example.com"]
+    assert emails("?q=zoe&sort=-email") == ["zoe@example.com"]
+    assert f'{url}.csv?mfa=missing"' in owner.get(url, {"mfa": "missing"}).content.decode()
+
+
+def test_an_owner_without_mfa_reads_so_before_the_rules_are_filled_in(client, clinic, dana):
+    """SR-40."""
+    MembershipFactory(organization=clinic, user=dana, role=Role.OWNER)
+    sign_in(client, dana)
+
+    page = client.get(f"/organizations/{clinic.pk}/policy")
+
+    assert "Your own account does not meet this policy yet. Activate multi-factor authentication" in text_of(page)
+    assert f"next=/organizations/{clinic.pk}" in page.content.decode().replace("%2F", "/")

@@ -16,6 +16,7 @@ from organizations import policy_changes, reminders
 from organizations.models import Membership, Reminder, Role
 from organizations.policy_changes import PolicySettings
 from organizations.tests.factories import MembershipFactory, OrganizationFactory
+from organizations.web.wording import last_reminder_in_words
 from tests.emails import read_mail
 from tests.pages import text_of
 from tests.signing_in import sign_in
@@ -348,7 +349,7 @@ class TestByItself:
         mails_after(minutes=10)
         sign_in(client, olaf.user)
 
-        assert "Last reminder: 1 November 2026, 00:00 UTC, to 1 member." in text_of(
+        assert "The last change was mailed at 1 November 2026, 00:05 UTC to 1 member." in text_of(
             client.get(f"{clinic.get_absolute_url()}/compliance")
         )
 
@@ -391,3 +392,12 @@ def test_reminding_is_the_owners(client, clinic, dana, role):
     sign_in(client, dana)
 
     assert client.post(f"{clinic.get_absolute_url()}/remind").status_code == 403
+
+
+def test_mails_about_a_change_are_not_told_as_a_reminder(clinic, olaf):
+    run = Reminder(organization=clinic, kind=Reminder.Kind.ANNOUNCED, mails=2000)
+
+    assert last_reminder_in_words(run).startswith("The last change was mailed at ")
+    assert last_reminder_in_words(run).endswith(" to 2,000 members.")
+    run.kind = Reminder.Kind.WEEK
+    assert last_reminder_in_words(run).startswith("Last reminder: ")

@@ -136,9 +136,16 @@ def not_reminded_in_words(numbers: Mapping[str, int]) -> str:
 
 
 def last_reminder_in_words(last: Reminder | None) -> str:
-    """Return a sentence that says when members were last reminded, and how many of them."""
+    """Return a sentence that says when members were last reminded or told of a change, and how many of them."""
     if last is None:
         return _("No reminder was sent before.")
+    if last.kind in reminders.TELLS_CHANGE:
+        text = ngettext(
+            "The last change was mailed at %(at)s to %(n)s member.",
+            "The last change was mailed at %(at)s to %(n)s members.",
+            last.mails,
+        )
+        return text % {"at": times.in_words(last.starts_at), "n": grouped(last.mails)}
     text = ngettext("Last reminder: %(at)s, to %(n)s member.", "Last reminder: %(at)s, to %(n)s members.", last.mails)
     return text % {"at": times.in_words(last.created_at), "n": grouped(last.mails)}
 

@@ -20,6 +20,12 @@ for (const button of document.querySelectorAll("[data-print]")) {
   button.addEventListener("click", () => window.print());
 }
 
+// A page begins at its top, also where its first field, which has the focus, is below a picture to look at first.
+const [visit] = performance.getEntriesByType("navigation");
+if (visit?.type === "navigate" && !location.hash && document.documentElement.dataset.refused === undefined) {
+  window.addEventListener("load", () => window.scrollTo(0, 0), { once: true });
+}
+
 // The pause before another mail: the button waits and counts the seconds. This device's clock may be wrong, so they are
 // counted from now on.
 for (const form of document.querySelectorAll("[data-wait]")) {

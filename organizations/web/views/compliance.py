@@ -13,7 +13,7 @@ from organizations import compliance, member_counts, member_list, policy_impact,
 from organizations.models import MANAGERS, OWNERS
 from organizations.web.memberships import membership_of
 from organizations.web.navigation import page_of
-from organizations.web.wording import member_rows
+from organizations.web.wording import last_reminder_in_words, member_rows
 
 MAX_CHANGES_SHOWN = 500
 MAX_EXEMPTIONS_SHOWN = 500
@@ -47,6 +47,7 @@ def progress(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpRe
         "chart": compliance.chart(days),
         "days": days[::-1],
         "last_reminder": reminded.last,
+        "last_mails": last_reminder_in_words(reminded.last),
         "remind_at": reminded.again_at,
     }
     return render(request, "organizations/compliance.html", context)

@@ -125,7 +125,13 @@ def options(request: AuthenticatedHttpRequest, organization_id: UUID) -> HttpRes
             policy_changes.set_policy(owner, settings, origin_of(request), seen=seen, proved=proved)
             messages.success(request, _saved_in_words(organization, seen))
             return redirect(organization)
-    context = {**page_of(owner, "policy"), "impact": impact, "mails": policy_mails_in_words()}
+    context = {
+        **page_of(owner, "policy"),
+        "impact": impact,
+        "mails": policy_mails_in_words(),
+        "own_mfa_is_off": not organization.is_met_by(owner.user.modes),
+        "activation_path": organization.activation_path_and_back,
+    }
     return render_form(request, "organizations/policy.html", form, focus=False, **context)
 
 
