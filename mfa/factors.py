@@ -1,9 +1,11 @@
 """The enabled modes of a user and the preferred one among them (docs/decisions.md#b; SR-24)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.db import transaction
+from django.db.models import Min
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -35,6 +37,12 @@ class StillRequired(Refused):
 def enabled(user: User) -> list[Factor]:
     """Return the user's factors, oldest first. One query."""
     return list(Factor.objects.filter(user=user).order_by("created_at", "pk"))
+
+
+def oldest_of(users: Iterable[object]) -> dict[object, datetime]:
+    """Return since when each of these users, by id, has MFA at least: a mode set up again counts anew. One query."""
+    rows = Factor.objects.filter(user__in=list(users)).values("user").annotate(since=Min("created_at"))
+    return {row["user"]: row["since"] for row in rows}
 
 
 def for_terminal(user: User) -> str:

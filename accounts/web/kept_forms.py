@@ -16,8 +16,13 @@ def typed_fields(request: HttpRequest) -> dict[str, str]:
 def keep_form(request: HttpRequest) -> None:
     """Keep what was typed into a form that now needs a new proof."""
     data = typed_fields(request)
-    if data and sum(len(text) for text in data.values()) <= MAX_KEPT_CHARACTERS:
+    if sum(len(text) for text in data.values()) <= MAX_KEPT_CHARACTERS:
         request.session[KEPT] = {"path": request.path, "data": data}
+
+
+def waits_at(request: HttpRequest, path: str) -> bool:
+    """Return whether a form was sent to the page at ``path`` and did nothing yet: it waits for the proof."""
+    return bool(request.session.get(KEPT, {}).get("path") == path.partition("?")[0])
 
 
 def kept_form(request: HttpRequest, path: str = "") -> dict[str, str]:

@@ -4,6 +4,7 @@ import pytest
 from django.db import connection
 
 from accounts.tests.factories import UserFactory
+from mfa.models import Factor
 from organizations import member_list, search_index
 from organizations.models import Membership, Role
 from organizations.tests.factories import MembershipFactory, OrganizationFactory
@@ -143,6 +144,9 @@ def test_the_csv_file_has_the_members_of_the_list(owner, clinic, dana_with_app):
         return [row.split(",")[0].strip('"') for row in rows]
 
     assert emails() == [dana_with_app.email, "sam@example.com", "zoe@example.com"]
+    rows = b"".join(owner.get(f"{url}.csv").streaming_content).decode().splitlines()
+    since = Factor.objects.get().created_at.isoformat(timespec="seconds")
+    assert [row.split(",")[-1].strip('"') for row in rows] == ["MFA at least since", since, "", ""]
     assert emails("?mfa=missing") == ["sam@example.com", "zoe@example.com"]
     assert emails("?q=zoe&sort=-email") == ["zoe@example.com"]
     assert f'{url}.csv?mfa=missing"' in owner.get(url, {"mfa": "missing"}).content.decode()

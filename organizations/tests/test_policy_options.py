@@ -291,6 +291,7 @@ class TestFromADateOn:
             clinic_owner(clinic), PolicySettings(required=False, accepted_modes="authenticator"), Origin()
         )
         owner.post("/account/confirm", {"otp": app_code(clinic_owner(clinic).user), "next": page})
+        assert "Nothing has been done yet: check the page and confirm once more." in text_of(owner.get("/account"))
 
         assert owner.get(page).context["form"]["seen"].value() == old
 

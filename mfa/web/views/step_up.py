@@ -10,7 +10,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts import passwords
-from accounts.web import pending_sign_in, proofs
+from accounts.web import kept_forms, pending_sign_in, proofs
 from accounts.web.access import AuthenticatedHttpRequest
 from accounts.web.form_pages import bound, refusals_on, render_form
 from accounts.web.origin import origin_of
@@ -45,7 +45,7 @@ def prove(request: AuthenticatedHttpRequest) -> HttpResponse:
             proofs.remember_proof(request, answer.factor, answer.proof)
             if PRACTICE in request.GET:
                 messages.success(request, _("It works. This is how you will sign in."))
-            return redirect(next_path)
+            return _on(request, next_path)
         challenge = _challenge(request)
     if prompt.is_for_other_mode(form, challenge, by_recovery=by_recovery):
         return _back(request)
@@ -78,13 +78,20 @@ def _weakest_accepted(request: HttpRequest) -> str:
     return weakest if weakest in modes.ALL else ""
 
 
+def _on(request: AuthenticatedHttpRequest, path: str) -> HttpResponse:
+    """Redirect to where the proof was asked for; say so if a form that was sent there is shown once more."""
+    if kept_forms.waits_at(request, path):
+        messages.warning(request, _("Thank you. Nothing has been done yet: check the page and confirm once more."))
+    return redirect(path)
+
+
 def _prove_by_password(request: AuthenticatedHttpRequest, next_path: str) -> HttpResponse:
     form = bound(request, PasswordForm, initial={"next": next_path})
     if form.is_valid():
         with refusals_on(request, form, "password"):
             passwords.confirm(request.user, form.cleaned_data["password"])
             proofs.remember_password(request)
-            return redirect(next_path)
+            return _on(request, next_path)
     return render_form(request, "mfa/step_up_by_password.html", form)
 
 

@@ -1,6 +1,7 @@
 """Pages of members, for owners and admins."""
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -21,7 +22,7 @@ from accounts.web.csv_export import csv_file
 from accounts.web.form_pages import bound, refusals_on, render_form
 from accounts.web.origin import origin_of
 from mfa import assisted_reset as mfa_reset
-from mfa import modes
+from mfa import factors, modes
 from organizations import assisted_reset, invitations, member_counts, member_list, policy_changes
 from organizations import membership as memberships
 from organizations.models import MANAGERS, OWNERS, Membership, Organization, Role
@@ -106,7 +107,8 @@ def members_csv(request: AuthenticatedHttpRequest, organization_id: UUID) -> Str
     """Stream the members and their modes as a CSV file: all, or those whom the list was narrowed down to."""
     organization = membership_of(request, organization_id, roles=MANAGERS).organization
     head = [_("Email"), _("Name"), _("Role"), _("Modes"), _("Preferred"), _("Meets the policy"), _("Exempt until"),
-            _("Last verified"), _("Last sign-in"), _("Joined"), _("Mail does not arrive")]  # fmt: skip
+            _("Last verified"), _("Last sign-in"), _("Joined"), _("Mail does not arrive"),
+            _("MFA at least since")]  # fmt: skip
     state, search = request.GET.get("mfa", "all"), request.GET.get("q", "")[:254]
     batches = member_list.in_batches(organization, state=state, search=search)
     return csv_file("members", head, _cells(organization, batches))
@@ -114,12 +116,17 @@ def members_csv(request: AuthenticatedHttpRequest, organization_id: UUID) -> Str
 
 def _cells(organization: Organization, batches: Iterable[list[Membership]]) -> Iterator[list[str]]:
     for batch in batches:
+        since = factors.oldest_of(row.user_id for row in batch)
         for row, shown in zip(batch, member_rows(organization, batch), strict=True):
             meets = _("yes") if shown.meets else _("no")
             cells = [row.user.email, row.user.name, row.role, row.modes or _("off"), row.user.preferred_mode, meets]
             times = [row.exempt_until, shown.verified, row.user.last_login, row.created_at]
-            moments = (at.isoformat(timespec="seconds") if at else "" for at in times)
-            yield [*cells, *moments, shown.mailbox_problem]
+            moments = map(_in_iso, times)
+            yield [*cells, *moments, shown.mailbox_problem, _in_iso(since.get(row.user_id))]
+
+
+def _in_iso(at: datetime | None) -> str:
+    return at.isoformat(timespec="seconds") if at else ""
 
 
 def _target(manager: Membership, user_id: UUID) -> Membership:
