@@ -23,7 +23,8 @@ for (const button of document.querySelectorAll("[data-print]")) {
 // A page begins at its top, also where its first field, which has the focus, is below a picture to look at first.
 const [visit] = performance.getEntriesByType("navigation");
 if (visit?.type === "navigate" && !location.hash && document.documentElement.dataset.refused === undefined) {
-  window.addEventListener("load", () => window.scrollTo(0, 0), { once: true });
+  const toTop = () => document.activeElement.autofocus && window.scrollTo(0, 0);
+  window.addEventListener("load", () => requestAnimationFrame(toTop), { once: true });
 }
 
 // The pause before another mail: the button waits and counts the seconds. This device's clock may be wrong, so they are
