@@ -55,7 +55,7 @@ def choices(query: str = "") -> list[tuple[object, object]]:
     return utc + [
         (REGIONS[region], found)
         for region, places in _places(_quarter_of(timezone.now()), languages.active())
-        if (found := [place for place in places if _begins(words, f"{REGIONS[region]} {_searched(place)}")])
+        if (found := [place for place in places if not words or _begins(words, region, place)])
     ]
 
 
@@ -70,8 +70,9 @@ def _searched(place: Choice) -> str:
     return f"{name.replace('/', ' ')} {label} {get_timezone_location(name, locale=languages.active())}"
 
 
-def _begins(words: list[str], text: str) -> bool:
-    return not words or all(any(part.startswith(word) for part in _words(text)) for word in words)
+def _begins(words: list[str], region: str, place: Choice) -> bool:
+    parts = _words(f"{REGIONS[region]} {_searched(place)}")
+    return all(any(part.startswith(word) for part in parts) for word in words)
 
 
 def _words(text: str) -> list[str]:

@@ -23,24 +23,23 @@ ORDINALS: tuple[str | Promise, ...] = (
     pgettext_lazy("wrong code", "ninth"),
     pgettext_lazy("wrong code", "tenth"),
 )
-# What ended, and what to do next, of a mailed code and of another, by the purpose of the challenge.
-ENDED: dict[str, tuple[str | Promise, str | Promise, str | Promise]] = {
+# What ended, and what to do next, by the purpose of the challenge.
+ENDED: dict[str, tuple[str | Promise, str | Promise]] = {
     Challenge.Purpose.SIGN_IN: (
         gettext_lazy("That was the %(nth)s wrong code, so we ended this sign-in."),
         gettext_lazy("Sign in again to get a new code."),
-        gettext_lazy("To try again, sign in again."),
     ),
     Challenge.Purpose.STEP_UP: (
         gettext_lazy("That was the %(nth)s wrong code, so we ended this prompt."),
-        gettext_lazy("Confirm with a new code."),
         gettext_lazy("Confirm with a new code."),
     ),
     Challenge.Purpose.ENROLMENT: (
         gettext_lazy("That was the %(nth)s wrong code, so we ended this activation."),
         gettext_lazy("Start again to get a new code."),
-        gettext_lazy("Start again to get a new code."),
     ),
 }
+# What to do next after a sign-in whose codes are not mailed: there is no new one to wait for.
+SIGN_IN_AGAIN = gettext_lazy("To try again, sign in again.")
 
 
 def left_in_words(challenge: Challenge, slot: Slot) -> str:
@@ -51,10 +50,11 @@ def left_in_words(challenge: Challenge, slot: Slot) -> str:
         text = _("For your safety, we accept no codes for a while.")
         blocked = f"{text} {wait_in_words(refusal.retry_at)} {way_out(challenge, slot)}".strip()
     if challenge.ended_at is not None:
-        ended, of_mailed, of_other = ENDED[challenge.purpose]
-        is_mailed = modes.get(challenge.mode).is_mailed
-        words = [str(ended) % {"nth": _nth(challenge.failures)}, blocked or str(of_mailed if is_mailed else of_other)]
-        if challenge.purpose == Challenge.Purpose.SIGN_IN and not is_mailed and not blocked:
+        ended, next_step = ENDED[challenge.purpose]
+        has_own_code = challenge.purpose == Challenge.Purpose.SIGN_IN and not modes.get(challenge.mode).is_mailed
+        words = [str(ended) % {"nth": _nth(challenge.failures)}]
+        words.append(blocked or str(SIGN_IN_AGAIN if has_own_code else next_step))
+        if has_own_code and not blocked:
             words.append(_("At the prompt you can also use another type or a recovery code, and get help."))
         return " ".join(words)
     if blocked:
