@@ -139,7 +139,11 @@ class RoleForm(forms.Form):
     def __init__(self, *args: Any, at_most: Role, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         choices = [(role.value, role.label) for role in Role if role.rank <= at_most.rank]
-        self.fields["role"] = forms.ChoiceField(label=_("Role"), choices=choices)
+        self.fields["role"] = forms.ChoiceField(
+            label=_("Role"),
+            choices=choices,
+            help_text=_("Admins also manage members and invites. Owners also decide about the rules and other owners."),
+        )
 
 
 class InviteForm(RoleForm):

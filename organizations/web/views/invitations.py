@@ -46,7 +46,7 @@ def invitation_list(request: AuthenticatedHttpRequest, organization_id: UUID) ->
         with refusals_on(request, form, "email"):
             refused_form = _invite(request, manager, form)
             if refused_form is None:
-                return redirect("organizations:members", organization_id)
+                return redirect(reverse("organizations:members", args=[organization_id]) + "#invites")
             form = refused_form
     q = request.GET.get("q", "")[:254]
     rows = invitations.pending(manager.organization, search=key_of(q))
