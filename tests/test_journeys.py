@@ -23,7 +23,9 @@ def test_i_register_verify_and_sign_in(browser_window, portal):
     person.clicks("Register")
     page.get_by_label("Code from the email").fill(portal.wait_for_code(person.address))
     person.clicks("Verify")
-    person.reads("Your email address is verified.")
+    person.reads("Your email address is verified, and you are signed in.")
+    person.reads(f"Welcome, {person.address}")
+    person.clicks("Log Out")
     person.gives_credentials()
     person.reads(f"Welcome, {person.address}")
 
