@@ -149,6 +149,18 @@ def test_it_signs_in_at_the_command_line(client, dana_with_app, codes):
     assert client.get("/auth/verify", headers=headers).status_code == 200
 
 
+def test_one_that_is_over_is_a_wrong_code_at_the_command_line(client, dana_with_app, codes):
+    """As every refused code: the client knows no other number."""
+    body = {"identifier": "dana", "password": "a quiet harbour at dawn"}
+    for status in (200, 401):
+        begun = client.post("/auth/signin", body, "application/json").json()
+        answer = client.post(f"/auth/signin/mfa/{begun['mfaID']}", {"otp": codes[0]}, "application/json")
+        assert answer.status_code == status
+
+    assert answer.json()["code"] == 4012
+    assert "That recovery code no longer works" in str(answer.json())
+
+
 def test_it_completes_no_activation(client, dana_with_app, codes):
     """SR-21: only a code of the new mode does."""
     from mfa.tests.test_activation import COMPLETE, activate
