@@ -139,6 +139,20 @@ def test_the_next_prompt_says_at_once_that_no_code_is_accepted(client, dana_with
     assert "Send the code again" in page
 
 
+def test_who_only_tries_a_mode_is_offered_no_recovery_code(client, dana_with_app, clock):
+    """It would be spent for nothing."""
+    sign_in(client, dana_with_app)
+    for _prompt in range(2):
+        tried = client.post("/account/mfa/authenticator/try").url
+        for _try in range(5):
+            client.post(tried, {"otp": "000000"})
+
+    page = text_of(client.get(client.post("/account/mfa/authenticator/try").url))
+
+    assert "Too many wrong codes. Try again in 15 minutes." in page
+    assert "Use a recovery code" not in page
+
+
 def test_where_recovery_codes_are_refused_too_nothing_else_is_said(client, dana_with_app, clock):
     """SR-15: ten wrong recovery codes close those."""
     page = [*fails(client, 5, "AAAA-AAAA-AAAA"), *fails(client, 5, "AAAA-AAAA-AAAA")][-1]
